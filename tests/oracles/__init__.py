@@ -1,0 +1,1 @@
+"""Oracles: the definitions as loops over indices, one family a file.  They know of no trick, and are slow."""

@@ -1,0 +1,129 @@
+"""mean, var, std, max, min, argmax, logsumexp, cumsum: many numbers to fewer.
+
+    mean        sum / n                                   var    mean((x - mean)^2)
+    max         y = x at the first position, in row-major order, that holds the largest value; this position gets the whole
+                gradient (at a tie that is one of the subgradients)
+    logsumexp   log sum exp(x) = m + log sum exp(x - m)   with m = max x, so that nothing overflows; m cancels, hence its
+                gradient is zero and it may be a constant
+    cumsum      y_i = sum_{j<=i} x_j                      gx_j = sum_{i>=j} g_i: the running sum from the other end
+
+All but cumsum are compositions, and so need no backward of their own.  The plain sum stands in broadcast.py.
+
+Source: numpy.mean, numpy.var, numpy.max; Blanchard, Higham and Higham 2021, doi:10.1093/imanum/draa038 (logsumexp).
+"""
+
+from ..backend import array_module
+from ..tensor import Op, raw
+from .broadcast import axes_of, sum
+from .elementwise import constant_like, exp, log
+from .index import take_along_axis
+from .movement import flip
+
+
+class CumsumOp(Op):
+    def __init__(self, axis):
+        self.axis = axis
+
+    def forward(self, x):
+        return x.cumsum(axis=self.axis)
+
+    def backward(self, g, x):
+        return flip(cumsum(flip(g, self.axis), self.axis), self.axis)
+
+
+def count(x, axis):
+    """How many elements a reduction over these axes takes together."""
+    n = 1
+    for a in axes_of(axis, x.ndim) if x.ndim else ():
+        n *= x.shape[a]
+    return n
+
+
+def mean(x, axis=None, keepdims=False):
+    """The mean over an axis, several, or all (numpy.mean); of no elements it is not a number.
+
+    >>> from tinyvision import Tensor
+    >>> mean(Tensor([1.0, 2.0, 6.0]))
+    Tensor(3.)
+    """
+    n = count(x, axis)
+    return sum(x, axis, keepdims) / n if n else sum(x, axis, keepdims) * float("nan")
+
+
+def var(x, axis=None, ddof=0, keepdims=False):
+    """The variance over an axis, several, or all, divided by n - ddof (numpy.var)."""
+    centred = x - mean(x, axis, keepdims=True)
+    return sum(centred * centred, axis, keepdims) / (count(x, axis) - ddof)
+
+
+def std(x, axis=None, ddof=0, keepdims=False):
+    """The standard deviation: the square root of var (numpy.std)."""
+    return var(x, axis, ddof, keepdims) ** 0.5
+
+
+def extremum(x, axis, keepdims, arg):
+    """x at the position along the axes that `arg` (the name argmax or argmin) picks: the first, in row-major order."""
+    axes = axes_of(axis, x.ndim) if x.ndim else ()
+    rest = tuple(a for a in range(x.ndim) if a not in axes)
+    last = x.transpose(rest + axes).reshape(tuple(x.shape[a] for a in rest) + (-1,)) if count(x, axis) else None
+    if last is None:
+        raise ValueError(f"{arg[3:]}: needs at least one element along the axes, got shape {x.shape}.")
+    index = getattr(raw(last), arg)(axis=-1)[..., None]
+    y = take_along_axis(last, index, -1)
+    return y.reshape(kept(x.shape, axes) if keepdims else tuple(x.shape[a] for a in rest))
+
+
+def max(x, axis=None, keepdims=False):
+    """The largest element over an axis, several, or all (numpy.max).
+
+    The first of equal ones, in row-major order, gets the whole gradient.
+
+    >>> from tinyvision import Tensor
+    >>> max(Tensor([[1.0, 5.0], [3.0, 2.0]]), axis=1)
+    Tensor([5., 3.])
+    """
+    return extremum(x, axis, keepdims, "argmax")
+
+
+def min(x, axis=None, keepdims=False):
+    """The smallest element over an axis, several, or all (numpy.min); the first of equal ones gets the gradient."""
+    return extremum(x, axis, keepdims, "argmin")
+
+
+def argmax(x, axis=None, keepdims=False):
+    """The index of the first largest element (numpy.argmax): integers, so no gradient."""
+    return constant_like(x, array_module(raw(x)).argmax(raw(x), axis=axis, keepdims=keepdims))
+
+
+def argmin(x, axis=None, keepdims=False):
+    """The index of the first smallest element (numpy.argmin): integers, so no gradient."""
+    return constant_like(x, array_module(raw(x)).argmin(raw(x), axis=axis, keepdims=keepdims))
+
+
+def all(x, axis=None, keepdims=False):
+    """Whether all elements are true (numpy.all)."""
+    return constant_like(x, raw(x).all(axis=axis, keepdims=keepdims))
+
+
+def any(x, axis=None, keepdims=False):
+    """Whether any element is true (numpy.any)."""
+    return constant_like(x, raw(x).any(axis=axis, keepdims=keepdims))
+
+
+def logsumexp(x, axis=None, keepdims=False):
+    """log(sum(exp(x))) over an axis, several, or all, without overflow (scipy.special.logsumexp).
+
+    >>> from tinyvision import Tensor
+    >>> logsumexp(Tensor([1000.0, 1000.0]))
+    Tensor(1000.6931)
+    """
+    xp = array_module(raw(x))
+    m = raw(x).max(axis=axis, keepdims=True)
+    m = xp.where(xp.isfinite(m), m, 0).astype(m.dtype)    # inf - inf would not be a number
+    y = log(sum(exp(x - m), axis, keepdims=True)) + m
+    return y if keepdims else sum(y, axis)
+
+
+def cumsum(x, axis):
+    """Running sums along an axis (numpy.cumsum)."""
+    return CumsumOp(axis)(x)

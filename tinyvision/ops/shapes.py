@@ -1,0 +1,99 @@
+"""The letters of all shapes, and the checks of arguments, in one voice.
+
+    N pictures in a batch     C channels of the input     H, W    height and width of the input (D depth in 3-D)
+    G groups                  O channels of the output    OH, OW  height and width of the output
+    K classes, or a kernel's size along an axis           KH, KW  height and width of the kernel
+    *S, *K, *O                all spatial axes of input, kernel and output, whether 1, 2 or 3
+    (*)                       any axes
+
+A message says: the operation, the rule, the values by name, and what to do.  Wrong shapes and ranges are ValueErrors, wrong
+types TypeErrors; both come before anything is computed or changed.
+"""
+
+from ..backend import array_module
+from ..tensor import raw
+
+AXES = {1: ("W",), 2: ("H", "W"), 3: ("D", "H", "W")}
+
+
+def as_tuple(op, name, value, n, least=None):
+    """An integer for all n spatial axes, or one for each, as a tuple; `least` is the smallest allowed."""
+    items = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    items = items * n if len(items) == 1 else items
+    if any(isinstance(v, bool) or not hasattr(v, "__index__") for v in items):
+        raise TypeError(f"{op}: {name} must be an integer or {n} of them, got {value!r}.")
+    if len(items) != n:
+        raise ValueError(f"{op}: {name} must be one integer or {n} (one per spatial axis), got {value!r}.")
+    if least is not None and min(items) < least:
+        raise ValueError(f"{op}: {name} must be at least {least}, got {value!r}.")
+    return tuple(int(v) for v in items)
+
+
+def check_float(op, **arrays):
+    """Arguments that are multiplied and added: floating point, all of one dtype; None is skipped."""
+    given = {name: x for name, x in arrays.items() if x is not None}
+    for name, x in given.items():
+        dtype = getattr(x, "dtype", None)
+        if dtype is None or not hasattr(x, "ndim"):
+            raise TypeError(f"{op}: {name} must be a Tensor or an array, got {type(x).__name__}. Use Tensor({name}).")
+        if dtype.kind != "f":
+            raise TypeError(f"{op}: {name} must be floating point, got {dtype}. Use {name}.astype('float32').")
+    dtypes = {x.dtype for x in given.values()}
+    if len(dtypes) > 1:
+        listed = ", ".join(f"{name} {x.dtype}" for name, x in given.items())
+        raise TypeError(f"{op}: all arguments must have one dtype, got {listed}. Convert with astype; networks use float32.")
+
+
+def batched(op, input, n):
+    """input (N, C, *S) with n spatial axes as it is, (C, *S) with a batch axis put in front; and whether one was put.
+
+    Call it first, and take the axis away at the end: `y if batch else y[0]`.
+    """
+    full, single = ", ".join(("N", "C") + AXES[n]), ", ".join(("C",) + AXES[n])
+    if not hasattr(input, "ndim"):
+        raise TypeError(f"{op}: input must be a Tensor or an array, got {type(input).__name__}. Use Tensor(input).")
+    if input.ndim == n + 2:
+        return input, True
+    if input.ndim == n + 1:
+        return input.reshape((1, *input.shape)), False
+    hint = ("Add the missing axes: x[None, None]." if input.ndim == n else
+            "Add a channel axis with x[:, None] or a batch axis with x[None]." if input.ndim < n + 1 else "Remove an axis.")
+    raise ValueError(f"{op}: input must be ({full}), or ({single}) for a single one, got shape {input.shape}. {hint}")
+
+
+def check_same_shape(op, **arrays):
+    """Arguments that are compared element by element."""
+    (first, x), *others = arrays.items()
+    for name, y in others:
+        if x.shape != y.shape:
+            raise ValueError(f"{op}: {first} and {name} must have one shape, got {x.shape} and {y.shape}. Reshape one of them; "
+                             "broadcasting here would hide a mistake.")
+
+
+def check_choice(op, name, value, choices):
+    """One of a few words."""
+    if value not in choices:
+        raise ValueError(f"{op}: {name} must be one of {', '.join(map(repr, choices))}, got {value!r}.")
+
+
+def product(sizes):
+    """The product of sizes, 1 for none."""
+    n = 1
+    for size in sizes:
+        n *= size
+    return n
+
+
+def check_labels(op, target, classes, ignore_index=None):
+    """Class labels as an int64 array: integers in 0..classes-1, or ignore_index."""
+    labels = raw(target)
+    labels = array_module(labels).asarray(labels)
+    if labels.dtype.kind not in "iu" and labels.size:
+        raise TypeError(f"{op}: target must hold class indices as integers, got {labels.dtype}. Use target.astype('int64').")
+    labels = labels.astype("int64")
+    wrong = labels[((labels < 0) | (labels >= classes)) & (labels != ignore_index)]
+    if wrong.size:
+        ignored = "" if ignore_index is None else f" (or ignore_index {ignore_index})"
+        raise ValueError(f"{op}: target must lie in 0..{classes - 1} for {classes} classes{ignored}, got {int(wrong[0])}. "
+                         "Count classes from 0, and give the last layer as many outputs as there are classes.")
+    return labels

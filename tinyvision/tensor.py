@@ -1,0 +1,306 @@
+"""Tensor, an array that remembers how it was made, and Op, the making.  Read this file first, then autograd.py.
+
+A network computes y = f(x) as a chain of small operations.  Each Tensor holds the Op that made it, each Op its inputs: that
+is the graph, and autograd.py follows it from the loss backwards, applying the chain rule.  For one operation y = op(x) and a
+gradient g = dL/dy that arrives from above, op.backward(g, x) returns dL/dx, the vector-Jacobian product J^T g.
+
+An Op is polymorphic.  Given arrays it computes an array and records nothing; given Tensors it records itself in the
+result.  Its `backward` is written in the same operations, so the loop decides what a backward pass costs and what it can
+do: it hands the rule arrays (plain NumPy speed), or, under `create_graph=True`, Tensors, and then the backward pass is itself
+recorded and can be differentiated again.
+
+An op holds its inputs and never its output, so the graph has no cycles, and reference counting frees it at once.
+
+Sources: Linnainmaa 1970 (reverse accumulation); Baydin et al. 2018, arXiv:1502.05767 (survey).
+"""
+
+import threading
+
+import numpy as np
+
+from .backend import is_array
+from .changes import Changes, same_memory
+
+
+class Recording(threading.local):
+    """Whether operations on Tensors are recorded; each thread has a switch of its own."""
+
+    on = True
+
+
+recording = Recording()
+
+
+class Tensor:
+    """An array with a memory of how it was computed.
+
+    data: anything NumPy can make an array of; an array is copied and keeps its dtype, Python floats become float32.
+    requires_grad: whether gradients with respect to this tensor are wanted (floating-point data only).
+
+    Its methods and operators are NumPy's (`sum(axis=..., keepdims=...)`, `reshape`, `@`, `x[1:, None]`); ops/methods.py
+    lists them.  `x.data` is the NumPy array itself, `x.grad` the gradient that backward() left, None before.
+
+    >>> x = Tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    Tensor([2., 4.])
+    """
+
+    __slots__ = ("_data", "_requires_grad", "grad", "op", "_changes", "_hooks", "_keeps_grad", "__weakref__")
+
+    def __init__(self, data, dtype=None, requires_grad=False):
+        if isinstance(data, Tensor):
+            data = data._data
+        array = data.astype(dtype or data.dtype) if is_array(data) else as_array(data, dtype)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"Tensor: needs numbers or booleans, got dtype {array.dtype}. Convert the data first.")
+        attach(self, array)
+        self.requires_grad = requires_grad
+
+    @property
+    def data(self):
+        """The array itself, not a copy.  Writing to it while a graph needs it is noticed at backward()."""
+        self._changes.hand_out(self._data)
+        return self._data
+
+    @data.setter
+    def data(self, value):
+        array = value._data if isinstance(value, Tensor) else value
+        if array is self._data:                           # x.data -= step: the write is done, the array handed back
+            self._changes.checksum = None
+        else:
+            array = array if is_array(array) else as_array(array, self.dtype)
+            if self._requires_grad and array.dtype.kind != "f":
+                raise TypeError(f"data: a tensor that requires a gradient holds floats, got {array.dtype}.")
+            self._data = array
+        self.touch()
+
+    def numpy(self):
+        """The array itself, as `.data`."""
+        return self.data
+
+    @property
+    def shape(self):
+        return self._data.shape
+
+    @property
+    def ndim(self):
+        return self._data.ndim
+
+    @property
+    def size(self):
+        return self._data.size
+
+    @property
+    def dtype(self):
+        return self._data.dtype
+
+    @property
+    def T(self):
+        return self.transpose()
+
+    def item(self):
+        """The only element, as a Python number."""
+        if self.size != 1:
+            raise ValueError(f"item: only for a single element, this tensor has shape {self.shape}. Reduce or index it first.")
+        return self._data.item()
+
+    def tolist(self):
+        return self._data.tolist()
+
+    def __len__(self):
+        if self.ndim == 0:
+            raise TypeError("len: a tensor of shape () has no axis to count. Use x.item() for its value.")
+        return len(self._data)
+
+    def __iter__(self):
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self):
+        if self.size != 1:
+            raise ValueError(f"bool: the truth of a tensor of shape {self.shape} is ambiguous. Use x.all() or x.any().")
+        return bool(self._data)
+
+    def __float__(self):
+        return float(self.item())
+
+    def __int__(self):
+        return int(self.item())
+
+    def __index__(self):
+        return self._data.__index__()
+
+    def __format__(self, spec):
+        return format(self.item(), spec) if spec else repr(self)
+
+    def __repr__(self):
+        text = np.array2string(self._data, separator=", ", prefix=f"{type(self).__name__}(")
+        extra = f", op={self.op.name}" if self.op else ", requires_grad=True" if self._requires_grad else ""
+        return f"{type(self).__name__}({text}{extra})"
+
+    __hash__ = object.__hash__                            # == compares elements, but a graph needs identity
+
+    def __array__(self, dtype=None, copy=None):
+        if tracked(self) and recording.on:
+            raise TypeError("numpy: this tensor takes part in a graph, and NumPy would lose its gradient. Use x.data for the "
+                            "plain array, or the functions of tinyvision.functional.")
+        array = self.data
+        return array.astype(dtype or array.dtype) if copy or dtype not in (None, array.dtype) else array
+
+    def __setitem__(self, index, value):
+        if recording.on and (self._requires_grad or tracked(value)):
+            raise RuntimeError("x[...] = value: cannot be recorded in a graph. Build the new tensor with where or "
+                               "concatenate; to change weights, write under `with no_grad():`.")
+        index = tuple(map(raw, index)) if isinstance(index, tuple) else raw(index)
+        self._data[index] = raw(value)
+        self.touch()
+
+    def touch(self):
+        """Say that the array was written in place, so that graphs which need its old values refuse to use it."""
+        self._changes.count += 1
+
+    @property
+    def requires_grad(self):
+        """Whether backward() computes a gradient for this tensor (True for every result that depends on one)."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, wanted):
+        if wanted and self._data.dtype.kind != "f":
+            raise TypeError(f"requires_grad: only floating-point tensors have gradients, this one is {self.dtype}. "
+                            "Use x.astype('float32'), or leave labels and indices without a gradient.")
+        if not wanted and self.op is not None:
+            raise RuntimeError("requires_grad: this tensor was computed from others that require a gradient; "
+                               "use x.detach() for a copy of it outside the graph.")
+        self._requires_grad = bool(wanted)
+
+    @property
+    def is_leaf(self):
+        """Whether the user made this tensor, rather than an operation."""
+        return self.op is None
+
+    def detach(self):
+        """The same array (memory shared) as a tensor outside the graph."""
+        return result(self._data, (self,))
+
+    def retain_grad(self):
+        """Keep the gradient of this intermediate result in `.grad`, as backward() does for leaves."""
+        if not self._requires_grad:
+            raise RuntimeError("retain_grad: this tensor does not require a gradient, so none will reach it.")
+        self._keeps_grad = True
+
+    def register_hook(self, hook):
+        """Call hook(gradient) when this tensor's gradient is complete; a returned tensor replaces it.
+
+        Returns a function that removes the hook again.
+        """
+        if not self._requires_grad:
+            raise RuntimeError("register_hook: this tensor does not require a gradient, so none will reach it.")
+        self._hooks = hooks = self._hooks or []
+        hooks.append(hook)
+        return lambda: hooks.remove(hook) if hook in hooks else None
+
+    def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
+        """Add the gradient of this tensor with respect to every leaf behind it to the leaf's `.grad`.
+
+        gradient: dL/dself, of self's shape; may be left out only where self is a single number (then it is 1).
+        retain_graph: keep the graph for another backward pass (default: the value of create_graph).
+        create_graph: record the backward pass, so that gradients can be differentiated again.
+        inputs: only these tensors receive a gradient.
+        Raises RuntimeError where there is nothing to differentiate or the graph was used up.
+
+        >>> x = Tensor([3.0], requires_grad=True); (x ** 2).backward(); x.grad
+        Tensor([6.])
+        """
+        from .autograd import backward                    # the loop: it reads this file, not the other way round
+        for x, g in backward([self], [gradient], retain_graph, create_graph, inputs):
+            x.grad = g if x.grad is None else x.grad + g
+
+
+class Parameter(Tensor):
+    """A Tensor that a Module learns: it requires a gradient, and `module.parameters()` finds it.
+
+    >>> Parameter([1.0]).requires_grad
+    True
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data, dtype=None, requires_grad=True):
+        super().__init__(data, dtype, requires_grad)
+
+
+def attach(tensor, array):
+    """Give a new tensor its array and an empty memory."""
+    tensor._data, tensor._changes = array, Changes()
+    tensor._requires_grad = tensor._keeps_grad = False
+    tensor.grad = tensor.op = tensor._hooks = None
+
+
+def as_array(data, dtype=None):
+    """Lists and numbers as an array: floats become float32 unless a dtype or a NumPy number says otherwise."""
+    array = np.array(data, dtype)
+    python = not isinstance(data, np.generic) and array.dtype == np.float64
+    return array.astype(np.float32) if python and dtype is None else array
+
+
+def result(array, inputs=()):
+    """A Tensor around an array that was just computed from these inputs: nothing is copied."""
+    y = Tensor.__new__(Tensor)
+    attach(y, array if is_array(array) else np.asarray(array))            # a full reduction gives a NumPy number
+    if y._data.base is not None or any(raw(x) is y._data for x in inputs):
+        for x in inputs:
+            if isinstance(x, Tensor) and same_memory(x._data, y._data):
+                y._changes = x._changes                   # a view: a write to one is a write to both
+    return y
+
+
+def raw(x):
+    """The array of a Tensor; anything else as it is."""
+    return x._data if isinstance(x, Tensor) else x
+
+
+def tracked(x):
+    """Whether x is a Tensor through which gradients flow."""
+    return isinstance(x, Tensor) and x._requires_grad
+
+
+class Op:
+    """One application of one operation: it computes, and it is the node it leaves in the graph.
+
+    A subclass has `forward(*inputs)`, arrays to array, and `backward(g, *inputs)`, which receives the very inputs of forward
+    and returns one gradient per input (None for: no gradient), in operations that work on arrays and Tensors alike.
+    Hyper-parameters come through __init__; whatever else an op keeps on itself must have derivative zero (a mask, indices).
+
+    >>> class Square(Op):
+    ...     def forward(self, x):
+    ...         return x * x
+    ...     def backward(self, g, x):
+    ...         return 2 * g * x
+    >>> Square()(Tensor([3.0]))
+    Tensor([9.])
+    """
+
+    inputs = versions = ()
+    needs = (True,) * 8                                   # which inputs want a gradient; all, outside a graph
+
+    def __call__(self, *inputs):
+        if not any([isinstance(x, Tensor) for x in inputs]):
+            return self.forward(*inputs)                  # arrays in, array out
+        needs = tuple([tracked(x) for x in inputs]) if recording.on else ()
+        if True in needs:
+            self.needs = needs
+        y = result(self.forward(*map(raw, inputs)), inputs)
+        if True in needs and y._data.dtype.kind == "f":   # Tensors in: y remembers how it was made
+            self.inputs, self.versions = inputs, versions(inputs)
+            y.op, y._requires_grad = self, True
+        return y
+
+    @property
+    def name(self):
+        return type(self).__name__.removesuffix("Op")
+
+
+def versions(inputs):
+    """How often each input's memory had been written to."""
+    return [x._changes.settle(x._data) if isinstance(x, Tensor) else 0 for x in inputs]
