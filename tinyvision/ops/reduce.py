@@ -14,7 +14,7 @@ Source: numpy.mean, numpy.var, numpy.max; Blanchard, Higham and Higham 2021, doi
 
 from ..backend import array_module
 from ..tensor import Op, raw
-from .broadcast import axes_of, sum
+from .broadcast import axes_of, kept, sum
 from .elementwise import constant_like, exp, log
 from .index import take_along_axis
 from .movement import flip
@@ -63,11 +63,11 @@ def std(x, axis=None, ddof=0, keepdims=False):
 
 def extremum(x, axis, keepdims, arg):
     """x at the position along the axes that `arg` (the name argmax or argmin) picks: the first, in row-major order."""
-    axes = axes_of(axis, x.ndim) if x.ndim else ()
-    rest = tuple(a for a in range(x.ndim) if a not in axes)
-    last = x.transpose(rest + axes).reshape(tuple(x.shape[a] for a in rest) + (-1,)) if count(x, axis) else None
-    if last is None:
+    axes, n = axes_of(axis, x.ndim) if x.ndim else (), count(x, axis)
+    if n == 0:
         raise ValueError(f"{arg[3:]}: needs at least one element along the axes, got shape {x.shape}.")
+    rest = tuple(a for a in range(x.ndim) if a not in axes)
+    last = x.transpose(rest + axes).reshape(tuple(x.shape[a] for a in rest) + (n,))
     index = getattr(raw(last), arg)(axis=-1)[..., None]
     y = take_along_axis(last, index, -1)
     return y.reshape(kept(x.shape, axes) if keepdims else tuple(x.shape[a] for a in rest))

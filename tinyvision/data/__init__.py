@@ -1,0 +1,14 @@
+"""Data: examples by number (`Dataset`), batches of them (`DataLoader`), and the picture sets to start with.
+
+`Digits` needs no network.  `MNIST` is looked for on disk and else downloaded.  Both are `LabelledImages`: `.images` float32
+(N, 1, H, W) from 0 to 1, `.labels` int64 (N,), `.classes`; example i is (image, label).
+"""
+
+from .dataset import Dataset, LabelledImages, Subset, TensorDataset, random_split
+from .digits import Digits
+from .idx import read_idx
+from .loader import DataLoader, default_collate
+from .mnist import MNIST
+
+__all__ = ["DataLoader", "Dataset", "Digits", "LabelledImages", "MNIST", "Subset", "TensorDataset", "default_collate",
+           "random_split", "read_idx"]

@@ -1,0 +1,152 @@
+"""Batches: from numbered examples to the Tensors that one training step takes.
+
+An epoch is one pass over the data set: put the numbers 0..N-1 in order (a new permutation where shuffled), cut the order into
+pieces of batch_size, fetch the examples of each piece and stack them, axis 0 counting the examples.  Stochastic gradient
+descent assumes batches drawn independently of the order on disk, hence `shuffle`; the last batch is short where batch_size
+does not divide N.  For a TensorDataset, and for Subsets of one, a batch is one indexing operation per column instead of a
+loop over examples.
+
+Source: Bottou 2012, Stochastic Gradient Descent Tricks, section 4.2 (shuffle the examples); torch.utils.data.DataLoader.
+"""
+
+import numbers
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from ..backend import array_module, is_array
+from ..ops.movement import stack
+from ..tensor import Tensor, raw, result
+from .dataset import Subset, TensorDataset, as_generator
+
+
+class DataLoader:
+    """Go through a data set in batches, once per `for` loop (torch.utils.data.DataLoader).
+
+    Shapes: examples of shape (...) become Tensors (B, ...), B = batch_size but for a short last batch, which drop_last drops.
+    An example (image, label) gives the batch [images, labels]; see `default_collate` for other forms.  len(loader) is the
+    number of batches: ceil(N / batch_size), or floor with drop_last.
+    shuffle: visit the examples in a new random order on every pass.
+    collate_fn: makes the batch from the list of its examples, instead of default_collate.
+    generator: where the orders come from: a numpy.random.Generator, used and advanced; or an int seed for a new one, so that
+    the same seed gives the same passes, first, second and so on, bit for bit; None differs in every run.
+    Raises ValueError for a batch_size below 1 and for shuffling an empty data set, TypeError for wrong types.
+
+    >>> loader = DataLoader(TensorDataset(np.arange(5.0), np.arange(5)), batch_size=2)
+    >>> len(loader), [labels.shape[0] for images, labels in loader]
+    (3, [2, 2, 1])
+    """
+
+    def __init__(self, dataset, batch_size=1, shuffle=False, *, drop_last=False, collate_fn=None, generator=None):
+        if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
+            raise TypeError(f"DataLoader: dataset needs a length and an index, got {type(dataset).__name__}. "
+                            "Derive from Dataset, or pass a list.")
+        for name, value in ("shuffle", shuffle), ("drop_last", drop_last):
+            if not isinstance(value, bool):
+                raise TypeError(f"DataLoader: {name} must be True or False, got {value!r}. "
+                                "Later arguments go by name: DataLoader(dataset, 32, shuffle=True).")
+        if isinstance(batch_size, bool) or not isinstance(batch_size, numbers.Integral):
+            raise TypeError(f"DataLoader: batch_size must be an integer, got {batch_size!r}. Pass 32, for instance.")
+        if batch_size < 1:
+            raise ValueError(f"DataLoader: batch_size must be at least 1, got {batch_size}. "
+                             f"For all examples at once pass len(dataset), {len(dataset)}.")
+        if collate_fn is not None and not callable(collate_fn):
+            raise TypeError(f"DataLoader: collate_fn must be a function of a list of examples, got {collate_fn!r}.")
+        if shuffle and len(dataset) == 0:
+            raise ValueError("DataLoader: shuffle=True needs examples, the data set has 0. Check how it was made or split.")
+        self.dataset, self.batch_size, self.shuffle = dataset, int(batch_size), shuffle
+        self.drop_last, self.collate_fn = drop_last, collate_fn
+        self.generator = as_generator("DataLoader", generator)
+
+    def __len__(self):
+        whole, rest = divmod(len(self.dataset), self.batch_size)
+        return whole + (rest > 0 and not self.drop_last)
+
+    def __iter__(self):
+        # The order is drawn here, not at the first batch: two interleaved passes then repeat as well.
+        size = len(self.dataset)
+        return self.batches(self.generator.permutation(size) if self.shuffle else np.arange(size))
+
+    def batches(self, order):
+        """The batches of one pass, the examples numbered by `order`."""
+        for i in range(len(self)):
+            indices = order[i * self.batch_size:(i + 1) * self.batch_size]
+            if self.collate_fn is None:
+                yield fetch(self.dataset, indices)
+            else:
+                yield self.collate_fn([self.dataset[j] for j in indices.tolist()])
+
+
+def fetch(dataset, indices):
+    """The batch of the examples `indices`, an integer array."""
+    base, rows = dataset, indices
+    while type(base).__getitem__ is Subset.__getitem__:
+        base, rows = base.dataset, np.array([base.indices[i] for i in rows.tolist()], np.int64)
+    # Compared by method, not by class: a subclass with a __getitem__ of its own is asked for every example.
+    if type(base).__getitem__ is TensorDataset.__getitem__:
+        return [as_batch(column[array_module(raw(column)).asarray(rows)]) for column in base.tensors]
+    return collate([dataset[i] for i in indices.tolist()], indices.tolist())
+
+
+def default_collate(batch):
+    """Make one batch of a list of examples (torch.utils.data.default_collate).
+
+    Tensors, arrays and numbers of shape (...) become one Tensor (B, ...) of their dtype (Python floats: float64, integers:
+    int64).  A tuple or list of B-element columns becomes a list of batches, a dict a dict, a namedtuple a namedtuple; text
+    stays as it is.
+    Raises ValueError where shapes, lengths or keys differ within the batch, naming the example; TypeError for other things.
+
+    >>> default_collate([{"x": 1}, {"x": 2}])
+    {'x': Tensor([1, 2])}
+    """
+    if len(batch) == 0:
+        raise ValueError("default_collate: needs at least 1 example, got 0. Skip empty batches.")
+    return collate(batch, range(len(batch)))
+
+
+def collate(batch, indices, field=""):
+    """default_collate; `indices` are the numbers of the examples and `field` the place within them, for error messages."""
+    first = batch[0]
+    if isinstance(first, (str, bytes)):
+        return batch
+    if isinstance(first, Mapping):
+        agree("keys", [set(x) if isinstance(x, Mapping) else kind(x) for x in batch], indices, field)
+        return {key: collate([example[key] for example in batch], indices, f"{field}[{key!r}]") for key in first}
+    if isinstance(first, Sequence):
+        agree("lengths", [len(x) if isinstance(x, Sequence) else kind(x) for x in batch], indices, field)
+        columns = [collate(column, indices, f"{field}[{i}]") for i, column in enumerate(zip(*batch))]
+        return type(first)(*columns) if hasattr(first, "_fields") else columns
+    return stacked(batch, indices, field)
+
+
+def stacked(batch, indices, field):
+    """Tensors, arrays and numbers of one shape as a Tensor, axis 0 counting them; gradients flow back to the Tensors."""
+    rows = []
+    for example, index in zip(batch, indices):
+        number = isinstance(example, (numbers.Number, np.generic))
+        row = np.asarray(example) if number else example
+        if not (isinstance(row, Tensor) or is_array(row)) or raw(row).dtype.kind not in "fiub":
+            raise TypeError("default_collate: examples must be Tensors, arrays or numbers, or tuples, lists and dicts "
+                            f"of these, example {index}{field} is {kind(example)}. Convert it, or pass a collate_fn.")
+        rows.append(row)
+    agree("shapes", [raw(row).shape for row in rows], indices, field)
+    return as_batch(stack(rows))
+
+
+def kind(example):
+    """What an example is, for error messages."""
+    return f"{example.dtype} array" if is_array(example) else type(example).__name__
+
+
+def agree(what, values, indices, field):
+    """Refuse a batch whose examples differ in their shapes, lengths or keys."""
+    for value, index in zip(values, indices):
+        if type(value) is not type(values[0]) or value != values[0]:
+            raise ValueError(f"default_collate: examples of one batch must have equal {what}, example {indices[0]}{field} has "
+                             f"{values[0]} and example {index}{field} has {value}. Bring them to one form in the data set "
+                             "(crop, resize or pad), or pass a collate_fn.")
+
+
+def as_batch(rows):
+    """Rows that were just copied out of their source, as a Tensor: without a second copy, and no longer a memmap."""
+    return rows if isinstance(rows, Tensor) else result(array_module(rows).asarray(rows))
