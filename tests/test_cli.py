@@ -1,0 +1,101 @@
+"""The command line as a user meets it."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tinyvision import cli, data, io, models
+from tinyvision.train import evaluate
+
+
+def test_train_saves_what_it_says(tmp_path, capsys):
+    out = tmp_path / "run"
+    assert cli.main(["train", "mlp", "--epochs", "2", "--batch-size", "32", "--seed", "3", "--out", str(out)]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert sorted(path.name for path in out.iterdir()) == ["curves.png", "history.json", "weights.safetensors"]
+    history = json.loads((out / "history.json").read_text())
+    assert history["setting"]["seed"] == 3 and len(history["epochs"]) == 2
+    assert printed[-1] == f"test accuracy {history['epochs'][-1]['test_accuracy']:.2%}"
+    model = models.MLP(1024)
+    model.load_state_dict(io.load(out / "weights.safetensors"))
+    _, accuracy = evaluate(model, data.DataLoader(data.Digits(train=False), 100))
+    assert accuracy == history["epochs"][-1]["test_accuracy"]
+
+
+def test_a_seed_repeats_the_run(tmp_path):
+    for name in ("a", "b"):
+        assert cli.main(["train", "mlp", "--epochs", "1", "--seed", "5", "--out", str(tmp_path / name)]) == 0
+    a, b = (io.load(tmp_path / name / "weights.safetensors") for name in ("a", "b"))
+    assert all(np.array_equal(a[key].data, b[key].data) for key in a)
+
+
+def test_default_folders_never_collide(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert cli.main(["train", "mlp", "--epochs", "1"]) == 0
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["mlp-digits", "mlp-digits-2"]
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["train", "lenet"], "invalid choice: 'lenet'"),
+    (["train", "lenet5", "--data", "cifar"], "invalid choice: 'cifar'"),
+    (["train", "lenet5", "--epochs", "0"], "must be a whole number of at least 1, got '0'"),
+    (["train", "lenet5", "--epochs", "two"], "got 'two'"),
+    (["train", "lenet5", "--lr", "-1"], "must be a number above 0, got '-1'"),
+    (["train", "lenet5", "--lr", "nan"], "above 0"),
+    (["train", "lenet5", "--batch-size", "1.5"], "whole number"),
+    (["train", "lenet5", "--seed", "x"], "whole number"),
+    (["train", "lenet5", "--seed", "-1"], "must be a whole number of at least 0, got '-1'"),
+    (["train", "lenet5", "--colour"], "unrecognized arguments: --colour"),
+    (["trian"], "invalid choice: 'trian'"),
+    ([], "required: COMMAND"),
+])
+def test_a_mistake_gets_one_sentence(arguments, words, capsys):
+    assert cli.main(arguments) == 2
+    printed = capsys.readouterr()
+    assert words in printed.err and printed.err.startswith("tinyvision: ") and printed.err.count("\n") == 1
+    assert printed.out == ""
+
+
+def test_a_folder_with_results_is_not_written_over(tmp_path, capsys):
+    (tmp_path / "weights.safetensors").write_bytes(b"precious")
+    assert cli.main(["train", "mlp", "--epochs", "1", "--out", str(tmp_path)]) == 2
+    assert "already holds the weights of a run" in capsys.readouterr().err
+    assert (tmp_path / "weights.safetensors").read_bytes() == b"precious"
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_training(tmp_path, capsys):
+    (tmp_path / "file").write_text("not a folder")
+    assert cli.main(["train", "mlp", "--out", str(tmp_path / "file" / "run")]) == 2
+    printed = capsys.readouterr()
+    assert "cannot write to" in printed.err and "epoch" not in printed.out
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the overflow that leads there
+def test_a_diverging_run_is_one_sentence(tmp_path, capsys):
+    assert cli.main(["train", "mlp", "--lr", "1e30", "--epochs", "1", "--out", str(tmp_path / "run")]) == 2
+    assert "Lower the learning rate" in capsys.readouterr().err
+
+
+def test_interrupt(monkeypatch, tmp_path, capsys):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+    monkeypatch.setattr("tinyvision.train.fit", interrupt)
+    assert cli.main(["train", "mlp", "--out", str(tmp_path / "run")]) == 130
+    assert capsys.readouterr().err == "tinyvision: interrupted; nothing was saved.\n"
+
+
+def test_info(capsys):
+    assert cli.main(["info"]) == 0
+    printed = capsys.readouterr().out
+    assert "numpy" in printed and np.__version__ in printed and "cupy-cuda12x" in printed
+
+
+def test_help_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "tinyvision", "train", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and "lenet5" in done.stdout and "--batch-size" in done.stdout
+    wrong = subprocess.run([sys.executable, "-m", "tinyvision", "train", "lenet5", "--epochs", "-3"], capture_output=True, text=True)
+    assert wrong.returncode == 2 and "Traceback" not in wrong.stderr and wrong.stderr.count("\n") == 1

@@ -1,0 +1,202 @@
+"""The command line: `tinyvision train MODEL --data SET` and `tinyvision info`.
+
+A user's mistake ends in one sentence on stderr and exit code 2 (or 130 for Ctrl-C), never in a traceback; a traceback is a
+fault of tinyvision.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+MODELS = ("lenet5", "mlp")
+DATA = ("digits", "mnist")
+
+
+class UserError(Exception):
+    """A mistake that the user can mend; its text says how."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, without the usage in front."""
+
+    def error(self, message):
+        raise UserError(f"{message}. See {self.prog} --help.")
+
+
+def main(arguments=None):
+    """Run the command line; returns the exit code.
+
+    >>> main(["train", "lenet5", "--epochs", "0"])
+    2
+    """
+    try:
+        options = parser().parse_args(arguments)
+        options.run(options)
+        return 0
+    except (UserError, FileNotFoundError, FloatingPointError) as error:
+        print(f"tinyvision: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("tinyvision: interrupted; nothing was saved.", file=sys.stderr)
+        return 130
+
+
+def parser():
+    top = Parser(prog="tinyvision", description="Train small networks for computer vision.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    train = commands.add_parser("train", help="train a network and save its weights and learning curve",
+                                description="Train a network, print its test accuracy, save weights and learning curve.",
+                                epilog="Example: tinyvision train lenet5 --data digits")
+    train.add_argument("model", choices=MODELS, metavar="MODEL", help=f"the network: {', '.join(MODELS)}")
+    train.add_argument("--data", choices=DATA, metavar="SET", default="digits",
+                       help="digits (1,797 embedded pictures, the default) or mnist (70,000, downloaded once)")
+    train.add_argument("--epochs", type=whole_number(1), help="passes over the training data (digits: 20, mnist: 5)")
+    train.add_argument("--batch-size", type=whole_number(1), default=64, help="pictures per step (64)")
+    train.add_argument("--lr", type=positive_float, default=0.003, help="the largest learning rate per step, for Adam (0.003)")
+    train.add_argument("--seed", type=whole_number(0), default=0, help="of initial weights and order; a run with it repeats exactly (0)")
+    train.add_argument("--out", metavar="DIR", help="folder for the results (a new one under runs/)")
+    train.set_defaults(run=run_train)
+    info = commands.add_parser("info", help="show versions and what this machine offers")
+    info.set_defaults(run=run_info)
+    return top
+
+
+def whole_number(least):
+    """A parser of whole numbers from `least` on."""
+    def parse(text):
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"must be a whole number of at least {least}, got {text!r}")
+        return int(text)
+    return parse
+
+
+def positive_float(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, got {text!r}")
+    return value
+
+
+# --- train
+
+
+def run_train(options):
+    from . import data, manual_seed, optim
+    from .train import fit
+
+    out = result_folder(options)
+    train_set, test_set = load_data(options.data)
+    manual_seed(options.seed)
+    model = make_model(options.model, train_set)
+    epochs = options.epochs or {"digits": 20, "mnist": 5}[options.data]
+    train_loader = data.DataLoader(train_set, options.batch_size, shuffle=True, generator=options.seed)
+    test_loader = data.DataLoader(test_set, 256)
+    optimizer = optim.Adam(model.parameters(), lr=options.lr)
+    scheduler = optim.lr_scheduler.OneCycleLR(optimizer, options.lr, total_steps=epochs * len(train_loader))
+    weights = sum(p.size for p in model.parameters())
+    print(f"{options.model} ({weights:,} weights) on {options.data}: {len(train_set):,} pictures to train, "
+          f"{len(test_set):,} held out", flush=True)
+    history = fit(model, optimizer, train_loader, test_loader, epochs, scheduler=scheduler, report=print_epoch,
+                  progress=sys.stderr.isatty())
+    save(out, model, history, options)
+    print(f"saved weights.safetensors, history.json and curves.png in {out}")
+    print(f"test accuracy {history[-1].test_accuracy:.2%}")
+
+
+def print_epoch(epoch):
+    print(f"epoch {epoch.number:2d}  {epoch.seconds:5.1f} s  train loss {epoch.train_loss:.4f}  test loss {epoch.test_loss:.4f}  "
+          f"test accuracy {epoch.test_accuracy:.2%}", flush=True)
+
+
+def result_folder(options):
+    """Make the folder for the results before any work is done; a folder that holds a run is never written over."""
+    if options.out:
+        out = Path(options.out).expanduser()
+        if (out / "weights.safetensors").exists():
+            raise UserError(f"{out} already holds the weights of a run; name another folder with --out, or move them away.")
+    else:
+        name, number = Path("runs") / f"{options.model}-{options.data}", 1
+        out = name
+        while out.exists():
+            number += 1
+            out = name.with_name(f"{name.name}-{number}")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"cannot write to {out} ({error.strerror}); name another folder with --out.") from error
+    return out
+
+
+def load_data(name):
+    """The training and the held-out set."""
+    from . import data
+    try:
+        if name == "digits":
+            return data.Digits(train=True), data.Digits(train=False)
+        return data.MNIST(train=True), data.MNIST(train=False)
+    except ValueError as error:                           # a damaged file on disk
+        raise UserError(error) from error
+
+
+def make_model(name, train_set):
+    from . import models
+    _, channels, height, width = train_set.images.shape
+    classes = len(train_set.classes)
+    if name == "lenet5":
+        return models.LeNet5(classes, channels)
+    return models.MLP(channels * height * width, num_classes=classes)
+
+
+def save(out, model, history, options):
+    """Write the results, each file whole or not at all."""
+    from . import io, viz
+    from .io.atomic import atomic_path
+    setting = {name: value for name, value in vars(options).items() if name != "run"}
+    io.save(model.state_dict(), out / "weights.safetensors", metadata={"tinyvision": json.dumps(setting)})
+    with atomic_path(out / "history.json") as path:
+        path.write_text(json.dumps({"setting": setting, "epochs": [asdict(row) for row in history]}, indent=1))
+    figure = viz.learning_curves(history, f"{options.model} on {options.data}")
+    with atomic_path(out / "curves.png") as path:
+        figure.savefig(path, dpi=120)
+
+
+# --- info
+
+
+def run_info(options):
+    import numpy as np
+
+    from . import __version__
+    rows = {"tinyvision": __version__, "python": f"{platform.python_version()} on {platform.platform()}",
+            "processors": str(os.cpu_count()), "numpy": f"{np.__version__}, BLAS {blas(np)}"}
+    for package in ("numba", "scipy", "scikit-learn", "matplotlib", "safetensors", "cupy-cuda12x", "cupy-cuda13x"):
+        rows[package] = version(package)
+    data = os.environ.get("TINYVISION_DATA")
+    rows["TINYVISION_DATA"] = data if data else "not set (data sets are downloaded into the cache folder)"
+    for name, value in rows.items():
+        print(f"{name:16s} {value}")
+
+
+def version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def blas(np):
+    """The linear-algebra library that NumPy multiplies matrices with."""
+    library = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
+    return f"{library.get('name', 'unknown')} {library.get('version', '')}".strip()
