@@ -178,8 +178,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
 
     >>> x = Tensor([3.0], requires_grad=True)
     >>> (g,) = grad(x ** 3, x, create_graph=True)        # 3 x^2
-    >>> g, grad(g, x)[0]                                  # 6 x
-    (Tensor([27.], op=Multiply), Tensor([18.]))
+    >>> g.item(), grad(g, x)[0].item()                    # and 6 x
+    (27.0, 18.0)
     """
     outputs, inputs = as_tensors("grad", outputs), as_tensors("grad", inputs)
     if grad_outputs is None:
