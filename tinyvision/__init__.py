@@ -12,4 +12,5 @@ from .ops.matmul import matmul
 from .ops.movement import (concatenate, expand_dims, flatten, flip, moveaxis, reshape, split, squeeze, stack, swapaxes,
                            transpose)
 from .ops.reduce import all, any, argmax, argmin, cumsum, logsumexp, max, mean, min, std, var
+from .random import default_generator, manual_seed
 from .tensor import Op, Parameter, Tensor

@@ -15,7 +15,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 MODELS = ("lenet5", "mlp")
-DATA = ("digits", "mnist")
+DEFAULTS = {  # epochs, batch size, largest learning rate: what reaches 98% on the digits and 99% on MNIST with LeNet-5
+    "digits": {"epochs": 20, "batch_size": 32, "lr": 0.005},
+    "mnist": {"epochs": 5, "batch_size": 64, "lr": 0.003},
+}
 
 
 class UserError(Exception):
@@ -54,17 +57,22 @@ def parser():
                                 description="Train a network, print its test accuracy, save weights and learning curve.",
                                 epilog="Example: tinyvision train lenet5 --data digits")
     train.add_argument("model", choices=MODELS, metavar="MODEL", help=f"the network: {', '.join(MODELS)}")
-    train.add_argument("--data", choices=DATA, metavar="SET", default="digits",
+    train.add_argument("--data", choices=tuple(DEFAULTS), metavar="SET", default="digits",
                        help="digits (1,797 embedded pictures, the default) or mnist (70,000, downloaded once)")
-    train.add_argument("--epochs", type=whole_number(1), help="passes over the training data (digits: 20, mnist: 5)")
-    train.add_argument("--batch-size", type=whole_number(1), default=64, help="pictures per step (64)")
-    train.add_argument("--lr", type=positive_float, default=0.003, help="the largest learning rate per step, for Adam (0.003)")
+    train.add_argument("--epochs", type=whole_number(1), help=f"passes over the training data ({defaults('epochs')})")
+    train.add_argument("--batch-size", type=whole_number(1), help=f"pictures per step ({defaults('batch_size')})")
+    train.add_argument("--lr", type=positive_float, help=f"largest learning rate per step, for Adam ({defaults('lr')})")
     train.add_argument("--seed", type=whole_number(0), default=0, help="of initial weights and order; a run with it repeats exactly (0)")
     train.add_argument("--out", metavar="DIR", help="folder for the results (a new one under runs/)")
     train.set_defaults(run=run_train)
     info = commands.add_parser("info", help="show versions and what this machine offers")
     info.set_defaults(run=run_info)
     return top
+
+
+def defaults(name):
+    """What an option is where it is not given, for its help text."""
+    return ", ".join(f"{data}: {values[name]}" for data, values in DEFAULTS.items())
 
 
 def whole_number(least):
@@ -93,19 +101,21 @@ def run_train(options):
     from . import data, manual_seed, optim
     from .train import fit
 
+    for name, value in DEFAULTS[options.data].items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
     out = result_folder(options)
     train_set, test_set = load_data(options.data)
     manual_seed(options.seed)
     model = make_model(options.model, train_set)
-    epochs = options.epochs or {"digits": 20, "mnist": 5}[options.data]
     train_loader = data.DataLoader(train_set, options.batch_size, shuffle=True, generator=options.seed)
     test_loader = data.DataLoader(test_set, 256)
     optimizer = optim.Adam(model.parameters(), lr=options.lr)
-    scheduler = optim.lr_scheduler.OneCycleLR(optimizer, options.lr, total_steps=epochs * len(train_loader))
+    scheduler = optim.lr_scheduler.OneCycleLR(optimizer, options.lr, total_steps=options.epochs * len(train_loader))
     weights = sum(p.size for p in model.parameters())
     print(f"{options.model} ({weights:,} weights) on {options.data}: {len(train_set):,} pictures to train, "
           f"{len(test_set):,} held out", flush=True)
-    history = fit(model, optimizer, train_loader, test_loader, epochs, scheduler=scheduler, report=print_epoch,
+    history = fit(model, optimizer, train_loader, test_loader, options.epochs, scheduler=scheduler, report=print_epoch,
                   progress=sys.stderr.isatty())
     save(out, model, history, options)
     print(f"saved weights.safetensors, history.json and curves.png in {out}")

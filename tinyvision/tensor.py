@@ -226,7 +226,7 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
-    def __init__(self, data, dtype=None, requires_grad=True):
+    def __init__(self, data, requires_grad=True, dtype=None):
         super().__init__(data, dtype, requires_grad)
 
 

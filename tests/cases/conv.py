@@ -31,6 +31,8 @@ CASES = [
          linear=(0, 1), oracle=conv_transpose),
     case("conv_transpose2d", randn(1, 2, 3, 4), randn(2, 3, 2, 3), stride=(1, 3), padding=(0, 2), dilation=(3, 1),
          linear=(0, 1), oracle=conv_transpose),
+    case("conv_transpose2d", randn(1, 2, 2, 3), randn(2, 2, 2, 3), stride=2, padding=1, output_padding=3, dilation=4,
+         linear=(0, 1), oracle=conv_transpose),
     case("conv_transpose2d", randn(2, 3, 4), randn(2, 3, 2, 2), stride=3),
     case("conv_transpose3d", randn(1, 2, 3, 2, 3), randn(2, 2, 2, 3, 2), randn(2), stride=(2, 1, 2), padding=(1, 0, 1),
          oracle=conv_transpose),

@@ -125,7 +125,7 @@ def test_overfits_eight_pictures(model, shape):
     x, labels = Tensor(rng.standard_normal(shape).astype(np.float32)), rng.permutation(10)[:8]
     model = model()
     optimizer = optim.Adam(model.parameters(), lr=0.005)
-    for _ in range(60):
+    for _ in range(25):
         loss = F.cross_entropy(model(x), labels)
         optimizer.zero_grad()
         loss.backward()

@@ -29,6 +29,10 @@ def read_idx(path):
 
     Shapes: as the file says, (N, H, W) for pictures and (N,) for labels; the dtype is the file's, in native byte order.
     Raises ValueError where the file is damaged or no IDX file, naming what is wrong; FileNotFoundError where it is missing.
+
+    >>> _ = Path("labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1]))
+    >>> read_idx("labels-idx1-ubyte")
+    array([7, 2, 1], dtype=uint8)
     """
     return parse_idx(uncompressed(path), path)
 

@@ -28,6 +28,9 @@ class MNIST(LabelledImages):
     Searched in this order: root, $TINYVISION_DATA/mnist, the user's cache folder.  What is in none of them is downloaded into
     root where given, else into the cache folder; with download=False it is an error.
     Raises FileNotFoundError where the files can be had nowhere, ValueError for a file that is not the official one.
+
+    >>> MNIST(train=False).images.shape                   # doctest: +SKIP
+    (10000, 1, 28, 28)
     """
 
     folder = "mnist"

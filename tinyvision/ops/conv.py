@@ -134,7 +134,8 @@ def conv_transposed(op, n, input, weight, bias, stride, padding, output_padding,
         raise ValueError(f"{op}: output_padding must be smaller than stride or dilation (else no window could end there), got "
                          f"output_padding {extra}, stride {stride}, dilation {dilation}.")
     lows = as_tuple(op, "padding", padding, n, least=0)
-    window = Window(size, stride, tuple((p, p) for p in lows), dilation)
+    # as much padding behind as lets exactly the input's positions fit over the output, not those of output_padding as well
+    window = Window(size, stride, tuple((p, p - e) for p, e in zip(lows, extra)), dilation)
     sizes = tuple(reach - 2 * p + e for reach, p, e in zip(window.extent(u.shape[2:]), lows, extra))
     if min(sizes) < 1 or min(u.shape[2:]) < 1:
         raise ValueError(f"{op}: the output must have at least one pixel, got sizes {sizes} from input {input.shape}, kernel "

@@ -77,8 +77,8 @@ class TanhOp(Op):
 class SigmoidOp(Op):
     def forward(self, x):
         xp = array_module(x)
-        e = xp.exp(-xp.abs(x))                            # in (0, 1]: neither tail overflows
-        return xp.where(x >= 0, 1, e) / (1 + e)
+        # e^min(x, 0) / (1 + e^-|x|): neither tail overflows, and no element has to choose a branch
+        return xp.exp(xp.minimum(x, 0)) / (1 + xp.exp(-xp.abs(x)))
 
     def backward(self, g, x):
         y = sigmoid(x)
@@ -165,24 +165,28 @@ def cos(x):
     return CosOp()(x)
 
 
-def tanh(x):
-    """Hyperbolic tangent (numpy.tanh, torch.tanh).
+def tanh(input):
+    """Hyperbolic tangent (numpy.tanh, torch.nn.functional.tanh).
+
+    Shapes: input (*) -> (*).
 
     >>> from tinyvision import Tensor
     >>> tanh(Tensor([0.0]))
     Tensor([0.])
     """
-    return TanhOp()(x)
+    return TanhOp()(input)
 
 
-def sigmoid(x):
-    """1 / (1 + exp(-x)), without overflow (torch.sigmoid).
+def sigmoid(input):
+    """1 / (1 + exp(-x)), without overflow (torch.nn.functional.sigmoid).
+
+    Shapes: input (*) -> (*).
 
     >>> from tinyvision import Tensor
     >>> sigmoid(Tensor([0.0, 1000.0]))
     Tensor([0.5, 1. ])
     """
-    return SigmoidOp()(x)
+    return SigmoidOp()(input)
 
 
 def abs(x):

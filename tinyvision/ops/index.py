@@ -14,6 +14,7 @@ Source: numpy indexing and numpy.take_along_axis; torch.nn.functional.embedding,
 from ..backend import array_module, is_array
 from ..tensor import Op, Tensor, raw
 from .arithmetic import where
+from .shapes import check_float
 
 
 def repeats(index):
@@ -138,13 +139,16 @@ def embedding(input, weight, padding_idx=None):
 
     Shapes: input (*) of integers in 0..V-1, weight (V, D) -> (*, D).
     padding_idx: the row with this index gets no gradient.
-    Raises TypeError for indices that are not integers, ValueError for one out of range.
+    Raises TypeError for indices that are not integers, ValueError for one out of range or a weight that is no table.
 
     >>> import numpy as np
     >>> embedding([1, 1], Tensor([[1.0, 2.0], [3.0, 4.0]]))
     Tensor([[3., 4.],
             [3., 4.]])
     """
+    check_float("embedding", weight=weight)
+    if weight.ndim != 2:
+        raise ValueError(f"embedding: weight must be a table (V, D), one row per index, got shape {weight.shape}.")
     index = check_indices("embedding", "input", input, weight.shape[0], "rows of the table")
     y = getitem(weight, index)
     if padding_idx is None:

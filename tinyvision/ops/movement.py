@@ -12,6 +12,7 @@ Source: numpy.reshape, numpy.transpose, numpy.flip, numpy.concatenate.
 
 from ..backend import array_module
 from ..tensor import Op
+from .shapes import check_dim
 
 
 class ReshapeOp(Op):
@@ -145,13 +146,15 @@ def expand_dims(x, axis):
 def flatten(x, start_dim=0, end_dim=-1):
     """Join the axes from start_dim to end_dim, both included, to one (torch.flatten).
 
+    Raises ValueError for axes that x does not have, or in the wrong order.
+
     >>> import numpy as np
     >>> flatten(np.zeros((8, 16, 5, 5)), 1).shape
     (8, 400)
     """
+    start, end = check_dim("flatten", start_dim, x), check_dim("flatten", end_dim, x)
     if x.ndim == 0:
         return x.reshape((1,))
-    start, end = start_dim % x.ndim, end_dim % x.ndim
     if start > end:
         raise ValueError(f"flatten: start_dim must not come after end_dim, got {start_dim} and {end_dim} for {x.ndim} axes.")
     joined = 1

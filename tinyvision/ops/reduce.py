@@ -115,7 +115,7 @@ def logsumexp(x, axis=None, keepdims=False):
 
     >>> from tinyvision import Tensor
     >>> logsumexp(Tensor([1000.0, 1000.0]))
-    Tensor(1000.6931)
+    Tensor(1000.6932)
     """
     xp = array_module(raw(x))
     m = raw(x).max(axis=axis, keepdims=True)

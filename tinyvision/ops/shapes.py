@@ -61,6 +61,14 @@ def batched(op, input, n):
     raise ValueError(f"{op}: input must be ({full}), or ({single}) for a single one, got shape {input.shape}. {hint}")
 
 
+def check_pixels(op, input, first=1):
+    """Axes from `first` on (1: channels and pixels, 2: pixels only) must not be empty; an empty batch is fine."""
+    if 0 in input.shape[first:]:
+        what = "channel and pixel" if first == 1 else "pixel"
+        raise ValueError(f"{op}: input must have at least one {what} (only the batch may be empty), got shape {input.shape}. "
+                         "Check how the data were sliced.")
+
+
 def check_same_shape(op, **arrays):
     """Arguments that are compared element by element."""
     (first, x), *others = arrays.items()
@@ -74,6 +82,16 @@ def check_choice(op, name, value, choices):
     """One of a few words."""
     if value not in choices:
         raise ValueError(f"{op}: {name} must be one of {', '.join(map(repr, choices))}, got {value!r}.")
+
+
+def check_dim(op, dim, input):
+    """One axis of the input, counted from the front; a single number counts as having one axis, as in PyTorch."""
+    n = max(input.ndim, 1)
+    if isinstance(dim, bool) or not hasattr(dim, "__index__"):
+        raise TypeError(f"{op}: dim must be an integer, the number of an axis, got {dim!r}.")
+    if not -n <= dim < n:
+        raise ValueError(f"{op}: dim must lie in [{-n}, {n - 1}] for input {input.shape}, got {dim}.")
+    return int(dim) % n
 
 
 def product(sizes):

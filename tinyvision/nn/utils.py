@@ -1,0 +1,114 @@
+"""Gradients kept in bounds, and all parameters as one vector.
+
+A single bad batch can give a gradient hundreds of times the usual; one step along it undoes much training.  Clipping the norm
+keeps its direction and limits its length:
+
+    g <- g * min(1, max_norm / (|g| + 1e-6)),        |g| the norm over all gradients together, as if they were one vector
+
+Sources: Pascanu, Mikolov and Bengio 2012, arXiv:1211.5063, algorithm 1; torch.nn.utils.
+"""
+
+import numpy as np
+
+from ..autograd import no_grad
+from ..backend import array_module
+from ..ops.movement import concatenate
+from ..tensor import Tensor, raw
+from .checks import at_least, positive
+
+
+def gradients(parameters):
+    """The gradients that are there, of one Tensor or several."""
+    parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    return [p.grad for p in parameters if p.grad is not None]
+
+
+def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=False):
+    """Shrink all gradients by one factor, so that their common norm is at most max_norm (torch.nn.utils.clip_grad_norm_).
+
+    parameters: Tensors or one Tensor; those without `.grad` are skipped.  norm_type: p of the p-norm, or float('inf').
+    error_if_nonfinite: refuse a norm that is infinite or not a number (else it spreads to the gradients).
+    Returns the norm before, as a Tensor ().
+    Raises ValueError for max_norm < 0 or norm_type <= 0, RuntimeError for a refused norm; nothing is changed then.
+
+    >>> x = Tensor([3.0, 4.0], requires_grad=True); (x * x / 2).sum().backward()
+    >>> clip_grad_norm_([x], max_norm=1.0), x.grad.data.round(3)
+    (Tensor(5.), array([0.6, 0.8], dtype=float32))
+    """
+    at_least("clip_grad_norm_", 0, max_norm=max_norm)
+    positive("clip_grad_norm_", norm_type=norm_type)
+    grads = gradients(parameters)
+    norm = Tensor(total_norm([raw(g) for g in grads], norm_type))
+    if error_if_nonfinite and not np.isfinite(norm.item()):
+        raise RuntimeError(f"clip_grad_norm_: the norm of order {norm_type} of the gradients is {norm.item()}. Look for the "
+                           "first layer whose output is not finite, lower the learning rate, or pass error_if_nonfinite=False.")
+    scale = np.minimum(max_norm / (norm.item() + 1e-6), 1.0)                  # stays "not a number" if the norm is
+    with no_grad(), np.errstate(invalid="ignore"):                            # infinity * 0
+        for g in grads:
+            g[...] = raw(g) * g.dtype.type(scale)
+    return norm
+
+
+def total_norm(arrays, p):
+    """The p-norm of all elements; each array's share is summed in float64, where squares do not overflow."""
+    if not arrays:
+        return np.float32(0)
+    with np.errstate(invalid="ignore", over="ignore"):
+        if p == float("inf"):
+            norms = [float(abs(a).max()) for a in arrays if a.size]
+            return arrays[0].dtype.type(np.max(norms) if norms else 0)
+        powers = [float((abs(a.astype(np.float64)) ** p).sum()) for a in arrays]
+        return arrays[0].dtype.type(sum(powers) ** (1 / p))
+
+
+def clip_grad_value_(parameters, clip_value):
+    """Limit every element of every gradient to [-clip_value, clip_value] (torch.nn.utils.clip_grad_value_).
+
+    Raises ValueError for clip_value < 0.
+
+    >>> x = Tensor([3.0, -0.5], requires_grad=True); (x * x / 2).sum().backward()
+    >>> clip_grad_value_([x], 1.0); x.grad
+    Tensor([ 1. , -0.5])
+    """
+    at_least("clip_grad_value_", 0, clip_value=clip_value)
+    with no_grad():
+        for g in gradients(parameters):
+            g[...] = array_module(raw(g)).clip(raw(g), -clip_value, clip_value)
+
+
+def parameters_to_vector(parameters):
+    """All parameters, flattened and joined to one vector; gradients flow back (torch.nn.utils.parameters_to_vector).
+
+    Shapes: any -> (P,), P the number of elements.
+    Raises ValueError for no parameters.
+
+    >>> parameters_to_vector([Tensor([[1.0, 2.0]]), Tensor([3.0])])
+    Tensor([1., 2., 3.])
+    """
+    parameters = list(parameters)
+    if not parameters:
+        raise ValueError("parameters_to_vector: needs at least one parameter. Did module.parameters() run out before?")
+    return concatenate([p.reshape((p.size,)) for p in parameters])
+
+
+def vector_to_parameters(vec, parameters):
+    """Write the pieces of a vector into the parameters, in place: undoes parameters_to_vector (torch.nn.utils).
+
+    Shapes: vec (P,), P the number of elements of all parameters.
+    Raises TypeError unless vec is a Tensor, ValueError for another shape; nothing is changed then.
+
+    >>> w = Tensor([[0.0, 0.0]]); vector_to_parameters(Tensor([1.0, 2.0]), [w]); w
+    Tensor([[1., 2.]])
+    """
+    if not isinstance(vec, Tensor):
+        raise TypeError(f"vector_to_parameters: vec must be a Tensor, got {type(vec).__name__}. Use Tensor(vec).")
+    parameters = list(parameters)
+    size = sum(p.size for p in parameters)
+    if vec.shape != (size,):
+        raise ValueError(f"vector_to_parameters: vec must have shape ({size},), one number per element of the parameters, got "
+                         f"{vec.shape}.")
+    start = 0
+    with no_grad():
+        for p in parameters:
+            p[...] = raw(vec)[start:start + p.size].reshape(p.shape)
+            start += p.size

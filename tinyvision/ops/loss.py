@@ -1,0 +1,98 @@
+"""What all losses share: their arguments are checked alike, and their elements are reduced alike.
+
+A loss compares a prediction with a target, element by element, and `reduction` says what becomes of the elements:
+
+    'none'   one loss per element          'sum'   added up          'mean'   averaged (the default)
+
+With 'mean' the size of a gradient does not depend on the size of the batch, hence neither does the learning rate.
+
+Targets and weights are floats of the input's dtype; integers, booleans and lists are converted.  Shapes must be equal: an
+(N, 1) prediction and an (N,) target would broadcast to (N, N), every picture compared with every other, and still train.
+
+Losses by file: loss_classes (cross entropy), loss_binary (its two-class form, focal), loss_overlap (Dice), loss_regression,
+loss_likelihood (Kullback-Leibler, Poisson, Gauss), loss_margin (margins between scores and between embeddings).
+"""
+
+from ..backend import array_module, is_array
+from ..tensor import raw
+from .broadcast import sum
+from .reduce import mean
+from .shapes import check_choice, check_float, check_same_shape
+
+REDUCTIONS = ("none", "mean", "sum")
+
+
+def as_floats(x, like):
+    """A list, a number, integers or booleans as an array of `like`'s dtype; floats and None stay as they are."""
+    array = raw(x)
+    if is_array(array):
+        return x if array.dtype.kind not in "iub" else array.astype(like.dtype)
+    return x if array is None else array_module(raw(like)).asarray(array, dtype=like.dtype)
+
+
+def operands(op, **arrays):
+    """The arguments by name as floats of one dtype; the first is the input, the others may be lists or integers."""
+    (first, x), *others = arrays.items()
+    check_float(op, **{first: x})
+    floats = {first: x} | {name: as_floats(y, x) for name, y in others}
+    check_float(op, **floats)
+    return floats
+
+
+def check_reduction(op, reduction, choices=REDUCTIONS):
+    """One of the three words."""
+    check_choice(op, "reduction", reduction, choices)
+
+
+def alike(op, **arrays):
+    """The arguments as floats of one dtype and one shape, in a list."""
+    floats = operands(op, **arrays)
+    check_same_shape(op, **floats)
+    return list(floats.values())
+
+
+def weighted(op, losses, name, weight):
+    """Losses times weights that may broadcast to their shape, but must not enlarge it; None stands for ones."""
+    if weight is None:
+        return losses
+    weight = operands(op, losses=losses, **{name: weight})[name]
+    fits = weight.ndim <= losses.ndim and all(m in (1, n) for m, n in zip(weight.shape[::-1], losses.shape[::-1]))
+    if not fits:
+        raise ValueError(f"{op}: {name} must broadcast to the input's shape {losses.shape}, got {weight.shape}. "
+                         "Reshape it so that its sizes, counted from the last axis, are 1 or those of the input.")
+    return losses * weight
+
+
+def check_broadcast(op, **arrays):
+    """The shape to which two arguments broadcast: sizes, counted from the last axis, are equal or one of them is 1."""
+    (first, x), (second, y) = arrays.items()
+    ndim = len(x.shape) if len(x.shape) > len(y.shape) else len(y.shape)
+    a, b = ((1,) * (ndim - len(z.shape)) + z.shape for z in (x, y))
+    if any(m != n and 1 not in (m, n) for m, n in zip(a, b)):
+        raise ValueError(f"{op}: {first} and {second} must broadcast to one shape, got {x.shape} and {y.shape}. "
+                         "Sizes, counted from the last axis, must be equal or 1.")
+    return tuple(n if m == 1 else m for m, n in zip(a, b))
+
+
+def check_values(op, name, x, low, high, hint):
+    """Values in [low, high]; anything outside, or not a number, is refused."""
+    x = raw(x)
+    if x.size and not (x.min() >= low and x.max() <= high):
+        wrong = x[~((x >= low) & (x <= high))]
+        raise ValueError(f"{op}: {name} must lie in [{low}, {high}], got {float(wrong[0]):g}. {hint}")
+
+
+def check_signs(op, target):
+    """Targets 1 and -1: a 0 comes from labels 0 and 1, and would be passed over in silence."""
+    if (raw(target) == 0).any():
+        raise ValueError(f"{op}: target must be 1 or -1, got 0. For labels 0 and 1 use 2 * target - 1.")
+
+
+def reduced(loss, reduction):
+    """The losses as they are, their sum or their mean; the mean of no losses is not a number."""
+    return loss if reduction == "none" else mean(loss) if reduction == "mean" else sum(loss)
+
+
+def ratio(top, bottom):
+    """top / bottom, and not a number (rather than a warning) where a single bottom is 0: the mean over nothing."""
+    return top / bottom if raw(bottom) != 0 else top * float("nan")

@@ -1,0 +1,115 @@
+"""softmax, log_softmax, softmin: numbers to probabilities along one axis.
+
+    y_i = e^(x_i) / sum_j e^(x_j)          log y_i = x_i - log sum_j e^(x_j)
+
+Every output depends on every input of its line, so the Jacobian is full:  dy_i/dx_j = y_i ([i = j] - y_j)  and
+dlog y_i/dx_j = [i = j] - y_j.  With an upstream gradient g that gives, for each line,
+
+    softmax       gx = y * (g - sum(g * y))
+    log_softmax   gx = g - y * sum(g)
+
+Both sums vanish or are trivial for g = 1: probabilities add up to one, whatever x is.
+
+Adding a constant to x changes nothing, so the largest x is subtracted first: then the largest e^x is 1 and nothing
+overflows.  That maximum m and the sum of e^(x - m), two numbers a line, are all that is kept for the backward pass: from them
+y is one exponential away.  They depend on x, so when the backward pass is itself recorded, y is computed anew from x.
+
+Source: Bridle 1990 (softmax); Blanchard, Higham and Higham 2021, doi:10.1093/imanum/draa038 (rounding).
+"""
+
+from ..backend import array_module
+from ..tensor import Op, Tensor
+from .broadcast import sum
+from .elementwise import astype, copy, exp
+from .shapes import check_dim, check_float
+
+
+class SoftmaxOp(Op):
+    def __init__(self, axis):
+        self.axis = axis
+
+    def forward(self, x):
+        e = self.exponentials(x)
+        e /= self.total
+        return e
+
+    def backward(self, g, x):
+        y = self.probabilities(x)
+        return y * (g - sum(g * y, self.axis, keepdims=True))
+
+    def exponentials(self, x):
+        """e^(x - m), having kept m and the sum."""
+        xp = array_module(x)
+        self.top = x.max(axis=self.axis, keepdims=True)
+        e = x - self.top
+        xp.exp(e, out=e)
+        self.total = e.sum(axis=self.axis, keepdims=True)
+        return e
+
+    def probabilities(self, x):
+        """softmax(x), from what was kept, or recorded."""
+        return SoftmaxOp(self.axis)(x) if isinstance(x, Tensor) else exp(x - self.top) / self.total
+
+
+class LogSoftmaxOp(SoftmaxOp):
+    def forward(self, x):
+        self.exponentials(x)
+        y = x - self.top
+        y -= array_module(x).log(self.total)
+        return y
+
+    def backward(self, g, x):
+        return g - self.probabilities(x) * sum(g, self.axis, keepdims=True)
+
+
+def along(op, make, input, dim, dtype):
+    """Check, convert, and apply make(axis) where there is something to apply it to."""
+    check_float(op, input=input)
+    if dim is None:
+        raise TypeError(f"{op}: say along which axis the probabilities add up to one. Pass dim=1 for classes in (N, K) and "
+                        "(N, K, H, W).")
+    axis = check_dim(op, dim, input)
+    input = input if dtype is None else astype(input, dtype)
+    if input.size == 0:
+        return copy(input)
+    return make(axis)(input) if input.ndim else make(axis)(input.reshape((1,))).reshape(())
+
+
+def softmax(input, dim=None, *, dtype=None):
+    """Probabilities that are proportional to exp(x) along an axis (torch.nn.functional.softmax).
+
+    Shapes: input (*) -> (*), each line along `dim` adding up to 1.
+    dtype: convert the input to this floating-point dtype first.
+    Raises TypeError when dim is missing (PyTorch would guess it from the number of axes), ValueError for no such axis.
+    For a loss use cross_entropy or log_softmax, which stay exact where a probability rounds to 0.
+
+    >>> from tinyvision import Tensor
+    >>> softmax(Tensor([1000.0, 1000.0]), dim=0)
+    Tensor([0.5, 0.5])
+    """
+    return along("softmax", SoftmaxOp, input, dim, dtype)
+
+
+def log_softmax(input, dim=None, *, dtype=None):
+    """The logarithm of softmax, without computing the softmax (torch.nn.functional.log_softmax).
+
+    Shapes: input (*) -> (*).  dim, dtype and Raises: as softmax.
+
+    >>> from tinyvision import Tensor
+    >>> log_softmax(Tensor([0.0, -1000.0]), dim=0)
+    Tensor([    0., -1000.])
+    """
+    return along("log_softmax", LogSoftmaxOp, input, dim, dtype)
+
+
+def softmin(input, dim=None, *, dtype=None):
+    """softmax(-x): the smallest number gets the largest probability (torch.nn.functional.softmin).
+
+    Shapes: input (*) -> (*).  dim, dtype and Raises: as softmax.
+
+    >>> from tinyvision import Tensor
+    >>> softmin(Tensor([0.0, 1000.0]), dim=0)
+    Tensor([1., 0.])
+    """
+    check_float("softmin", input=input)
+    return along("softmin", SoftmaxOp, -input, dim, dtype)
