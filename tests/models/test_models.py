@@ -8,6 +8,7 @@ import pytest
 
 import tinyvision.functional as F
 from tinyvision import Tensor, manual_seed, models, nn, no_grad, optim
+from tinyvision.io import load_torch
 
 COUNTS = {  # published by the papers or, for ImageNet, by torchvision's model table
     "resnet20": 269_722, "resnet32": 464_154, "resnet44": 658_586, "resnet56": 853_018, "resnet110": 1_727_962,
@@ -123,14 +124,7 @@ def test_overfits_eight_pictures(model, shape):
     manual_seed(0)
     rng = np.random.default_rng(0)
     x, labels = Tensor(rng.standard_normal(shape).astype(np.float32)), rng.permutation(10)[:8]
-    model = model()
-    optimizer = optim.Adam(model.parameters(), lr=0.005)
-    for _ in range(25):
-        loss = F.cross_entropy(model(x), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    assert loss.item() < 0.05
+    assert overfitted(model(), x, labels, steps=25) < 0.05
 
 
 @pytest.mark.parametrize("options", [{}, {"up": "nearest"}, {"norm": False}], ids=str)
@@ -139,35 +133,62 @@ def test_unet_overfits_one_mask(options):
     rng = np.random.default_rng(0)
     x = Tensor(rng.standard_normal((2, 1, 16, 16)).astype(np.float32))
     mask = (rng.random((2, 16, 16)) > 0.5).astype(np.int64)
-    model = models.UNet(1, 2, 8, 2, **options)
-    optimizer = optim.Adam(model.parameters(), lr=0.01)
-    for _ in range(150):
-        loss = F.cross_entropy(model(x), mask)
+    assert overfitted(models.UNet(1, 2, 8, 2, **options), x, mask, steps=150) < 0.1
+
+
+def overfitted(model, x, labels, steps):
+    """The loss after so many steps on one batch."""
+    optimizer = optim.Adam(model.parameters(), lr=0.005)
+    for _ in range(steps):
+        loss = F.cross_entropy(model(x), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert loss.item() < 0.1
+    return loss.item()
 
 
 DATA = Path(os.environ.get("TINYVISION_DATA", "absent"))
 
 
-@pytest.mark.skipif(not (DATA / "weights" / "resnet20-12fca82f.th").exists(), reason="needs the published ResNet-20 weights: "
-                    "TINYVISION_DATA with weights/resnet20-12fca82f.th")
-def test_published_resnet20_gives_pytorchs_logits():
-    """The published weights load without torch; where torch is there, the logits agree with its own convolutions."""
-    torch = pytest.importorskip("torch")
-    from tinyvision.io import load_torch
-    state = {key.removeprefix("module."): value
-             for key, value in load_torch(DATA / "weights" / "resnet20-12fca82f.th")["state_dict"].items()}
+WEIGHTS, PICTURES = DATA / "weights" / "resnet20-12fca82f.th", DATA / "cifar-10-batches-bin" / "test_batch.bin"
+needs_weights = pytest.mark.skipif(not WEIGHTS.exists(), reason="needs the published weights of ResNet-20: TINYVISION_DATA with "
+                                   "weights/resnet20-12fca82f.th")
+
+
+def published_resnet20():
+    state = {key.removeprefix("module."): value for key, value in load_torch(WEIGHTS)["state_dict"].items()}
     model = models.resnet20()
     model.load_state_dict(state)
-    model.eval()
+    return model.eval(), state
+
+
+@needs_weights
+def test_published_resnet20_gives_pytorchs_logits():
+    """The weights load without torch; where torch is there, the logits agree with its own convolutions."""
+    torch = pytest.importorskip("torch")
+    model, state = published_resnet20()
     x = np.random.default_rng(0).standard_normal((4, 3, 32, 32)).astype(np.float32)
     with no_grad():
         ours = model(Tensor(x)).data
     theirs = torch_resnet20(torch, {key: torch.tensor(value.data) for key, value in state.items()}, torch.tensor(x)).numpy()
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+@pytest.mark.slow
+@needs_weights
+@pytest.mark.skipif(not PICTURES.exists(), reason="needs CIFAR-10 test pictures: TINYVISION_DATA with "
+                    "cifar-10-batches-bin/test_batch.bin")
+def test_published_resnet20_on_cifar():
+    """Published: 8.27% error.  On test pictures restored from JPEG, PyTorch gets 81.03% right with these weights."""
+    model, _ = published_resnet20()
+    rows = np.fromfile(PICTURES, np.uint8).reshape(-1, 1 + 3 * 32 * 32)
+    mean, std = (np.array(v, np.float32)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    right = 0
+    with no_grad():
+        for batch in np.split(rows, 40):
+            x = (batch[:, 1:].reshape(-1, 3, 32, 32).astype(np.float32) / 255 - mean) / std
+            right += int((model(Tensor(x)).argmax(axis=1).data == batch[:, 0]).sum())
+    assert right / len(rows) in (0.8103, 0.9173)          # the JPEG copy, or the official pictures
 
 
 def torch_resnet20(torch, s, x):

@@ -8,8 +8,8 @@ convolution, Y = F(x) + W x.
     Bottleneck            F = bn(conv1x1( relu(bn(conv3x3( relu(bn(conv1x1 x)) ))) ))    Y = relu(F + x)
     PreActivationBlock    F = conv3x3(relu(bn( conv3x3(relu(bn x)) )))                   Y = F + x, nothing after the sum
 
-Sources: He et al. 2015, arXiv:1512.03385, figures 2 and 5; He et al. 2016, arXiv:1603.05027, figure 4(e).  The parts, and so the
-keys of the state dict, are named as in torchvision.models.resnet.
+Sources: He et al. 2015, arXiv:1512.03385, figures 2 and 5; He et al. 2016, arXiv:1603.05027, figure 4(e).  The parts, and so
+the keys of the state dict, are named as in torchvision.models.resnet.
 """
 
 from .. import functional as F
