@@ -3,8 +3,8 @@ import re
 import numpy as np
 import pytest
 
+from tinyvision import manual_seed
 from tinyvision.data import Dataset, LabelledImages, Subset, TensorDataset, random_split
-from tinyvision.data.dataset import as_generator
 from tinyvision.tensor import Tensor
 
 
@@ -132,14 +132,6 @@ def test_random_split_errors(lengths, error, message):
         random_split(range(10), lengths)
 
 
-def test_generator_argument():
-    source = np.random.default_rng(3)
-    assert as_generator("x", source) is source
-    assert as_generator("x", np.int64(3)).random() == source.random()
-    for wrong in ("3", 3.0, True, np.random.RandomState(3)):
-        with pytest.raises(TypeError, match="x: generator must be a numpy.random.Generator or an int seed"):
-            as_generator("x", wrong)
-
 
 def test_labelled_images():
     images, labels = np.zeros((3, 1, 4, 5), np.float32), np.array([0, 2, 1])
@@ -161,3 +153,13 @@ def test_labelled_images():
 def test_labelled_images_errors(images, labels, error, message):
     with pytest.raises(error, match=re.escape(message)):
         LabelledImages(images, labels, ("cat", "dog"))
+
+
+def test_the_default_generator_is_the_engines():
+    parts = []
+    for _ in range(2):
+        manual_seed(7)
+        parts.append([list(part) for part in random_split(range(100), [60, 40])])
+    assert parts[0] == parts[1]
+    with pytest.raises(TypeError, match="random_split: needs an integer seed or a numpy.random.Generator, got str"):
+        random_split(range(3), [2, 1], "0")

@@ -249,7 +249,7 @@ def test_a_collation_error_names_the_example_in_the_data_set():
     (dict(shuffle=1), TypeError, "shuffle must be True or False, got 1"),
     (dict(drop_last="yes"), TypeError, "drop_last must be True or False, got 'yes'"),
     (dict(collate_fn="stack"), TypeError, "collate_fn must be a function of a list of examples, got 'stack'"),
-    (dict(generator="0"), TypeError, "generator must be a numpy.random.Generator or an int seed, got str"),
+    (dict(generator="0"), TypeError, "needs an integer seed or a numpy.random.Generator, got str"),
     (dict(dataset=[], shuffle=True), ValueError, "shuffle=True needs examples, the data set has 0"),
     (dict(dataset=iter([1, 2])), TypeError, "dataset needs a length and an index, got list_iterator"),
 ])

@@ -15,6 +15,7 @@ import warnings
 import numpy as np
 
 from ..backend import is_array
+from ..random import as_generator
 from ..tensor import Tensor, raw
 
 
@@ -154,7 +155,7 @@ def random_split(dataset, lengths, generator=None):
 
     lengths: numbers of examples that add up to len(dataset), or fractions that add up to 1: then each part has
     floor(fraction * len(dataset)) examples, and those left over go one each to the first parts.
-    generator: a numpy.random.Generator, or an int seed for a new one; None draws a different split on every call.
+    generator: a numpy.random.Generator, or an int seed for a new one; None uses the engine's (see tinyvision.manual_seed).
     Returns a list of Subsets.  Warns when a fraction leaves a part empty.
     Raises ValueError where the lengths do not add up or one is negative, TypeError where they are not numbers.
 
@@ -183,13 +184,3 @@ def part_lengths(size, lengths):
         raise ValueError(f"random_split: lengths must be whole numbers that add up to {size}, the size of the data set, or "
                          f"fractions that add up to 1; got {lengths} with sum {sum(lengths)}.")
     return lengths
-
-
-def as_generator(name, generator):
-    """A source of random numbers: the Generator itself, a new one from an int seed, or from the clock for None."""
-    if isinstance(generator, np.random.Generator):
-        return generator
-    if generator is None or (isinstance(generator, numbers.Integral) and not isinstance(generator, bool)):
-        return np.random.default_rng(generator)
-    raise TypeError(f"{name}: generator must be a numpy.random.Generator or an int seed, got {type(generator).__name__}. "
-                    "Pass numpy.random.default_rng(0), or 0.")

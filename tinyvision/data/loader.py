@@ -16,8 +16,9 @@ import numpy as np
 
 from ..backend import array_module, is_array
 from ..ops.movement import stack
+from ..random import as_generator, own_generator
 from ..tensor import Tensor, raw, result
-from .dataset import Subset, TensorDataset, as_generator
+from .dataset import Subset, TensorDataset
 
 
 class DataLoader:
@@ -29,7 +30,8 @@ class DataLoader:
     shuffle: visit the examples in a new random order on every pass.
     collate_fn: makes the batch from the list of its examples, instead of default_collate.
     generator: where the orders come from: a numpy.random.Generator, used and advanced; or an int seed for a new one, so that
-    the same seed gives the same passes, first, second and so on, bit for bit; None differs in every run.
+    the same seed gives the same passes, first, second and so on, bit for bit; None for a new one split off from
+    the engine's, so that tinyvision.manual_seed before it repeats the run.
     Raises ValueError for a batch_size below 1 and for shuffling an empty data set, TypeError for wrong types.
 
     >>> loader = DataLoader(TensorDataset(np.arange(5.0), np.arange(5)), batch_size=2)
@@ -56,7 +58,7 @@ class DataLoader:
             raise ValueError("DataLoader: shuffle=True needs examples, the data set has 0. Check how it was made or split.")
         self.dataset, self.batch_size, self.shuffle = dataset, int(batch_size), shuffle
         self.drop_last, self.collate_fn = drop_last, collate_fn
-        self.generator = as_generator("DataLoader", generator)
+        self.generator = own_generator() if generator is None else as_generator("DataLoader", generator)
 
     def __len__(self):
         whole, rest = divmod(len(self.dataset), self.batch_size)

@@ -33,7 +33,6 @@ class LeNet5(nn.Module):
     """
 
     def __init__(self, num_classes=10, in_channels=1, *, classic=False):
-        super().__init__()
         self.in_channels = in_channels
         self.conv1 = nn.Conv2d(in_channels, 6, 5)
         self.conv2 = nn.Conv2d(6, 16, 5)

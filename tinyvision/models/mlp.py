@@ -34,7 +34,6 @@ class MLP(nn.Module):
         layers = []
         for before, after in zip(sizes, sizes[1:]):
             layers += [nn.Linear(before, after), nn.ReLU()]
-        super().__init__()
         self.in_features = in_features
         self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], num_classes))
 

@@ -33,7 +33,6 @@ class ResNet(nn.Module):
     """
 
     def __init__(self, block, layers, num_classes=1000, in_channels=3):
-        super().__init__()
         self.in_channels, self.channels = in_channels, 64
         self.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
@@ -50,13 +49,9 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def stage(self, block, channels, blocks, stride):
-        """`blocks` blocks of one size; the first changes it, with a projection on its shortcut."""
-        before, self.channels = self.channels, channels * block.expansion
-        downsample = None
-        if stride != 1 or before != self.channels:
-            downsample = nn.Sequential(nn.Conv2d(before, self.channels, 1, stride=stride, bias=False),
-                                       nn.BatchNorm2d(self.channels))
-        first = block(before, channels, stride, downsample)
+        """`blocks` blocks of one size; the first changes it."""
+        first = block(self.channels, channels, stride)
+        self.channels = channels * block.expansion
         return nn.Sequential(first, *[block(self.channels, channels) for _ in range(blocks - 1)])
 
     def forward(self, x):

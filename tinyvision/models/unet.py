@@ -49,7 +49,6 @@ class Up(nn.Module):
     """
 
     def __init__(self, channels, dims, up, padding):
-        super().__init__()
         if up == "transpose":
             self.up = by_dims("ConvTranspose", dims)(channels, channels // 2, 2, stride=2)
         else:
@@ -80,7 +79,6 @@ class UNet(nn.Module):
         check_choice("UNet", "dims", dims, (1, 2, 3))
         if depth < 1:
             raise ValueError(f"UNet: depth must be at least 1, got {depth}.")
-        super().__init__()
         self.in_channels, self.depth, self.dims, self.padding = in_channels, depth, dims, padding
         channels = [base_channels * 2 ** level for level in range(depth + 1)]
         before = [in_channels, *channels]
