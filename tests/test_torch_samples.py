@@ -59,7 +59,6 @@ def draws(call):
 # Where we differ on purpose: (function, condition on a sample, reason).
 DEVIATIONS = [
     *[(name, draws, "the random numbers are others") for name in ("dropout", "dropout2d", "dropout3d", "alpha_dropout")],
-    ("batch_norm", lambda call: call.args[0].ndim < 2, "a batch without a channel axis: PyTorch takes it only if it is empty"),
 ]
 
 # Where PyTorch computes less exactly than float64 allows: (function, its error).

@@ -33,7 +33,7 @@ from ..kernels import normalize as kernel
 from ..tensor import Op, Tensor, raw
 from .arithmetic import where
 from .broadcast import sum, sum_to
-from .elementwise import abs
+from .elementwise import abs, copy
 from .movement import zero_pad
 from .reduce import max, mean, min
 from .shapes import as_tuple, check_dim, check_float, product
@@ -80,6 +80,8 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
             [ 1.]])
     """
     op = "batch_norm"
+    if getattr(input, "shape", None) == (0,):                               # PyTorch takes an empty batch without its channel axis, too
+        return copy(input)
     check_channels(op, input, 2, weight, bias, running_mean, running_var)
     if eps < 0 or (training and eps == 0):
         raise ValueError(f"{op}: eps must be positive, so that a constant channel does not divide by 0, got {eps}.")
