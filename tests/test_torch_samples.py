@@ -22,7 +22,7 @@ from tinyvision import Tensor, grad
 pytestmark = pytest.mark.slow
 
 EXACT = 1e-9                                              # relative error in float64
-MOST = 60                                                 # samples per test; of more, every k-th is taken
+MOST = 120                                                # samples per test; of more, every k-th is taken
 
 INTERPOLATE = ("nearest", "nearest-exact", "linear", "bilinear", "bicubic", "trilinear", "area")
 

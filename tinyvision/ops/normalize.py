@@ -80,7 +80,8 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
             [ 1.]])
     """
     op = "batch_norm"
-    if getattr(input, "shape", None) == (0,):                               # PyTorch takes an empty batch without its channel axis, too
+    # PyTorch takes an empty batch also without its channel axis
+    if getattr(input, "shape", None) == (0,):
         return copy(input)
     check_channels(op, input, 2, weight, bias, running_mean, running_var)
     if eps < 0 or (training and eps == 0):
