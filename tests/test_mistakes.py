@@ -56,6 +56,8 @@ MISTAKES = {
                                 lambda: nn.Conv2d(1, 8, 3)(Tensor(np.zeros((1, 1, 8, 8), np.uint8)))),
     "float64 pictures": (TypeError, "one dtype, got input float64, weight float32 .* networks use float32",
                          lambda: nn.Conv2d(1, 8, 3)(Tensor(np.zeros((1, 1, 8, 8))))),
+    "float64 features": (TypeError, "one dtype, got input float64, weight float32",
+                         lambda: nn.Linear(4, 2)(Tensor(np.zeros((1, 4))))),
     "backward twice": (RuntimeError, "already used by an earlier backward() .* retain_graph=True", backward_twice),
     "optimiser step before backward": (RuntimeError, "was changed in place after the forward pass",
                                        step_between_forward_and_backward),

@@ -171,3 +171,20 @@ def test_setting_data():
 def test_messages(error, words, call):
     with pytest.raises(error, match=words):
         call(Tensor(np.ones((2, 3)), requires_grad=True))
+
+
+def test_product_with_zeros():
+    """The slope of a product is the product of the others, also where one or two of them are 0."""
+    x = Tensor(np.array([[2.0, 0.0, 5.0], [0.0, 0.0, 3.0], [1.0, 2.0, 3.0]]), requires_grad=True)
+    u = np.array([1.0, 10.0, -2.0])
+    x.prod(axis=1).backward(u)
+    np.testing.assert_array_equal(x.grad.data, u[:, None] * [[0, 10, 0], [0, 0, 0], [6, 3, 2]])
+
+
+def test_more_of_numpys_methods():
+    a = np.array([[3.0, 1.0], [2.0, 5.0]])
+    x = Tensor(a, requires_grad=True)
+    for found, right in [(x.ravel(), a.ravel()), (x.take([1, 1], axis=1), a.take([1, 1], axis=1)), (x.repeat(2, axis=0), a.repeat(2, axis=0)),
+                         (x.argsort(axis=0), a.argsort(axis=0)), (np.sort(x, axis=1), np.sort(a, axis=1)), (np.prod(x), a.prod())]:
+        assert isinstance(found, Tensor)
+        np.testing.assert_array_equal(found.data, right)

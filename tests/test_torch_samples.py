@@ -19,10 +19,8 @@ import pytest
 import tinyvision.functional as F
 from tinyvision import Tensor, grad
 
-pytestmark = pytest.mark.slow
-
 EXACT = 1e-9                                              # relative error in float64
-MOST = 120                                                # samples per test; of more, every k-th is taken
+MOST = 100                                                # samples per test; of more, every k-th is taken
 
 INTERPOLATE = ("nearest", "nearest-exact", "linear", "bilinear", "bicubic", "trilinear", "area")
 

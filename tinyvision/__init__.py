@@ -7,10 +7,10 @@ from .autograd import enable_grad, grad, is_grad_enabled, no_grad
 from .ops.arithmetic import add, divide, maximum, minimum, multiply, negative, power, subtract, where
 from .ops.broadcast import broadcast_to, sum
 from .ops.elementwise import abs, astype, clip, copy, cos, erf, exp, log, log1p, sigmoid, sign, sin, sqrt, tanh
-from .ops.index import take_along_axis
+from .ops.index import argsort, repeat, sort, take, take_along_axis
 from .ops.matmul import matmul
-from .ops.movement import (concatenate, expand_dims, flatten, flip, moveaxis, reshape, split, squeeze, stack, swapaxes,
+from .ops.movement import (concatenate, expand_dims, flatten, flip, moveaxis, ravel, reshape, split, squeeze, stack, swapaxes,
                            transpose)
-from .ops.reduce import all, any, argmax, argmin, cumsum, logsumexp, max, mean, min, std, var
+from .ops.reduce import all, any, argmax, argmin, cumsum, logsumexp, max, mean, min, prod, std, var
 from .random import default_generator, manual_seed
 from .tensor import Op, Parameter, Tensor

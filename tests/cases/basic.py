@@ -47,6 +47,9 @@ REDUCE = [case(name, draw, torch=None, oracle=oracle, **kwargs)
     case("var", randn(3, 4), axis=0, ddof=1, torch=None, oracle=np.var),
     case("sum", randn(), torch=None, oracle=np.sum), case("max", randn(), torch=None, oracle=np.max),
     case("sum", randn(0, 3), axis=0, torch=None, oracle=np.sum), case("max", randn(0, 3), axis=1, torch=None, oracle=np.max),
+    *[case("prod", randn(2, 3, 5), torch=None, oracle=np.prod, **kwargs)
+      for kwargs in [{}, {"axis": 1}, {"axis": (0, -1)}, {"axis": -1, "keepdims": True}]],
+    case("prod", randn(0, 2), axis=0, torch=None, oracle=np.prod),
     case("cumsum", randn(3, 4), axis=1, torch=None, linear=(0,), oracle=np.cumsum),
     case("broadcast_to", randn(3, 1), (2, 3, 4), torch=None, linear=(0,), oracle=np.broadcast_to),
 ]
@@ -58,10 +61,16 @@ MOVEMENT = [case(name, *args, torch=None, linear=(0,), oracle=oracle) for name, 
     ("moveaxis", np.moveaxis, randn(2, 3, 4), -1, 1), ("squeeze", np.squeeze, randn(1, 3, 1)),
     ("squeeze", np.squeeze, randn(1, 3, 1), -1), ("expand_dims", np.expand_dims, randn(2, 3), -1),
     ("expand_dims", np.expand_dims, randn(2, 3), 0), ("flip", np.flip, randn(3, 4)), ("flip", np.flip, randn(3, 4), 1),
-    ("flip", np.flip, randn(3, 4), (0, 1)),
+    ("flip", np.flip, randn(3, 4), (0, 1)), ("ravel", np.ravel, randn(3, 4)),
 ]]
 
 INDEX = [
+    case("take", randn(3, 5), integers(0, 5, 2, 2), 1, torch=None, linear=(0,), oracle=np.take),
+    case("take", randn(3, 5), integers(0, 15, 4), torch=None, linear=(0,), oracle=np.take),
+    case("repeat", randn(3, 5), 2, axis=0, torch=None, linear=(0,), oracle=np.repeat),
+    case("repeat", randn(3, 2), np.array([1, 0]), axis=-1, torch=None, linear=(0,), oracle=np.repeat),
+    case("repeat", randn(3, 2), 3, torch=None, linear=(0,), oracle=np.repeat),
+    case("sort", distinct(3, 5), torch=None, oracle=np.sort), case("sort", distinct(3, 5), axis=0, torch=None, oracle=np.sort),
     case("take_along_axis", randn(3, 5), integers(0, 5, 3, 7), 1, torch=None, linear=(0,), oracle=np.take_along_axis),
     case("take_along_axis", randn(3, 5, 2), integers(0, 3, 1, 5, 2), 0, torch=None, linear=(0,), oracle=np.take_along_axis),
     case("embedding", integers(0, 5, 2, 6), randn(5, 3)),

@@ -14,6 +14,7 @@ Source: numpy indexing and numpy.take_along_axis; torch.nn.functional.embedding,
 from ..backend import array_module, is_array
 from ..tensor import Op, Tensor, raw
 from .arithmetic import where
+from .elementwise import constant_like
 from .shapes import check_float
 
 
@@ -99,6 +100,40 @@ def getitem(x, index):
 def take_along_axis(x, indices, axis):
     """For every position, the element of x that `indices` names along the axis (numpy.take_along_axis)."""
     return TakeAlongAxisOp(raw(indices), axis)(x)
+
+
+def take(x, indices, axis=None):
+    """The elements of x with these indices, along an axis or of all elements in a row (numpy.take)."""
+    if axis is None:
+        return getitem(x.reshape((-1,)), indices)
+    return getitem(x, (slice(None),) * (axis % x.ndim) + (indices,))
+
+
+def repeat(x, repeats, axis=None):
+    """Every element so many times in a row, along an axis or of all elements in a row (numpy.repeat).
+
+    >>> from tinyvision import Tensor
+    >>> repeat(Tensor([1.0, 2.0]), 2)
+    Tensor([1., 1., 2., 2.])
+    """
+    xp = array_module(raw(x))
+    n = x.size if axis is None else x.shape[axis]
+    return take(x, xp.repeat(xp.arange(n), repeats), axis)
+
+
+def argsort(x, axis=-1):
+    """The indices that would put x in rising order (numpy.argsort; equal elements keep their order)."""
+    return constant_like(x, array_module(raw(x)).argsort(raw(x), axis=axis, kind="stable"))
+
+
+def sort(x, axis=-1):
+    """x in rising order along an axis, as a new array (numpy.sort, not ndarray.sort, which works in place).
+
+    >>> from tinyvision import Tensor
+    >>> sort(Tensor([3.0, 1.0, 2.0]))
+    Tensor([1., 2., 3.])
+    """
+    return take_along_axis(x, argsort(raw(x), axis), axis)
 
 
 def check_indices(op, name, index, bound, what):

@@ -14,8 +14,9 @@ Source: Giles 2008, An extended collection of matrix derivative results; torch.n
 
 from ..backend import array_module
 from ..tensor import Op
-from .broadcast import broadcast_to, sum_to
+from .broadcast import sum_to
 from .movement import swapaxes
+from .shapes import check_float, product
 
 
 class MatmulOp(Op):
@@ -54,31 +55,27 @@ def linear(input, weight, bias=None):
     """A fully connected layer: input @ weight.T + bias (torch.nn.functional.linear).
 
     Shapes: input (*, I), weight (O, I) or (I,), bias (O,) -> (*, O), or (*) for a weight vector.
-    Raises ValueError when the last axis of input is not the weight's I.
+    Raises ValueError when the last axis of input is not the weight's I or bias does not have one value per output, TypeError
+    when the arguments are not all of one floating-point dtype.
 
     >>> from tinyvision import Tensor
     >>> linear(Tensor([[1.0, 2.0]]), Tensor([[1.0, 1.0], [0.0, 3.0]]), Tensor([10.0, 20.0]))
     Tensor([[13., 26.]])
     """
-    if input.ndim == 0 or input.shape[-1] != weight.shape[-1]:
+    check_float("linear", input=input, weight=weight, bias=bias)
+    if weight.ndim not in (1, 2) or input.ndim == 0 or input.shape[-1] != weight.shape[-1]:
         raise ValueError(f"linear: the last axis of input must have the size I of weight (O, I), got input {input.shape} and "
                          f"weight {weight.shape}. For pictures, flatten first: x.reshape(len(x), -1).")
+    if bias is not None and bias.shape not in ((), weight.shape[:-1]):
+        raise ValueError(f"linear: bias must have one value per output, shape {weight.shape[:-1]}, got {bias.shape}.")
     if weight.ndim == 1:
         y = matmul(input, weight)
         return y if bias is None else y + bias
     # one product of two matrices is faster than a stack of small ones
-    flat = input if input.ndim == 2 else input.reshape((-1 if input.size else len_front(input), input.shape[-1]))
+    flat = input if input.ndim == 2 else input.reshape((product(input.shape[:-1]), input.shape[-1]))
     y = flat @ swapaxes(weight, 0, 1)                                                         # (N, I) @ (I, O)
     y = y if bias is None else y + bias
     return y if input.ndim == 2 else y.reshape(input.shape[:-1] + (weight.shape[0],))
-
-
-def len_front(x):
-    """The number of rows of an array without elements, which reshape cannot infer."""
-    n = 1
-    for size in x.shape[:-1]:
-        n *= size
-    return n
 
 
 def bilinear(input1, input2, weight, bias=None):
@@ -91,11 +88,12 @@ def bilinear(input1, input2, weight, bias=None):
     >>> bilinear(Tensor([[1.0, 2.0]]), Tensor([[3.0]]), Tensor([[[1.0], [1.0]]]))
     Tensor([[9.]])
     """
+    check_float("bilinear", input1=input1, input2=input2, weight=weight, bias=bias)
     sizes = (input1.shape[-1], input2.shape[-1])
     if weight.ndim != 3 or weight.shape[1:] != sizes or input1.shape[:-1] != input2.shape[:-1]:
         raise ValueError(f"bilinear: weight must be (O, I1, I2) for inputs (*, I1) and (*, I2) with equal axes in front, got "
                          f"weight {weight.shape}, input1 {input1.shape}, input2 {input2.shape}.")
-    rows = len_front(input1)
+    rows = product(input1.shape[:-1])
     x1, x2 = input1.reshape((rows, 1, 1, sizes[0])), input2.reshape((rows, 1, sizes[1], 1))
     y = (x1 @ weight @ x2).reshape(input1.shape[:-1] + (weight.shape[0],))                    # (N, O, 1, 1) -> (*, O)
     return y if bias is None else y + bias

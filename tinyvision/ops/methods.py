@@ -11,6 +11,7 @@ METHODS = {
     "__neg__": arithmetic.negative, "__abs__": elementwise.abs, "__getitem__": index.getitem,
     "sum": broadcast.sum, "mean": reduce.mean, "var": reduce.var, "std": reduce.std, "max": reduce.max, "min": reduce.min,
     "cumsum": reduce.cumsum,
+    "prod": reduce.prod, "take": index.take, "repeat": index.repeat, "argsort": index.argsort, "ravel": movement.ravel,
     "reshape": movement.reshape, "transpose": movement.transpose, "swapaxes": movement.swapaxes,
     "squeeze": movement.squeeze, "flatten": movement.flatten,
     "astype": elementwise.astype, "clip": elementwise.clip, "copy": elementwise.copy, "argmax": reduce.argmax,
@@ -47,6 +48,8 @@ FUNCTIONS = {                                             # np.sum(tensor) arriv
     np.moveaxis: movement.moveaxis, np.squeeze: movement.squeeze, np.expand_dims: movement.expand_dims,
     np.flip: movement.flip, np.concatenate: movement.concatenate, np.stack: movement.stack, np.split: movement.split,
     np.broadcast_to: broadcast.broadcast_to, np.where: arithmetic.where, np.take_along_axis: index.take_along_axis,
+    np.prod: reduce.prod, np.take: index.take, np.repeat: index.repeat, np.argsort: index.argsort, np.sort: index.sort,
+    np.ravel: movement.ravel,
 }
 
 

@@ -105,6 +105,11 @@ def reshape(x, *shape):
     return ReshapeOp(shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)(x)
 
 
+def ravel(x):
+    """All elements in one axis, in row-major order (numpy.ravel)."""
+    return x.reshape((-1,))
+
+
 def transpose(x, *axes):
     """Permute the axes, by default reverse them (numpy.transpose)."""
     axes = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes

@@ -1,4 +1,4 @@
-"""mean, var, std, max, min, argmax, logsumexp, cumsum: many numbers to fewer.
+"""mean, var, std, prod, max, min, argmax, logsumexp, cumsum: many numbers to fewer.
 
     mean        sum / n                                   var    mean((x - mean)^2)
     max         y = x at the first position, in row-major order, that holds the largest value; this position gets the whole
@@ -17,7 +17,7 @@ from ..tensor import Op, raw
 from .broadcast import axes_of, kept, sum
 from .elementwise import constant_like, exp, log
 from .index import take_along_axis
-from .movement import flip
+from .movement import concatenate, flip
 
 
 class CumsumOp(Op):
@@ -108,6 +108,27 @@ def all(x, axis=None, keepdims=False):
 def any(x, axis=None, keepdims=False):
     """Whether any element is true (numpy.any)."""
     return constant_like(x, raw(x).any(axis=axis, keepdims=keepdims))
+
+
+def prod(x, axis=None, keepdims=False):
+    """The product over an axis, several, or all (numpy.prod); 1 for no elements.
+
+    One half is multiplied by the other until one element is left, so the gradient is right where elements are 0.
+
+    >>> from tinyvision import Tensor
+    >>> prod(Tensor([2.0, 3.0, 4.0]))
+    Tensor(24.)
+    """
+    axes, n = axes_of(axis, x.ndim) if x.ndim else (), count(x, axis)
+    rest = tuple(a for a in range(x.ndim) if a not in axes)
+    y = x.transpose(axes + rest).reshape((n,) + tuple(x.shape[a] for a in rest))
+    while n > 1:
+        half = n // 2
+        pairs = y[:half] * y[half:2 * half]
+        y = concatenate([pairs, y[2 * half:]]) if n % 2 else pairs
+        n = n - half
+    y = y[0] if n else sum(y, 0) + 1
+    return y.reshape(kept(x.shape, axes)) if keepdims else y
 
 
 def logsumexp(x, axis=None, keepdims=False):
