@@ -233,10 +233,6 @@ def run_to_second_order(case):
         grad(gs, [*tensors, u], [np.ones(g.shape) for g in gs], allow_unused=True)
 
 
-# Ops that no row of the table reaches, and where they are tested instead.
-WITHOUT_ROW = {"ConcatenateOp": "takes a list of arrays: tests/ops/test_movement.py"}
-
-
 def test_every_backward_is_in_the_table(monkeypatch):
     """The table of cases runs the backward rule of every op there is, so that every rule comes before the courts."""
     ran = set()
@@ -253,7 +249,7 @@ def test_every_backward_is_in_the_table(monkeypatch):
             monkeypatch.setattr(cls, "backward", watched(cls, cls.backward))
     for case in tests.cases.all_cases():
         run_to_second_order(case)
-    assert {cls.__name__ for cls in ops - ran} == set(WITHOUT_ROW) and len(ops) > 30
+    assert not ops - ran and len(ops) > 30
 
 
 # Functions without a row, and why.
