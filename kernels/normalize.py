@@ -12,6 +12,8 @@ mean is 1000 times the deviation.  Sums run in x's dtype over pieces of a line, 
 Source: Chan, Golub and LeVeque 1983, doi:10.1080/00031305.1983.10483115 (algorithms for the variance).
 """
 
+from math import prod
+
 from tinyvision.backend import array_module
 
 PIECE = 4096                                              # numbers that are added up in the dtype of the array
@@ -33,7 +35,7 @@ def normalize(x, w, b, axes, eps):
 
 def normalize_grad(g, x, w, b, mean, rstd, axes):
     """The gradients of x, w and b: each sum over the picture is taken once, and serves all three."""
-    shared = shared_axes(x.ndim, w, b, axes)              # along these, w and b are one number
+    shared = shared_axes(w, b, axes)              # along these, w and b are one number
     n = max(1, count(x.shape, axes))
     centred = x - mean
     g_sum = total(shared, g)
@@ -69,7 +71,7 @@ def line_sums(factors):
     return array_module(factors[0]).einsum(",".join(["...i"] * len(factors)) + "->...", *factors)
 
 
-def shared_axes(ndim, w, b, axes):
+def shared_axes(w, b, axes):
     """The axes averaged over along which neither w nor b changes."""
     given = [a for a in (w, b) if a is not None]
     return tuple(axis for axis in axes if all(a.shape[axis] == 1 for a in given))
@@ -81,7 +83,4 @@ def sum_to(x, shape):
 
 
 def count(shape, axes):
-    n = 1
-    for axis in axes:
-        n *= shape[axis]
-    return n
+    return prod(shape[axis] for axis in axes)

@@ -63,6 +63,10 @@ class Window:
         """Padded pixels that `out` positions reach, from the first tap of the first to the last of the last."""
         return tuple((o - 1) * s + span for o, s, span in zip(out, self.stride, self.span))
 
+    def smallest(self, out):
+        """The smallest image sizes that have `out` positions: what a transposed convolution makes."""
+        return tuple(reach - lo - hi for reach, (lo, hi) in zip(self.extent(out), self.padding))
+
     def taps(self, out):
         """Yield (k, where): each tap's index and the slices of the padded image that it meets at `out` positions."""
         for k in product(*map(range, self.size)):

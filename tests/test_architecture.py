@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 
 # From the ground floor up.  A room may import from the rooms below it, not from its neighbours on the same floor.
 FLOORS = [
-    ["backend"],
+    ["backend", "packages"],
     ["kernels", "changes", "random"],
     ["tensor"],
     ["autograd"],

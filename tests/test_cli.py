@@ -1,6 +1,8 @@
 """The command line as a user meets it."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -74,10 +76,63 @@ def test_a_folder_that_cannot_be_written_is_said_before_training(tmp_path, capsy
     assert "cannot write to" in printed.err and "epoch" not in printed.out
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the overflow that leads there
 def test_a_diverging_run_is_one_sentence(tmp_path, capsys):
     assert cli.main(["train", "mlp", "--lr", "1e30", "--epochs", "1", "--out", str(tmp_path / "run")]) == 2
-    assert "Lower the learning rate" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert "Lower the learning rate" in printed and printed.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("out", ["n" * 300, "file", "file/run"])
+def test_impossible_folders(out, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    assert cli.main(["train", "mlp", "--out", out]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("tinyvision: ") and out in printed and printed.count("\n") == 1
+
+
+def test_the_home_of_nobody_is_a_name_like_any_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "mlp", "--epochs", "1", "--out", "~nobody-of-this-name/run"]) == 0
+    assert (tmp_path / "~nobody-of-this-name" / "run" / "curves.png").exists()
+
+
+def test_a_folder_in_place_of_a_data_file(tmp_path, capsys, monkeypatch):
+    (tmp_path / "mnist" / "train-images-idx3-ubyte").mkdir(parents=True)
+    monkeypatch.setenv("TINYVISION_DATA", str(tmp_path))
+    assert cli.main(["train", "mlp", "--data", "mnist", "--out", str(tmp_path / "run")]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("tinyvision: ") and "train-images-idx3-ubyte" in printed and printed.count("\n") == 1
+
+
+@pytest.mark.parametrize("package", ["matplotlib", "safetensors", "sklearn"])
+def test_a_missing_package_is_said_before_training(package, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)           # as if it were not there
+    assert cli.main(["train", "mlp", "--out", str(tmp_path / "run")]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.count("\n") == 1 and "pip install" in printed.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_reader_that_leaves_early():
+    """`tinyvision info | head -1` ends without a traceback."""
+    head, tail = os.pipe()
+    os.close(head)
+    with os.fdopen(tail, "w") as pipe:
+        done = subprocess.run([sys.executable, "-m", "tinyvision", "info"], stdout=pipe, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 141 and done.stderr == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
+def test_ctrl_c_during_training(tmp_path):
+    command = [sys.executable, "-m", "tinyvision", "train", "lenet5", "--epochs", "1000", "--out", str(tmp_path / "run")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        run.stdout.readline()                                 # training starts
+        run.send_signal(signal.SIGINT)
+        _, printed = run.communicate(timeout=60)
+    assert (run.returncode, printed) == (130, "tinyvision: interrupted; nothing was saved.\n")
+    assert not (tmp_path / "run").exists()
 
 
 def test_interrupt(monkeypatch, tmp_path, capsys):

@@ -26,6 +26,11 @@ def test_construction_copies():
     assert x.tolist() == [1.0, 1.0]
 
 
+def test_subclasses_of_arrays_become_arrays():
+    """np.ma has other rules of arithmetic."""
+    assert type(Tensor(np.ma.array([1.0, 2.0], mask=[True, False])).data) is np.ndarray
+
+
 def test_what_is_not_numbers_is_refused():
     with pytest.raises(TypeError, match="needs numbers or booleans, got dtype <U1"):
         Tensor(["a"])
@@ -79,6 +84,8 @@ def test_numpy_never_loses_a_gradient_silently():
     with pytest.raises(TypeError, match="x = x"):
         array += x
     assert np.median(x.detach()) == 1.0 and np.arctan(x.detach()).shape == (3,)
+    fraction, whole = np.modf(x.detach() + 0.5)
+    assert (fraction.tolist(), whole.tolist()) == ([0.5] * 3, [1.0] * 3)
     assert np.asarray(x.detach()).dtype == np.float64 and np.array(x.detach(), dtype=np.float32).dtype == np.float32
 
 
@@ -140,6 +147,20 @@ def test_deepcopy_and_pickle_of_leaves():
     x = Parameter(np.array([1.0, 2.0]))
     for twin in (copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
         assert type(twin) is Parameter and twin.requires_grad and twin.tolist() == [1.0, 2.0] and twin.data is not x.data
+
+
+def test_copies_of_results_are_values():
+    """The graph stays behind: a copied or saved network drags no activations along, however deep they reach."""
+    y = x = Tensor(np.array([1.0, 2.0]), requires_grad=True)
+    for _ in range(5000):
+        y = y * 1.0
+    for twin in (copy.deepcopy(y), pickle.loads(pickle.dumps(y))):
+        assert twin.tolist() == [1.0, 2.0] and twin.is_leaf and not twin.requires_grad
+    x.sum().backward()
+    for twin in (copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
+        assert twin.grad.tolist() == [1.0, 1.0] and twin.grad is not x.grad
+        (twin * 2).sum().backward()
+        assert twin.grad.tolist() == [3.0, 3.0] and x.grad.tolist() == [1.0, 1.0]
 
 
 def test_half_precision_stays():

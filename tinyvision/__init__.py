@@ -14,3 +14,6 @@ from .ops.movement import (concatenate, expand_dims, flatten, flip, moveaxis, ra
 from .ops.reduce import all, any, argmax, argmin, cumsum, logsumexp, max, mean, min, prod, std, var
 from .random import default_generator, manual_seed
 from .tensor import Op, Parameter, Tensor
+
+# What `from tinyvision import *` takes.  NumPy's names stay behind `tinyvision.`, or they would hide Python's own sum and max.
+__all__ = ["Op", "Parameter", "Tensor", "default_generator", "enable_grad", "grad", "is_grad_enabled", "manual_seed", "no_grad"]

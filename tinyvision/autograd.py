@@ -7,8 +7,10 @@ below is the one place where gradients are added, where their shape is checked, 
 Sources: Kahn 1962 (topological order); Griewank and Walther 2008, Evaluating Derivatives, chapter 3.
 """
 
+import copy
 import functools
 from collections import deque
+from collections.abc import Iterable
 
 from .backend import array_module, is_array
 from .tensor import Op, Tensor, as_array, raw, recording, result, tracked, versions
@@ -43,7 +45,8 @@ def consumers_first(roots):
 
 
 def parents(t):
-    return [x for x in t.op.inputs if tracked(x)] if t.op is not None else []
+    """The inputs of t's op that wanted a gradient when it was recorded."""
+    return [x for x, needed in zip(t.op.inputs, t.op.needs) if needed] if t.op is not None else []
 
 
 def backward(roots, gradients, retain_graph=None, create_graph=False, targets=None):
@@ -66,8 +69,12 @@ def backward(roots, gradients, retain_graph=None, create_graph=False, targets=No
             if (g := grads.pop(t, None)) is None:
                 continue                                  # every rule above returned None for it
             g = run_hooks(t, g, create_graph)
-            if t._keeps_grad or (t.op is None if targets is None else t in targets):
-                delivered.append((t, own(g, create_graph)))
+            if t._keeps_grad or (t.op is None and t._requires_grad if targets is None else t in targets):
+                delivered.append((t, own(g)))
+            if targets is not None:
+                targets.discard(t)
+                if not targets:
+                    break                                 # whatever lies behind, nothing of it was asked for
             if t.op is None or skipped(t, useful):
                 continue
             for x, gx in apply_rule(t, g, create_graph, useful):
@@ -107,12 +114,12 @@ def add_to(grads, x, g):
 
 
 def leads_to(targets, order):
-    """The tensors from which one of the targets is reached, None for: all count."""
+    """The tensors from which one of the targets is reached, or may have been before the graph was released; None for: all."""
     if targets is None:
         return None
     useful = set(targets)
     for t in reversed(order):                             # producers first
-        if any(x in useful for x in parents(t)):
+        if t.op is spent or any(x in useful for x in parents(t)):
             useful.add(t)
     return useful
 
@@ -130,14 +137,15 @@ def apply_rule(t, g, create_graph, useful):
                                "forward pass, so its gradient would be wrong. Write x = x + y instead of changing x, change "
                                "a copy (x.copy()), or update weights only after backward().")
     if useful is not None:
-        op.needs = tuple([tracked(x) and x in useful for x in inputs])
+        op = copy.copy(op)                                # the graph may serve again, and then for other targets
+        op.needs = tuple([needed and x in useful for x, needed in zip(inputs, op.needs)])
     gxs = op.backward(g, *(inputs if create_graph else map(raw, inputs)))
     gxs = gxs if isinstance(gxs, (tuple, list)) else (gxs,)
     if len(gxs) != len(inputs):
         raise ValueError(f"{op.name}.backward: returned {len(gxs)} gradients for {len(inputs)} inputs. "
                          "Return one per input of forward, None for those without a gradient.")
     for i, (x, gx) in enumerate(zip(inputs, gxs)):
-        if gx is not None and tracked(x) and (useful is None or x in useful):
+        if gx is not None and op.needs[i]:
             check_gradient(op, i, x, gx)
             yield x, gx
 
@@ -156,18 +164,23 @@ def check_gradient(op, i, x, gx):
 
 
 def run_hooks(t, g, create_graph):
-    for hook in t._hooks or ():
-        new = hook(g if isinstance(g, Tensor) else result(g))
-        if new is not None:
-            if raw(new).shape != t._data.shape:
-                raise ValueError(f"hook: must return a gradient of the tensor's shape {t.shape}, got {raw(new).shape}.")
-            g = new if create_graph else raw(new)
+    """The gradient of t after its hooks: each is shown a copy, and what it returns, unless None, takes g's place."""
+    for hook in tuple(t._hooks or ()):                    # a hook may remove itself
+        new = hook(own(g))
+        if new is None:
+            continue
+        if not hasattr(new, "dtype"):
+            raise TypeError(f"hook: must return a Tensor or an array, or None to change nothing, got {type(new).__name__}.")
+        if new.shape != t.shape:
+            raise ValueError(f"hook: must return a gradient of the tensor's shape {t.shape}, got {new.shape}.")
+        new = new.astype(t.dtype) if new.dtype != t.dtype else new
+        g = raw(new) if not create_graph else new if isinstance(new, Tensor) else result(new)
     return g
 
 
-def own(g, create_graph):
+def own(g):
     """A Tensor that shares no memory with the pass: rules may return one array for two inputs, views, or their inputs."""
-    return g if create_graph else result(array_module(g).array(g))
+    return g.copy() if isinstance(g, Tensor) else result(array_module(g).array(g))
 
 
 def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, allow_unused=False):
@@ -197,7 +210,11 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
 
 
 def as_tensors(name, xs):
+    if not isinstance(xs, Iterable):
+        raise TypeError(f"{name}: needs a Tensor or a sequence of them, got {type(xs).__name__}.")
     xs = [xs] if isinstance(xs, Tensor) else list(xs)
+    if not xs:
+        raise ValueError(f"{name}: needs at least one Tensor, got an empty list.")
     for x in xs:
         if not isinstance(x, Tensor):
             raise TypeError(f"{name}: needs Tensors, got {type(x).__name__}.")

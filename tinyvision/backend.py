@@ -13,7 +13,7 @@ def array_module(x):
     >>> array_module(np.zeros(3)).__name__
     'numpy'
     """
-    if type(x).__module__.partition(".")[0] == "cupy":
+    if type(x) is not np.ndarray and type(x).__module__.partition(".")[0] == "cupy":
         import cupy
         return cupy
     return np

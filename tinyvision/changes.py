@@ -2,8 +2,11 @@
 
 Every Tensor holds a `Changes`, shared by the Tensors that are views of the same memory.  Writes through the library
 (`t[...] = v`, `t += v`, an optimiser's step, loading weights) are counted.  Writes through a NumPy array that the user
-took out (`t.data[0] = 1`) cannot be counted, so they are noticed: handing an array out takes a checksum of its memory, and
-only tensors whose array was handed out pay for comparing it later.
+took out (`t.data[0] = 1`) cannot be counted, so they are noticed: where an array was handed out and a graph needs it, a
+checksum of its memory is taken when the second of the two happens, and compared later.
+
+Arrays that never were a Tensor's are not watched: the y of `x * y`, a mask, an index.  They belong to the caller, who should
+leave them alone until backward().
 """
 
 from zlib import crc32
@@ -16,24 +19,31 @@ from .backend import array_module
 class Changes:
     """How often the memory of a family of views has been written to, as far as we can see."""
 
-    __slots__ = ("count", "checksum")
+    __slots__ = ("count", "needed", "handed_out", "checksum")
 
-    def __init__(self):
-        self.count = 0
-        self.checksum = None                              # of the memory, once an array has been handed out
+    def __init__(self, count=0):
+        self.count = count
+        self.needed = self.handed_out = False             # whether a graph knows the count, whether the user has the array
+        self.checksum = None                              # of the memory, once both are true
 
     def hand_out(self, array):
         """The user is about to get hold of this array."""
-        self.settle(array)
-        self.checksum = checksum(array)
+        if self.needed:
+            self.compare(array)
+        self.handed_out = True
 
     def settle(self, array):
-        """The number of writes up to now, those through handed-out arrays counted as well."""
-        if self.checksum is not None:
-            now = checksum(array)
-            if now != self.checksum:
-                self.count, self.checksum = self.count + 1, now
+        """The number of writes up to now, those through handed-out arrays counted as well: a graph will remember it."""
+        if self.handed_out:
+            self.compare(array)
+        self.needed = True
         return self.count
+
+    def compare(self, array):
+        """Count a write if the memory is not what it was when last looked at."""
+        before, self.checksum = self.checksum, checksum(array)
+        if self.handed_out and before not in (None, self.checksum):
+            self.count += 1
 
 
 def memory(array):

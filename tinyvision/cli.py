@@ -5,6 +5,7 @@ fault of tinyvision.
 """
 
 import argparse
+import contextlib
 import importlib.metadata
 import json
 import math
@@ -13,6 +14,8 @@ import platform
 import sys
 from dataclasses import asdict
 from pathlib import Path
+
+from .packages import MissingPackage, require
 
 MODELS = ("lenet5", "mlp")
 DEFAULTS = {  # epochs, batch size, largest learning rate: what reaches 98% on the digits and 99% on MNIST with LeNet-5
@@ -41,8 +44,12 @@ def main(arguments=None):
     try:
         options = parser().parse_args(arguments)
         options.run(options)
+        sys.stdout.flush()                                # here, where a full disk or a closed pipe can be reported
         return 0
-    except (UserError, FileNotFoundError, FloatingPointError) as error:
+    except BrokenPipeError:                               # `tinyvision info | head -1`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (UserError, MissingPackage, FloatingPointError, OSError) as error:
         print(f"tinyvision: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -62,7 +69,7 @@ def parser():
     train.add_argument("--epochs", type=whole_number(1), help=f"passes over the training data ({defaults('epochs')})")
     train.add_argument("--batch-size", type=whole_number(1), help=f"pictures per step ({defaults('batch_size')})")
     train.add_argument("--lr", type=positive_float, help=f"largest learning rate per step, for Adam ({defaults('lr')})")
-    train.add_argument("--seed", type=whole_number(0), default=0, help="of initial weights and order; a run with it repeats exactly (0)")
+    train.add_argument("--seed", type=whole_number(0), default=0, help="of first weights and order: a run repeats exactly (0)")
     train.add_argument("--out", metavar="DIR", help="folder for the results (a new one under runs/)")
     train.set_defaults(run=run_train)
     info = commands.add_parser("info", help="show versions and what this machine offers")
@@ -98,13 +105,28 @@ def positive_float(text):
 
 
 def run_train(options):
-    from . import data, manual_seed, optim
-    from .train import fit
-
+    require("train", "safetensors", "matplotlib")         # needed at the end, asked for at the beginning
     for name, value in DEFAULTS[options.data].items():
         if getattr(options, name) is None:
             setattr(options, name, value)
-    out = result_folder(options)
+    out = choose_folder(options)
+    existed = out.exists()
+    make_folder(out)
+    try:
+        train_and_save(options, out)
+    except BaseException:
+        if not existed:                                   # a run that came to nothing leaves no empty folder behind
+            with contextlib.suppress(OSError):
+                out.rmdir()
+        raise
+
+
+def train_and_save(options, out):
+    import numpy as np
+
+    from . import data, manual_seed, optim
+    from .train import fit
+
     train_set, test_set = load_data(options.data)
     manual_seed(options.seed)
     model = make_model(options.model, train_set)
@@ -115,30 +137,36 @@ def run_train(options):
     weights = sum(p.size for p in model.parameters())
     print(f"{options.model} ({weights:,} weights) on {options.data}: {len(train_set):,} pictures to train, "
           f"{len(test_set):,} held out", flush=True)
-    history = fit(model, optimizer, train_loader, test_loader, options.epochs, scheduler=scheduler, report=print_epoch,
-                  progress=sys.stderr.isatty())
+    with np.errstate(over="ignore", invalid="ignore"):    # fit says so in one sentence when the loss is no longer a number
+        history = fit(model, optimizer, train_loader, test_loader, options.epochs, scheduler=scheduler, report=print_epoch,
+                      progress=sys.stderr.isatty())
     save(out, model, history, options)
     print(f"saved weights.safetensors, history.json and curves.png in {out}")
     print(f"test accuracy {history[-1].test_accuracy:.2%}")
 
 
 def print_epoch(epoch):
-    print(f"epoch {epoch.number:2d}  {epoch.seconds:5.1f} s  train loss {epoch.train_loss:.4f}  test loss {epoch.test_loss:.4f}  "
-          f"test accuracy {epoch.test_accuracy:.2%}", flush=True)
+    print(f"epoch {epoch.number:2d}  {epoch.seconds:5.1f} s  train loss {epoch.train_loss:.4f}  "
+          f"test loss {epoch.test_loss:.4f}  test accuracy {epoch.test_accuracy:.2%}", flush=True)
 
 
-def result_folder(options):
-    """Make the folder for the results before any work is done; a folder that holds a run is never written over."""
+def choose_folder(options):
+    """The folder for the results: one that holds a run is never written over."""
     if options.out:
-        out = Path(options.out).expanduser()
-        if (out / "weights.safetensors").exists():
+        out = Path(os.path.expanduser(options.out))
+        if os.path.exists(out / "weights.safetensors"):
             raise UserError(f"{out} already holds the weights of a run; name another folder with --out, or move them away.")
-    else:
-        name, number = Path("runs") / f"{options.model}-{options.data}", 1
-        out = name
-        while out.exists():
-            number += 1
-            out = name.with_name(f"{name.name}-{number}")
+        return out
+    name, number = Path("runs") / f"{options.model}-{options.data}", 1
+    out = name
+    while out.exists():
+        number += 1
+        out = name.with_name(f"{name.name}-{number}")
+    return out
+
+
+def make_folder(out):
+    """Make the folder, and see that it can be written to, before any work is done."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe = out / f".probe-{os.getpid()}"
@@ -146,7 +174,6 @@ def result_folder(options):
         probe.unlink()
     except OSError as error:
         raise UserError(f"cannot write to {out} ({error.strerror}); name another folder with --out.") from error
-    return out
 
 
 def load_data(name):
@@ -191,7 +218,8 @@ def run_info(options):
     from . import __version__
     rows = {"tinyvision": __version__, "python": f"{platform.python_version()} on {platform.platform()}",
             "processors": str(os.cpu_count()), "numpy": f"{np.__version__}, BLAS {blas(np)}"}
-    for package in ("numba", "scipy", "scikit-learn", "matplotlib", "safetensors", "cupy-cuda12x", "cupy-cuda13x"):
+    for package in ("numba", "scipy", "scikit-learn", "matplotlib", "safetensors", "pooch", "tqdm", "cupy-cuda12x",
+                    "cupy-cuda13x"):
         rows[package] = version(package)
     data = os.environ.get("TINYVISION_DATA")
     rows["TINYVISION_DATA"] = data if data else "not set (data sets are downloaded into the cache folder)"

@@ -1,4 +1,7 @@
-"""Every function by torch.nn.functional's name, in one flat namespace; each is written in the file named here."""
+"""Every function in one flat namespace, by its name in torch.nn.functional or torchvision.ops (dice_loss is in neither).
+
+Each is written in the file named here.
+"""
 
 from .ops.activation import (
     hardshrink, hardsigmoid, hardswish, hardtanh, leaky_relu, prelu, relu, relu6, softshrink, threshold,
@@ -7,7 +10,8 @@ from .ops.activation_smooth import (
     celu, elu, gelu, glu, logsigmoid, mish, selu, silu, softplus, softsign, tanhshrink,
 )
 from .ops.adaptive import (
-    adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d, adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d,
+    adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d, adaptive_max_pool1d, adaptive_max_pool2d,
+    adaptive_max_pool3d,
 )
 from .ops.conv import conv1d, conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d
 from .ops.distance import cosine_similarity, pairwise_distance

@@ -14,12 +14,13 @@ An op holds its inputs and never its output, so the graph has no cycles, and ref
 Sources: Linnainmaa 1970 (reverse accumulation); Baydin et al. 2018, arXiv:1502.05767 (survey).
 """
 
+import copy
 import threading
 
 import numpy as np
 
-from .backend import is_array
-from .changes import Changes, same_memory
+from .backend import array_module, is_array
+from .changes import Changes, memory
 
 
 class Recording(threading.local):
@@ -51,7 +52,7 @@ class Tensor:
     def __init__(self, data, dtype=None, requires_grad=False):
         if isinstance(data, Tensor):
             data = data._data
-        array = data.astype(dtype or data.dtype) if is_array(data) else as_array(data, dtype)
+        array = array_module(data).array(data, dtype) if is_array(data) else as_array(data, dtype)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"Tensor: needs numbers or booleans, got dtype {array.dtype}. Convert the data first.")
         attach(self, array)
@@ -59,7 +60,10 @@ class Tensor:
 
     @property
     def data(self):
-        """The array itself, not a copy.  Writing to it while a graph needs it is noticed at backward()."""
+        """The array itself, not a copy.  Writing to it while a graph needs it is noticed at backward().
+
+        Assigned to, it takes a copy of an array, as the constructor does; `x.data -= step` works on the array itself.
+        """
         self._changes.hand_out(self._data)
         return self._data
 
@@ -67,12 +71,13 @@ class Tensor:
     def data(self, value):
         array = value._data if isinstance(value, Tensor) else value
         if array is self._data:                           # x.data -= step: the write is done, the array handed back
-            self._changes.checksum = None
+            self._changes.handed_out = False
         else:
-            array = array if is_array(array) else as_array(array, self.dtype)
+            array = array_module(array).array(array) if is_array(array) else as_array(array, self.dtype)
             if self._requires_grad and array.dtype.kind != "f":
                 raise TypeError(f"data: a tensor that requires a gradient holds floats, got {array.dtype}.")
-            self._data = array
+            # views of the old array keep the old record; in the new one no graph may find the count that it knows
+            self._data, self._changes = array, Changes(self._changes.count)
         self.touch()
 
     def numpy(self):
@@ -128,7 +133,12 @@ class Tensor:
         return int(self.item())
 
     def __index__(self):
+        if self.ndim or self.dtype.kind not in "iu":
+            raise TypeError(f"index: must be a single integer, got {self.dtype} of shape {self.shape}. Use int(x) or x.tolist().")
         return self._data.__index__()
+
+    def __round__(self, digits=None):
+        return round(self.item(), digits)
 
     def __format__(self, spec):
         return format(self.item(), spec) if spec else repr(self)
@@ -143,7 +153,8 @@ class Tensor:
     def __array__(self, dtype=None, copy=None):
         if tracked(self) and recording.on:
             raise TypeError("numpy: this tensor takes part in a graph, and NumPy would lose its gradient. Use x.data for the "
-                            "plain array, or the functions of tinyvision.functional.")
+                            "plain array (x.item() for a number), tinyvision.stack for a list of tensors, or the functions "
+                            "of tinyvision.functional.")
         array = self.data
         return array.astype(dtype or array.dtype) if copy or dtype not in (None, array.dtype) else array
 
@@ -183,6 +194,13 @@ class Tensor:
         """The same array (memory shared) as a tensor outside the graph."""
         return result(self._data, (self,))
 
+    def __getstate__(self):
+        """For copy and pickle: the values and a leaf's gradient.  The graph behind a result stays behind, as in detach()."""
+        state = {name: getattr(self, name) for name in Tensor.__slots__ if name != "__weakref__"}
+        if self.op is not None:
+            state.update(op=None, _requires_grad=False, _keeps_grad=False, _hooks=None)
+        return getattr(self, "__dict__", None), state
+
     def retain_grad(self):
         """Keep the gradient of this intermediate result in `.grad`, as backward() does for leaves."""
         if not self._requires_grad:
@@ -196,6 +214,8 @@ class Tensor:
         """
         if not self._requires_grad:
             raise RuntimeError("register_hook: this tensor does not require a gradient, so none will reach it.")
+        if not callable(hook):
+            raise TypeError(f"register_hook: hook must be a function of the gradient, got {type(hook).__name__}.")
         self._hooks = hooks = self._hooks or []
         hooks.append(hook)
         return lambda: hooks.remove(hook) if hook in hooks else None
@@ -239,7 +259,10 @@ def attach(tensor, array):
 
 def as_array(data, dtype=None):
     """Lists and numbers as an array: floats become float32 unless a dtype or a NumPy number says otherwise."""
-    array = np.array(data, dtype)
+    try:
+        array = np.array(data, dtype)
+    except ValueError as error:
+        raise ValueError(f"Tensor: data must be numbers, in rows of one length: {error}") from error
     python = not isinstance(data, np.generic) and array.dtype == np.float64
     return array.astype(np.float32) if python and dtype is None else array
 
@@ -248,10 +271,10 @@ def result(array, inputs=()):
     """A Tensor around an array that was just computed from these inputs: nothing is copied."""
     y = Tensor.__new__(Tensor)
     attach(y, array if is_array(array) else np.asarray(array))            # a full reduction gives a NumPy number
-    if y._data.base is not None or any(raw(x) is y._data for x in inputs):
-        for x in inputs:
-            if isinstance(x, Tensor) and same_memory(x._data, y._data):
-                y._changes = x._changes                   # a view: a write to one is a write to both
+    owner = memory(y._data)
+    for x in inputs:
+        if isinstance(x, Tensor) and memory(x._data) is owner:
+            y._changes = x._changes                       # a view: a write to one is a write to both
     return y
 
 
@@ -285,12 +308,19 @@ class Op:
     needs = (True,) * 8                                   # which inputs want a gradient; all, outside a graph
 
     def __call__(self, *inputs):
+        if self.inputs:                                   # it is a node already: a second application is another one
+            twin = copy.copy(self)
+            twin.inputs = ()
+            return twin(*inputs)
         if not any([isinstance(x, Tensor) for x in inputs]):
             return self.forward(*inputs)                  # arrays in, array out
         needs = tuple([tracked(x) for x in inputs]) if recording.on else ()
         if True in needs:
             self.needs = needs
-        y = result(self.forward(*map(raw, inputs)), inputs)
+        array = self.forward(*map(raw, inputs))
+        if not hasattr(array, "dtype"):
+            raise TypeError(f"{self.name}.forward: must return one array, got {type(array).__name__}.")
+        y = result(array, inputs)
         if True in needs and y._data.dtype.kind == "f":   # Tensors in: y remembers how it was made
             self.inputs, self.versions = inputs, versions(inputs)
             y.op, y._requires_grad = self, True

@@ -31,7 +31,8 @@ UNARY = [case(name, draw, torch=None, oracle=oracle) for name, draw, oracle in [
     ("exp", randn(0, 2), np.exp),
 ]] + [
     case("power", randn(3, 4), 2, torch=None, oracle=np.power), case("power", randn(3, 4), 3.0, torch=None, oracle=np.power),
-    case("power", positive(3, 4), -0.5, torch=None, oracle=np.power), case("power", randn(3, 4), 0, torch=None, oracle=np.power),
+    case("power", positive(3, 4), -0.5, torch=None, oracle=np.power),
+    case("power", randn(3, 4), 0, torch=None, oracle=np.power),
     case("power", 2.5, randn(3, 4), torch=None, oracle=np.power), case("power", randn(2), 1, torch=None, oracle=np.power),
     case("clip", distinct(3, 4), -0.5, 0.5, torch=None, oracle=np.clip),
     case("clip", distinct(3, 4), None, 0.5, torch=None, oracle=np.clip),
@@ -84,7 +85,8 @@ PRODUCTS = [case("matmul", randn(*a), randn(*b), torch=None, linear=(0, 1), orac
     case("linear", randn(5, 4), randn(3, 4), randn(3)), case("linear", randn(2, 5, 4), randn(3, 4)),
     case("linear", randn(4), randn(3, 4), randn(3)), case("linear", randn(5, 4), randn(4)),
     case("linear", randn(0, 4), randn(3, 4), randn(3)), case("linear", randn(2, 0, 4), randn(3, 4)),
-    case("bilinear", randn(5, 4), randn(5, 3), randn(2, 4, 3), randn(2)), case("bilinear", randn(2, 2, 4), randn(2, 2, 1), randn(3, 4, 1)),
+    case("bilinear", randn(5, 4), randn(5, 3), randn(2, 4, 3), randn(2)),
+    case("bilinear", randn(2, 2, 4), randn(2, 2, 1), randn(3, 4, 1)),
     case("bilinear", randn(4), randn(3), randn(2, 4, 3), randn(2)),
 ]
 

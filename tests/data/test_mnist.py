@@ -66,10 +66,17 @@ def test_size_adds_a_border(Tiny, tmp_path, size):
     np.testing.assert_array_equal(images[:, 0], expected)
 
 
-@pytest.mark.parametrize("size", [8, 27, 29, 28.5])
+@pytest.mark.parametrize("size", [8, 27, 29])
 def test_size_errors(Tiny, size):
     with pytest.raises(ValueError, match=f"Tiny: size must be even and at least 28, got {size}"):
         Tiny(size=size)
+
+
+def test_type_errors(Tiny):
+    with pytest.raises(TypeError, match="Tiny: size must be an integer, in pixels, got 28.5"):
+        Tiny(size=28.5)
+    with pytest.raises(TypeError, match="Tiny: train must be True or False, got 'test'. The test pictures are train=False"):
+        Tiny(train="test")
 
 
 def test_search_order(Tiny, site, tmp_path, monkeypatch):

@@ -263,7 +263,8 @@ def test_shared_containers_are_copied_once(tmp_path):
 
 
 @pytest.mark.parametrize("content, match", [
-    (b"", "its pickle breaks off"), (b"<html>404</html>", "no instruction"),
+    (b"", "neither like a zip archive nor like a pickle"), (b"<html>404</html>", "neither like a zip archive nor like a pickle"),
+    (b"\x80\x02", "its pickle breaks off"), (b"\x80\x02\xff", "no instruction"),
     (pickle.dumps([1]), "neither like a zip archive nor"),
     (b"\x08\x00\x00\x00\x00\x00\x00\x00{}      ", "tinyvision.io.load reads safetensors"),
     (b"PK\x03\x04", "zip archive does not open"),

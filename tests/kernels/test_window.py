@@ -40,6 +40,15 @@ def test_ceil_mode_counts_windows_that_start_inside(h, k, s, p, d):
     assert o == len(wanted)
 
 
+@pytest.mark.parametrize("kernel, stride, padding, dilation", [row[1:] for row in GEOMETRIES])
+def test_smallest_image_has_these_positions_and_one_pixel_less_has_not(kernel, stride, padding, dilation):
+    window = Window(kernel, stride, padding, dilation)
+    out = tuple(range(4, 4 + len(kernel)))
+    sizes = window.smallest(out)
+    assert window.output(sizes) == out
+    assert window.output([h - 1 for h in sizes]) == tuple(o - 1 for o in out)
+
+
 def padded(x, padding):
     return np.pad(x, ((0, 0), (0, 0), *padding))
 

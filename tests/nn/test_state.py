@@ -125,9 +125,7 @@ def test_hints_of_a_failed_load():
 
 def test_read_only_memory_is_found_before_anything_is_written():
     net = nn.Linear(2, 2)
-    frozen = np.zeros(2, "float32")
-    frozen.flags.writeable = False
-    net.bias.data = frozen
+    net.bias.data.flags.writeable = False
     before = values(net)
     with pytest.raises(ValueError, match="Misfit: bias is read-only here"):
         net.load_state_dict({"weight": np.ones((2, 2)), "bias": np.ones(2)})

@@ -118,7 +118,7 @@ def test_hardsigmoid_as_torch(dtype):
     np.testing.assert_allclose(grad(F.hardsigmoid(x), x, u)[0].data, tg.numpy(), rtol=1e-7)
 
 
-@pytest.mark.parametrize("name", NAMES + ["glu"])
+@pytest.mark.parametrize("name", NAMES + ["glu", "sigmoid"])
 @pytest.mark.parametrize("wrong", [[1.0, 2.0], np.arange(4)], ids=["list", "integers"])
 def test_floating_point_only(name, wrong):
     with pytest.raises(TypeError, match=f"^{name}: input must be .*(Tensor or an array|floating point, got int64)"):

@@ -6,8 +6,8 @@ import pytest
 from tests.oracles.pool import parts
 from tinyvision import Tensor, grad
 from tinyvision.functional import (
-    adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d, adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d,
-    avg_pool2d, max_pool2d,
+    adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d, adaptive_max_pool1d, adaptive_max_pool2d,
+    adaptive_max_pool3d, avg_pool2d, max_pool2d,
 )
 from tinyvision.kernels.pool import adaptive_sum, spans
 

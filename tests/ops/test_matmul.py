@@ -19,6 +19,7 @@ def zeros(*shape):
      r"\(10, 784\).*flatten first", lambda: linear(zeros(2, 1, 28, 28), zeros(10, 784))),
     ("linear: the last axis", lambda: linear(zeros(), zeros(1, 1))),
     (r"bilinear: weight must be \(O, I1, I2\)", lambda: bilinear(zeros(2, 3), zeros(2, 4), zeros(5, 4, 3))),
+    (r"bilinear: weight must be .*input1 \(\), input2 \(4,\)", lambda: bilinear(zeros(), zeros(4), zeros(5, 3, 4))),
     (r"bilinear: .*equal axes in front", lambda: bilinear(zeros(2, 3), zeros(1, 4), zeros(5, 3, 4))),
 ])
 def test_messages(words, call):

@@ -40,6 +40,10 @@ def test_split(parts, axis):
             assert_gradients(lambda x, i=i: tv.split(x, parts, axis)[i] ** 2, x, order=2)
 
 
+def test_split_of_nothing():
+    assert [y.shape for y in tv.split(np.zeros((2, 0)), 3, axis=1)] == [(2, 0)] * 3
+
+
 def test_a_piece_that_is_a_constant_gets_no_gradient():
     x, constant = Tensor(np.ones(2), requires_grad=True), np.ones(3)
     tv.concatenate([constant, x]).backward(np.arange(5.0))
@@ -50,6 +54,11 @@ def test_a_piece_that_is_a_constant_gets_no_gradient():
     (r"transpose: axes must name each of the 2 axes once, got \(0, 0\)", lambda x: x.transpose(0, 0)),
     (r"transpose: axes must name each of the 2 axes once, got \(0,\)", lambda x: x.transpose((0,))),
     ("squeeze: axis 1 must have size 1, got 3", lambda x: x.squeeze(1)),
+    (r"axis: must lie in \[-2, 1\] for an array of 2 axes, got 2", lambda x: x.squeeze(2)),
+    (r"axis: must lie in \[-2, 1\] for an array of 2 axes, got 2", lambda x: x.swapaxes(0, 2)),
+    (r"axis: must lie in \[-2, 1\] for an array of 2 axes, got -3", lambda x: tv.moveaxis(x, 0, -3)),
+    (r"axis: must lie in \[-3, 2\] for an array of 3 axes, got 3", lambda x: tv.expand_dims(x, 3)),
+    (r"axis: must lie in \[-2, 1\] for an array of 2 axes, got 2", lambda x: x.take([0], 2)),
 ])
 def test_messages(words, call):
     with pytest.raises(ValueError, match=words):

@@ -6,7 +6,8 @@ import pytest
 from tests.oracles.pool import max_pool as definition
 from tinyvision import Tensor, grad
 from tinyvision.functional import (
-    avg_pool1d, avg_pool2d, avg_pool3d, max_pool1d, max_pool2d, max_pool3d, max_unpool1d, max_unpool2d, max_unpool3d,
+    adaptive_max_pool2d, avg_pool1d, avg_pool2d, avg_pool3d, max_pool1d, max_pool2d, max_pool3d, max_unpool1d, max_unpool2d,
+    max_unpool3d,
 )
 
 NAN, INF = np.nan, np.inf
@@ -51,7 +52,8 @@ def random(*shape):
     (ValueError, "must fit into the padded image", lambda: avg_pool2d(zeros(1, 1, 4, 4), 5)),
     (ValueError, r"must meet a pixel, but with dilation \(3,\)", lambda: max_pool1d(zeros(1, 1, 2), 2, 1, 1, 3)),
     (ValueError, "must meet a pixel", lambda: max_pool2d(zeros(1, 1, 9, 2), 2, 1, 1, 3)),
-    (ValueError, "divisor_override must be an integer other than 0", lambda: avg_pool2d(zeros(1, 1, 4, 4), 2, divisor_override=0)),
+    (ValueError, "divisor_override must be an integer other than 0",
+     lambda: avg_pool2d(zeros(1, 1, 4, 4), 2, divisor_override=0)),
     (ValueError, "divisor_override must be an integer", lambda: avg_pool3d(zeros(1, 1, 4, 4, 4), 2, divisor_override=1.5)),
     (ValueError, r"lie in 0\.\.15 for 16 pixels of an output plane \(4, 4\) .*, got 16",
      lambda: max_unpool2d(zeros(1, 1, 2, 2), index(1, 1, 2, 2) + 16, 2)),
@@ -140,6 +142,18 @@ def test_arrays_in_arrays_out_and_tensors_in_tensors_out():
     assert type(y) is type(places) is np.ndarray and places.dtype == np.int64
     y, places = max_pool2d(Tensor(zeros(1, 1, 4, 4), requires_grad=True), 2, return_indices=True)
     assert y.requires_grad and isinstance(places, Tensor) and places.dtype == np.int64 and not places.requires_grad
+
+
+@pytest.mark.parametrize("pool", [max_pool2d, adaptive_max_pool2d])
+@pytest.mark.parametrize("shape", [(2, 3, 4, 6), (3, 4, 6)])
+def test_the_indices_belong_to_the_caller(pool, shape):
+    """Whoever changes them changes no gradient."""
+    x = Tensor(random(*shape), requires_grad=True)
+    y, places = pool(x, 2, return_indices=True)
+    u = random(*y.shape)
+    right = grad(y, x, u, retain_graph=True)[0]
+    places[...] = 0
+    np.testing.assert_array_equal(grad(y, x, u)[0].data, right.data)
 
 
 @pytest.mark.parametrize("pool, sizes", [(max_pool1d, (9,)), (max_pool2d, (9, 7)), (max_pool3d, (9, 7, 8)),

@@ -26,7 +26,7 @@ def zeros(*shape, dtype=np.float32):
     (ValueError, "either size or scale_factor, got size=2 and scale_factor=2", lambda: interpolate(zeros(1, 1, 4), 2, 2)),
     (ValueError, r"size must be one number or 2.*got \(3,\)", lambda: interpolate(zeros(1, 1, 4, 4), (3,))),
     (ValueError, "scale_factor must be one number or 1", lambda: interpolate(zeros(1, 1, 4), scale_factor=(2, 2))),
-    (TypeError, "size must be an integer or 1", lambda: interpolate(zeros(1, 1, 4), 2.0)),
+    (TypeError, "size must be an integer, got 2.0", lambda: interpolate(zeros(1, 1, 4), 2.0)),
     (ValueError, r"at least one pixel before and after, got \(4,\) -> \(0,\)", lambda: interpolate(zeros(1, 1, 4), 0)),
     (ValueError, "at least one pixel", lambda: interpolate(zeros(1, 1, 4), scale_factor=0.2)),
     (ValueError, "at least one pixel", lambda: interpolate(zeros(1, 1, 0), 3)),

@@ -81,7 +81,7 @@ def test_the_gradient_goes_to_the_maximum_and_not_to_empty_bins():
     x = Tensor(GRID, requires_grad=True)
     (g,) = grad(roi_pool(x, [[[-2, -2, 1, 1], [0, 0, 1, 1]]], 2), x, np.arange(1.0, 9.0).reshape(2, 1, 2, 2))
     right = np.zeros((4, 4))
-    right[1, 1] = 4 + 8                                   # the one bin of the first box that is not empty, and a bin of the second
+    right[1, 1] = 4 + 8                                   # the first box's only bin that is not empty, and a bin of the second
     right[0, 0], right[0, 1], right[1, 0] = 5, 6, 7
     np.testing.assert_array_equal(g.data[0, 0], right)
 

@@ -23,7 +23,7 @@ def zeros(*shape, dtype=np.float32):
     (ValueError, r"multiple of 4 rows for kernel_size \(2, 2\) and 3 \* 3 = 9 columns.*got shape \(1, 5, 9\)",
      lambda: fold(zeros(1, 5, 9), 4, 2)),
     (ValueError, r"9 columns for output_size \(4, 4\), got shape \(1, 4, 8\)", lambda: fold(zeros(1, 4, 8), 4, 2)),
-    (ValueError, "fold: the window must fit", lambda: fold(zeros(1, 4, 8), (1, 4), 2)),
+    (ValueError, "fold: the kernel must fit", lambda: fold(zeros(1, 4, 8), (1, 4), 2)),
     (ValueError, "output_size must be at least 1", lambda: fold(zeros(1, 4, 8), 0, 2)),
     (ValueError, r"fold: input must be \(N, C\*KH\*KW, OH\*OW\)", lambda: fold(zeros(1, 4, 3, 3), 4, 2)),
     (ValueError, "at least one row and column", lambda: fold(zeros(1, 0, 9), 4, 2)),

@@ -14,7 +14,6 @@ def conv(x, w, bias=None, stride=1, padding=0, dilation=1, groups=1):
     n_axes = x.ndim - 2
     S, D = tuples(stride, n_axes), tuples(dilation, n_axes)
     if padding == "same":
-        lows = highs = None
         totals = [d * (k - 1) for d, k in zip(D, w.shape[2:])]
         lows, highs = [t // 2 for t in totals], [t - t // 2 for t in totals]
     else:

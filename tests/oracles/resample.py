@@ -13,7 +13,7 @@ def hat(d):
 
 
 def keys(d, a):
-    """Keys 1981, equation 15, for any a."""
+    """Keys 1981, with any a in the place of his -1/2."""
     d = abs(d)
     if d <= 1:
         return (a + 2) * d ** 3 - (a + 3) * d ** 2 + 1

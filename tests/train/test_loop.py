@@ -57,6 +57,14 @@ def test_evaluation_uses_eval_mode_and_restores_it_after_an_error():
     assert modes == [False] and spy.training
 
 
+def test_evaluation_restores_the_mode_of_every_part():
+    """A frozen batch norm in a network that is trained further stays in eval mode."""
+    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 10))
+    model[1].eval()
+    evaluate(model, loaders()[1])
+    assert [m.training for m in model.modules()] == [True, True, False, True]
+
+
 def test_scheduler_steps_after_every_batch():
     manual_seed(0)
     model = models.MLP(64, (8,))

@@ -141,6 +141,9 @@ class Subset(Dataset):
                              f"{outside[0]}. Check which data set the indices were made for.")
         self.dataset, self.indices = dataset, indices
 
+    def __repr__(self):
+        return f"Subset: {len(self)} of {len(self.dataset)} examples"
+
     def __len__(self):
         return len(self.indices)
 
@@ -163,6 +166,8 @@ def random_split(dataset, lengths, generator=None):
     >>> len(train), len(held_out), sorted([*train, *held_out]) == list(range(10))
     (8, 2, True)
     """
+    if isinstance(lengths, numbers.Real):
+        raise TypeError(f"random_split: lengths must be a list, one for each part, got {lengths}. Pass [0.8, 0.2].")
     lengths = part_lengths(len(dataset), list(lengths))
     order = as_generator("random_split", generator).permutation(len(dataset)).tolist()
     return [Subset(dataset, order[stop - length:stop]) for length, stop in zip(lengths, itertools.accumulate(lengths))]
@@ -184,3 +189,11 @@ def part_lengths(size, lengths):
         raise ValueError(f"random_split: lengths must be whole numbers that add up to {size}, the size of the data set, or "
                          f"fractions that add up to 1; got {lengths} with sum {sum(lengths)}.")
     return lengths
+
+
+def check_part(name, train, size):
+    """Which part of a data set, True or False, and how large its pictures."""
+    if not isinstance(train, bool):
+        raise TypeError(f"{name}: train must be True or False, got {train!r}. The test pictures are train=False.")
+    if isinstance(size, bool) or not isinstance(size, numbers.Integral):
+        raise TypeError(f"{name}: size must be an integer, in pixels, got {size!r}.")

@@ -14,7 +14,8 @@ torch.nn.functional.interpolate, mode="bilinear", align_corners=False (the same 
 
 import numpy as np
 
-from .dataset import LabelledImages
+from ..packages import require
+from .dataset import LabelledImages, check_part
 
 SEED = 0                                                  # of the split
 TEST = 360                                                # test pictures, a fifth
@@ -33,6 +34,7 @@ class Digits(LabelledImages):
     """
 
     def __init__(self, train=True, *, size=32):
+        check_part("Digits", train, size)
         if size < 8:
             raise ValueError(f"Digits: size must be at least 8, the size of the original pictures, got {size}.")
         counts, labels = load()
@@ -44,6 +46,7 @@ class Digits(LabelledImages):
 
 def load():
     """All pictures as counts 0..16, (1797, 8, 8), and their digits, (1797,) int64."""
+    require("Digits", "scipy", "sklearn")
     from sklearn.datasets import load_digits
     bunch = load_digits()
     return bunch.images, bunch.target.astype(np.int64)

@@ -4,13 +4,17 @@ pooch does the work: it writes to a temporary file in the target's folder, compa
 file to its name; so a file under its own name is always complete, even when a download is interrupted.
 """
 
+from importlib.util import find_spec
 from pathlib import Path
+
+from ..packages import require
 
 TIMEOUT = 30                                              # seconds without an answer before the next mirror is tried
 
 
 def cache_folder(name):
     """Where the files of the data set `name` are kept for this user (~/.cache/tinyvision/name on Linux)."""
+    require("cache_folder", "pooch")
     import pooch
     return Path(pooch.os_cache("tinyvision")) / name
 
@@ -23,6 +27,7 @@ def download_file(name, mirrors, known_hash, folder):
     Raises ValueError where a file of that name with another checksum is in the folder (it is left alone); ConnectionError
     where every mirror failed, with the reason for each (nothing is left in the folder).
     """
+    require("download", "pooch")
     import pooch
     from requests import RequestException
     target = Path(folder) / name
@@ -35,7 +40,7 @@ def download_file(name, mirrors, known_hash, folder):
     reasons = []
     for mirror in mirrors:
         address = f"{mirror.rstrip('/')}/{name}"
-        get = pooch.HTTPDownloader(progressbar=True, chunk_size=1 << 16, timeout=TIMEOUT)
+        get = pooch.HTTPDownloader(progressbar=find_spec("tqdm") is not None, chunk_size=1 << 16, timeout=TIMEOUT)
         try:
             return Path(pooch.retrieve(address, known_hash, name, folder, downloader=get))
         except (RequestException, ValueError) as error:   # pooch reports a wrong checksum as ValueError

@@ -6,7 +6,7 @@ descent assumes batches drawn independently of the order on disk, hence `shuffle
 does not divide N.  For a TensorDataset, and for Subsets of one, a batch is one indexing operation per column instead of a
 loop over examples.
 
-Source: Bottou 2012, Stochastic Gradient Descent Tricks, section 4.2 (shuffle the examples); torch.utils.data.DataLoader.
+Source: Bottou 2012, Stochastic Gradient Descent Tricks, section 4 (shuffle the examples); torch.utils.data.DataLoader.
 """
 
 import numbers
@@ -40,6 +40,9 @@ class DataLoader:
     """
 
     def __init__(self, dataset, batch_size=1, shuffle=False, *, drop_last=False, collate_fn=None, generator=None):
+        if isinstance(dataset, type):
+            raise TypeError(f"DataLoader: dataset must be an instance, got the class {dataset.__name__}. "
+                            "Write the parentheses.")
         if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
             raise TypeError(f"DataLoader: dataset needs a length and an index, got {type(dataset).__name__}. "
                             "Derive from Dataset, or pass a list.")
@@ -59,6 +62,9 @@ class DataLoader:
         self.dataset, self.batch_size, self.shuffle = dataset, int(batch_size), shuffle
         self.drop_last, self.collate_fn = drop_last, collate_fn
         self.generator = own_generator() if generator is None else as_generator("DataLoader", generator)
+
+    def __repr__(self):
+        return f"DataLoader: {len(self)} batches of {self.batch_size} from {len(self.dataset)} examples"
 
     def __len__(self):
         whole, rest = divmod(len(self.dataset), self.batch_size)

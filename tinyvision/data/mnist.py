@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .dataset import LabelledImages
+from .dataset import LabelledImages, check_part
 from .download import cache_folder, download_file
 from .idx import parse_idx, uncompressed
 
@@ -45,6 +45,7 @@ class MNIST(LabelledImages):
     classes = tuple("0123456789")
 
     def __init__(self, root=None, train=True, download=True, *, size=28):
+        check_part(type(self).__name__, train, size)
         if size < 28 or size % 2:
             raise ValueError(f"{type(self).__name__}: size must be even and at least 28, got {size}. LeNet-5 takes 32.")
         part = "train" if train else "t10k"
@@ -78,7 +79,8 @@ class MNIST(LabelledImages):
                     return path
         target = folders[-1] if root is None else folders[0]
         missing = f"{cls.__name__}: {file}.gz is in none of the folders {', '.join(map(str, folders))}"
-        hint = (f"Put the official files into {target} by hand, or name their folder with root=..., or take the embedded "
+        hint = (f"Put the official files into {target} by hand, or name their folder with root=... (its parent in the "
+                "environment variable TINYVISION_DATA), or take the embedded "
                 "digits, which need no file: --data digits, tinyvision.data.Digits().")
         if not download:
             raise FileNotFoundError(f"{missing}, and download=False. {hint}")

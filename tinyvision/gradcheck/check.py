@@ -55,12 +55,17 @@ def gradcheck(f, *inputs, order=1, rtol=1e-6, atol=1e-7, seed=0):
     f: takes Tensors, returns one Tensor; inputs: Tensors or arrays, of which floating-point ones are differentiated.
     order: 2 also checks the gradient of the gradient.  An element passes when |analytic - numeric| is at most
     atol + rtol * max(|numeric|, 1), atol and rtol multiplied by 100 for the second order.
-    Returns a GradReport, true when all agree.  Raises RuntimeError when f's result does not depend on any input.
+    Returns a GradReport, true when all agree.  Raises RuntimeError when f's result does not depend on any input,
+    TypeError when there is nothing to differentiate or f returns no Tensor.
 
     >>> x = np.array([0.5, -2.0])
     >>> bool(gradcheck(lambda x: (x * x).sum(), x))
     True
     """
+    for x in inputs:
+        if isinstance(x, (tuple, list)) and any(isinstance(item, (Tensor, np.ndarray)) for item in x):
+            raise TypeError(f"gradcheck: inputs go one by one, gradcheck(f, x, w), got a {type(x).__name__} of {len(x)}. "
+                            "Write a star before it.")
     arrays = [np.array(raw(x), np.float64) if np.asarray(raw(x)).dtype.kind == "f" else raw(x) for x in inputs]
     wanted = [i for i, a in enumerate(arrays) if getattr(a, "dtype", None) == np.float64]
     if not wanted:
@@ -71,6 +76,8 @@ def gradcheck(f, *inputs, order=1, rtol=1e-6, atol=1e-7, seed=0):
         return raw(f(*map(Tensor, arrays)))
 
     y = forward(*arrays)
+    if not hasattr(y, "shape"):
+        raise TypeError(f"gradcheck: f must return one Tensor, got {type(y).__name__}. Does it lack its return?")
     u = random_upstream(rng, y.shape)
     report = GradReport()
     for i, g in zip(wanted, analytic(f, arrays, wanted, u)):

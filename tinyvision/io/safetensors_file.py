@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from ..backend import is_array
+from ..packages import require
 from ..tensor import Tensor, raw
 from .atomic import atomic_path
 from .elements import decode, stored_dtype
@@ -79,10 +80,8 @@ def load_metadata(path):
 
 def safetensors(who):
     """The package, imported when it is needed first."""
-    try:
-        import safetensors.numpy
-    except ImportError as error:
-        raise ImportError(f"{who}: needs the package safetensors, which is not installed. pip install safetensors") from error
+    require(who, "safetensors")
+    import safetensors.numpy
     return safetensors
 
 

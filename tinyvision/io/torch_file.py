@@ -157,6 +157,8 @@ class Entries:
 def read_legacy(file, head):
     if head[257:262] == b"ustar":
         raise Refused("it is in the tar format of early 2017", "tar")
+    if not head.startswith(b"\x80"):                                         # how a pickle of protocol 2 or later begins
+        raise Damaged("it starts neither like a zip archive nor like a pickle")
     content, storages, data = file.read(), {}, {}
     stream = io.BytesIO(content)                                             # shares the bytes
     magic = plain_pickle.load(stream)

@@ -19,6 +19,7 @@ Source: LeCun, Bottou, Bengio and Haffner 1998, Gradient-based learning applied 
 
 from .. import functional as F
 from .. import nn
+from ..ops.shapes import check_array
 
 
 class LeNet5(nn.Module):
@@ -43,6 +44,7 @@ class LeNet5(nn.Module):
         self.pool = nn.AvgPool2d(2) if classic else nn.MaxPool2d(2)
 
     def forward(self, x):
+        check_array("LeNet5", input=x)
         if x.ndim != 4 or x.shape[1] != self.in_channels or x.shape[2:] not in ((28, 28), (32, 32)):
             raise ValueError(f"LeNet5: input must be (N, {self.in_channels}, 28, 28) or (N, {self.in_channels}, 32, 32), got "
                              f"shape {x.shape}. A single picture needs a batch axis, x[None], a grey one a channel axis.")

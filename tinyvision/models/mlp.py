@@ -13,8 +13,10 @@ convolutional networks in this folder improve on.
 Source: Rumelhart, Hinton and Williams 1986, Learning representations by back-propagating errors.
 """
 
+from math import prod
+
 from .. import nn
-from ..ops.shapes import product
+from ..ops.shapes import check_array
 
 
 class MLP(nn.Module):
@@ -30,6 +32,8 @@ class MLP(nn.Module):
     """
 
     def __init__(self, in_features, hidden=(256, 128), num_classes=10):
+        if not isinstance(hidden, (tuple, list)):
+            raise TypeError(f"MLP: hidden must be a tuple, one width per hidden layer, got {hidden!r}. Use ({hidden!r},).")
         sizes = [in_features, *hidden]
         layers = []
         for before, after in zip(sizes, sizes[1:]):
@@ -38,7 +42,8 @@ class MLP(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(sizes[-1], num_classes))
 
     def forward(self, x):
-        if x.ndim < 2 or product(x.shape[1:]) != self.in_features:
+        check_array("MLP", input=x)
+        if x.ndim < 2 or prod(x.shape[1:]) != self.in_features:
             raise ValueError(f"MLP: input must be (N, ...) with {self.in_features} numbers per picture, got shape {x.shape}. "
                              "A single picture needs a batch axis: x[None].")
         return self.layers(x.reshape((len(x), self.in_features)))

@@ -10,14 +10,15 @@
     avgpool   512 e, 1, 1
     fc        1000                11,689,512       21,797,672       25,557,032   44,549,160   60,192,808 weights
 
-e = 1 for the basic block (two 3x3 convolutions), 4 for the bottleneck (1x1 down, 3x3, 1x1 up to four times the channels).  Where
-the size changes, the shortcut is a 1x1 convolution ("option B").  The stride sits in the bottleneck's 3x3 convolution, as in
-torchvision, whose names for the weights are used here, so that its published files load.
+e = 1 for the basic block (two 3x3 convolutions), 4 for the bottleneck (1x1 down, 3x3, 1x1 up to four times the channels).
+Where the size changes, the shortcut is a 1x1 convolution ("option B").  The stride sits in the bottleneck's 3x3
+convolution, as in torchvision, whose names for the weights are used here, so that its published files load.
 
 Source: He, Zhang, Ren and Sun 2015, Deep residual learning for image recognition, arXiv:1512.03385.
 """
 
 from .. import nn
+from ..ops.shapes import check_array
 
 
 class ResNet(nn.Module):
@@ -55,6 +56,7 @@ class ResNet(nn.Module):
         return nn.Sequential(first, *[block(self.channels, channels) for _ in range(blocks - 1)])
 
     def forward(self, x):
+        check_array("ResNet", input=x)
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"ResNet: input must be (N, {self.in_channels}, H, W), got shape {x.shape}. "
                              "A single picture needs a batch axis: x[None].")

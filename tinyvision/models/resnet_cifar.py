@@ -21,6 +21,7 @@ Source: He, Zhang, Ren and Sun 2015, Deep residual learning for image recognitio
 
 from .. import functional as F
 from .. import nn
+from ..ops.shapes import check_array
 
 
 class PadShortcut(nn.Module):
@@ -57,6 +58,7 @@ class CifarResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight)                    # He et al. 2015, arXiv:1502.01852
 
     def forward(self, x):
+        check_array("CifarResNet", input=x)
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"CifarResNet: input must be (N, {self.in_channels}, H, W), got shape {x.shape}. "
                              "A single picture needs a batch axis: x[None].")

@@ -20,7 +20,7 @@ Source: Ronneberger, Fischer and Brox 2015, U-Net, arXiv:1505.04597.  In 3-D: Ci
 """
 
 from .. import concatenate, nn
-from ..ops.shapes import AXES, check_choice
+from ..ops.shapes import AXES, as_tuple, check_array, check_choice
 
 
 def by_dims(name, dims):
@@ -77,8 +77,7 @@ class UNet(nn.Module):
         check_choice("UNet", "padding", padding, ("same", "valid"))
         check_choice("UNet", "up", up, ("transpose", "nearest"))
         check_choice("UNet", "dims", dims, (1, 2, 3))
-        if depth < 1:
-            raise ValueError(f"UNet: depth must be at least 1, got {depth}.")
+        as_tuple("UNet", "depth", depth, 1, least=1)
         self.in_channels, self.depth, self.dims, self.padding = in_channels, depth, dims, padding
         channels = [base_channels * 2 ** level for level in range(depth + 1)]
         before = [in_channels, *channels]
@@ -102,19 +101,20 @@ class UNet(nn.Module):
 
     def check(self, x):
         axes = ", ".join(AXES[self.dims])
+        check_array("UNet", input=x)
         if x.ndim != self.dims + 2 or x.shape[1] != self.in_channels:
             raise ValueError(f"UNet: input must be (N, {self.in_channels}, {axes}), got shape {x.shape}.")
         step = 2 ** self.depth
         if self.padding == "same" and any(size % step or size == 0 for size in x.shape[2:]):
             wanted = tuple(-(-max(size, 1) // step) * step for size in x.shape[2:])
-            raise ValueError(f"UNet: with depth {self.depth} the sizes ({axes}) must be multiples of {step}, got {x.shape[2:]}. "
-                             f"Pad to {wanted} (functional.pad), or use a smaller depth.")
+            raise ValueError(f"UNet: with depth {self.depth} the sizes ({axes}) must be multiples of {step}, got "
+                             f"{x.shape[2:]}. Pad to {wanted} (functional.pad), or use a smaller depth.")
 
     def even(self, x):
         """The map, if pooling halves it evenly: else the bridge would not fit (the paper's advice on tile sizes)."""
         if any(size % 2 or size < 2 for size in x.shape[2:]):
-            raise ValueError(f"UNet: every map that is pooled must have even sizes, got {x.shape[2:]}. Without padding, 572x572 "
-                             "works at depth 4, 188x188 at least; or use padding='same'.")
+            raise ValueError(f"UNet: every map that is pooled must have even sizes, got {x.shape[2:]}. Without padding, "
+                             "572x572 works at depth 4, 188x188 at least; or use padding='same'.")
         return x
 
 

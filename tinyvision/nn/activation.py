@@ -17,7 +17,7 @@ from .. import functional as F
 from ..ops.shapes import check_choice
 from ..tensor import Parameter
 from . import init
-from .checks import at_least, positive, whole
+from .checks import at_least, positive, real, whole
 from .module import Module
 
 
@@ -54,6 +54,7 @@ class LeakyReLU(Module):
     """
 
     def __init__(self, negative_slope=0.01):
+        real("LeakyReLU", negative_slope=negative_slope)
         self.negative_slope = negative_slope
 
     def forward(self, input):
@@ -77,6 +78,7 @@ class PReLU(Module):
 
     def __init__(self, num_parameters=1, init=0.25):
         whole("PReLU", num_parameters=num_parameters)
+        real("PReLU", init=init)
         self.num_parameters, self.init = num_parameters, init
         self.weight = Parameter(np.empty(num_parameters, np.float32))
         self.reset_parameters()
@@ -101,6 +103,7 @@ class ELU(Module):
     """
 
     def __init__(self, alpha=1.0):
+        real("ELU", alpha=alpha)
         self.alpha = alpha
 
     def forward(self, input):
@@ -133,6 +136,7 @@ class CELU(Module):
     """
 
     def __init__(self, alpha=1.0):
+        real("CELU", alpha=alpha)
         if alpha == 0:
             raise ValueError("CELU: alpha must not be 0, got 0. Use ReLU, the limit for small alpha.")
         self.alpha = alpha
@@ -201,6 +205,7 @@ class Hardtanh(Module):
     """
 
     def __init__(self, min_val=-1.0, max_val=1.0):
+        real("Hardtanh", min_val=min_val, max_val=max_val)
         if not min_val < max_val:
             raise ValueError(f"Hardtanh: min_val must be below max_val, got {min_val} and {max_val}.")
         self.min_val, self.max_val = min_val, max_val
@@ -246,6 +251,7 @@ class Softplus(Module):
 
     def __init__(self, beta=1.0, threshold=20.0):
         positive("Softplus", beta=beta)
+        real("Softplus", threshold=threshold)
         self.beta, self.threshold = beta, threshold
 
     def forward(self, input):
@@ -288,6 +294,7 @@ class Threshold(Module):
     """
 
     def __init__(self, threshold, value):
+        real("Threshold", threshold=threshold, value=value)
         self.threshold, self.value = threshold, value
 
     def forward(self, input):

@@ -7,10 +7,10 @@ Source: torch.nn.Sequential, ModuleList, ModuleDict, ParameterList, Identity, Fl
 """
 
 from collections.abc import Mapping
+from math import prod
 from operator import index as as_index
 
 from ..ops.movement import flatten
-from ..ops.shapes import product
 from ..tensor import Parameter
 from .checks import whole
 from .module import Module, kind_of
@@ -26,7 +26,9 @@ def members(container):
 def checked(container, x):
     """x, if it can be a member."""
     if not isinstance(x, container._kind):
-        hint = " Make an instance of it: write the parentheses." if isinstance(x, type) else ""
+        hint = (" Make an instance of it: write the parentheses." if isinstance(x, type) else
+                " Unpack it: write a star before it." if isinstance(x, (list, tuple)) else
+                " Use the layer of this name, nn.ReLU() for functional.relu." if callable(x) else "")
         raise TypeError(f"{type(container).__name__}: members must be {container._kind.__name__}s, got {kind_of(x)}.{hint}")
     return x
 
@@ -280,7 +282,7 @@ class Unflatten(Module):
         if not -n <= self.dim < n:
             raise ValueError(f"Unflatten: dim must lie in {-n}..{n - 1} for input {input.shape}, got {self.dim}.")
         axis = self.dim % n
-        length, known = input.shape[axis], product(s for s in sizes if s != -1)
+        length, known = input.shape[axis], prod(s for s in sizes if s != -1)
         if (known == 0 or length % known) if -1 in sizes else length != known:
             raise ValueError(f"Unflatten: axis {self.dim} must have the size of {sizes}, got {length} in input {input.shape}.")
         sizes = tuple(length // known if s == -1 else s for s in sizes)

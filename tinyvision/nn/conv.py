@@ -162,7 +162,7 @@ class ConvTranspose(ConvNd):
             wanted = wanted[-n:]                          # a whole shape, such as that of the layer to be undone
         wanted = as_tuple(name, "output_size", wanted, n, least=1)
         window = Window(self.kernel_size, self.stride, tuple((p, p) for p in self.padding), self.dilation)
-        smallest = tuple(reach - 2 * p for reach, p in zip(window.extent(input.shape[-n:]), self.padding))
+        smallest = window.smallest(input.shape[-n:])
         largest = tuple(least + s - 1 for least, s in zip(smallest, self.stride))
         if any(not least <= want <= most for least, want, most in zip(smallest, wanted, largest)):
             raise ValueError(f"{name}: output_size must lie between {smallest} and {largest} for input {input.shape}, "

@@ -16,13 +16,13 @@ Sources: Glorot and Bengio 2010 (Xavier); He et al. 2015, arXiv:1502.01852, equa
 and Ganguli 2013, arXiv:1312.6120 (orthogonal); Long, Shelhamer and Darrell 2015, arXiv:1411.4038 (bilinear); torch.nn.init.
 """
 
-from math import sqrt
+from math import prod, sqrt
 
 import numpy as np
 
 from ..autograd import no_grad
 from ..backend import array_module
-from ..ops.shapes import check_choice, product
+from ..ops.shapes import check_choice
 from ..random import as_generator, draw_normal, draw_uniform
 from ..tensor import Tensor, raw
 
@@ -139,7 +139,7 @@ def fan_in_and_fan_out(tensor):
     (75, 150)
     """
     check_tensor("fan_in_and_fan_out", tensor, least=2)
-    taps = product(tensor.shape[2:])
+    taps = prod(tensor.shape[2:])
     return tensor.shape[1] * taps, tensor.shape[0] * taps
 
 

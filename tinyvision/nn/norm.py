@@ -20,6 +20,7 @@ Ba et al. 2016, arXiv:1607.06450; Zhang and Sennrich 2019, arXiv:1910.07467; Kri
 import numpy as np
 
 from .. import functional as F
+from ..ops.shapes import check_array
 from ..tensor import Parameter
 from . import init
 from .checks import at_least, divides, flag, real, whole
@@ -79,8 +80,9 @@ class TrackingNorm(Scaled):
 
     def check_input(self, input):
         name = type(self).__name__
-        if getattr(input, "ndim", None) not in self.ndims:
-            raise ValueError(f"{name}: input must be {self.shapes}, got shape {getattr(input, 'shape', None)}.")
+        check_array(name, input=input)
+        if input.ndim not in self.ndims:
+            raise ValueError(f"{name}: input must be {self.shapes}, got shape {input.shape}.")
 
     def check_channels(self, input, axis):
         if input.shape[axis] != self.num_features:

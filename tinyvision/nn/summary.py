@@ -20,13 +20,13 @@ Source: Canziani, Paszke and Culurciello 2016, arXiv:1605.07678 (operations and 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
 from ..autograd import no_grad
 from ..backend import array_module, is_array
 from ..changes import same_memory
-from ..ops.shapes import product
 from ..tensor import Tensor, raw
 from .conv import Conv, ConvTranspose
 from .linear import Bilinear, Linear
@@ -146,9 +146,9 @@ def count_new(module, counted):
 def multiply_adds(module, inputs, outputs):
     """The formulas at the top of this file."""
     if isinstance(module, Conv):
-        return outputs[0].size * product(module.weight.shape[1:])
+        return outputs[0].size * prod(module.weight.shape[1:])
     if isinstance(module, ConvTranspose):
-        return inputs[0].size * product(module.weight.shape[1:])
+        return inputs[0].size * prod(module.weight.shape[1:])
     if isinstance(module, Linear):
         return outputs[0].size * module.in_features
     if isinstance(module, Bilinear):

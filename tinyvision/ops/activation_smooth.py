@@ -30,6 +30,8 @@ from .elementwise import abs, clip, erf, exp, sigmoid, tanh
 from .movement import split
 from .shapes import check_choice, check_dim, check_float
 
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805            # the fixed point of mean 0 and variance 1
+
 
 class SmoothOp(Op):
     """A subclass says `forward(x)` and `slope(x)`, which gets an array or a Tensor."""
@@ -158,7 +160,7 @@ def elu(input, alpha=1.0):
 def selu(input):
     """elu, scaled so that layers keep mean 0 and variance 1 by themselves (torch.nn.functional.selu).
 
-    Shapes: input (*) -> (*).  Source: Klambauer et al. 2017, arXiv:1706.02515, eq. 2 and the constants of section 2.
+    Shapes: input (*) -> (*).  Source: Klambauer et al. 2017, arXiv:1706.02515, eq. 2, with the constants given there.
 
     >>> from tinyvision import Tensor
     >>> selu(Tensor([-100.0, 1.0]))
@@ -166,9 +168,6 @@ def selu(input):
     """
     check_float("selu", input=input)
     return EluOp(SELU_ALPHA, SELU_SCALE)(input)
-
-
-SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
 def celu(input, alpha=1.0):

@@ -5,8 +5,8 @@ that the o-th part touches, a fraction of it or all:
 
     start(o) = floor(o * size / out)        stop(o) = ceil((o + 1) * size / out)        start <= i < stop
 
-So windows differ by a pixel in size and overlap by one where `out` does not divide `size`; an output of (1, 1) is the whole
-picture, which is global pooling.
+So windows differ in size by one pixel at most, and neighbours share one at most; with an output of (1, 1) there is one window,
+the whole picture, which is global pooling.
 
 Maximum: a gather by index as in max_pool (ops/pool.py); only the search is different.
 
@@ -66,7 +66,7 @@ def adaptive(op, n, input, output_size):
 def adaptive_max_pool(op, n, input, output_size, return_indices):
     x, batch, out = adaptive(op, n, input, output_size)
     index = kernels.bins_argmax(raw(x), [kernels.spans(h, o) for h, o in zip(x.shape[2:], out)])
-    return gathered(input, x, batch, index, return_indices)
+    return gathered(x, batch, index, return_indices)
 
 
 def adaptive_avg_pool(op, n, input, output_size):
@@ -98,8 +98,8 @@ def adaptive_max_pool2d(input, output_size, return_indices=False):
     Shapes: input (N, C, H, W) or (C, H, W) -> (N, C, OH, OW) or (C, OH, OW).
     output_size: (OH, OW) or one integer for both, in pixels; None in the tuple keeps the input's size.
     return_indices: return also the index of each maximum, int64, counting the plane row by row.
-    Raises ValueError for a negative or wrongly numbered output_size or input without pixels, TypeError for input that is not
-    floating point.
+    Raises ValueError for an output_size that is negative or of another length and for input without pixels, TypeError for input
+    that is not floating point.
 
     >>> from tinyvision import Tensor
     >>> adaptive_max_pool2d(Tensor([[[1.0, 5.0, 3.0], [7.0, 2.0, 4.0]]]), (1, 2), return_indices=True)
@@ -140,8 +140,8 @@ def adaptive_avg_pool2d(input, output_size):
 
     Shapes: input (N, C, H, W) or (C, H, W) -> (N, C, OH, OW) or (C, OH, OW).
     output_size: (OH, OW) or one integer for both, in pixels; None in the tuple keeps the input's size.
-    Raises ValueError for a negative or wrongly numbered output_size or input without pixels, TypeError for input that is not
-    floating point.
+    Raises ValueError for an output_size that is negative or of another length and for input without pixels, TypeError for input
+    that is not floating point.
 
     >>> from tinyvision import Tensor
     >>> adaptive_avg_pool2d(Tensor([[[1.0, 5.0, 3.0], [7.0, 3.0, 5.0]]]), (1, 2))

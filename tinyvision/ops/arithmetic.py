@@ -8,8 +8,7 @@ For z = f(x, y) elementwise the Jacobian is diagonal, so the vector-Jacobian pro
     df/dx   1        1        y       1 / y       y * x^(y-1)
     df/dy   1       -1        x      -x / y^2     x^y * log x
 
-Broadcasting repeats an argument along an axis, y = B x, and the adjoint of repeating is summing, <g, B x> = <B^T g, x>: each
-gradient is summed back to its argument's shape (`sum_to`, whose derivation stands in broadcast.py).
+Where broadcasting repeated an argument, its gradient is summed back to its shape (`sum_to`, derived in broadcast.py).
 
 Conventions: maximum(x, y) at a tie gives each argument half of the gradient, as torch.maximum does; 0 ** 0 = 1 has slope 0.
 """
@@ -100,8 +99,8 @@ class MaximumOp(Op):
         return xp.maximum(x, y) if self.sign > 0 else xp.minimum(x, y)
 
     def backward(self, g, x, y):
-        xp = array_module(raw(g))
-        share = (xp.sign(self.sign * (raw(x) - raw(y))) + 1) / 2          # 1 where x wins, 1/2 at a tie
+        ahead, behind = raw(x) > raw(y), raw(x) < raw(y)
+        share = (1 + self.sign * (1 * ahead - behind)) / 2                # of x: 1 where it wins, 1/2 at a tie
         share = share.astype(g.dtype)
         return sum_to(g * share, shape(x)), sum_to(g * (1 - share), shape(y))
 

@@ -25,12 +25,13 @@ def shape(x):
 
 
 def axes_of(axis, ndim):
-    """An axis, several, or None for all, as a tuple of axes counted from the front."""
+    """An axis, several, or None for all, as a tuple of axes counted from the front; a single number has none."""
     axes = range(ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
+    n = max(ndim, 1)                                      # NumPy lets a single number pass for an axis of one
     for a in axes:
-        if not -ndim <= a < max(ndim, 1):
-            raise ValueError(f"axis: must lie in [{-ndim}, {ndim - 1}] for an array of {ndim} axes, got {a}.")
-    return tuple(a % max(ndim, 1) for a in axes)
+        if not -n <= a < n:
+            raise ValueError(f"axis: must lie in [{-n}, {n - 1}] for an array of {ndim} axes, got {a}.")
+    return tuple(a % n for a in axes) if ndim else ()
 
 
 def kept(shape, axes):
@@ -46,8 +47,7 @@ class SumOp(Op):
         return x.sum(axis=self.axis, keepdims=self.keepdims)
 
     def backward(self, g, x):
-        axes = axes_of(self.axis, x.ndim) if x.ndim else ()
-        return broadcast_to(g.reshape(kept(x.shape, axes)), x.shape)
+        return broadcast_to(g.reshape(kept(x.shape, axes_of(self.axis, x.ndim))), x.shape)
 
 
 class BroadcastToOp(Op):

@@ -1,11 +1,11 @@
 """conv, conv_transpose and the gradient of the weight: one trilinear form and its three partial gradients.
 
-    T(u, x, w) = sum over n, o, c, i, k of  u[n, o, i] * w[o, c, k] * x[n, c, i*S + k*D - P]
+    T(u, x, w) = sum over n, o, c, i, k of  u[n, o, i] * w[o, c, k] * x[n, c, i*S + k*D - lo]
 
-i, k stand for one index per spatial axis (1-D, 2-D and 3-D are the same text), S, D, P for stride, dilation and padding, and x
-reads 0 outside the image.  T is linear in each argument, so its partial gradients are the whole family:
+i, k stand for one index per spatial axis (1-D, 2-D and 3-D are the same text), S, D for stride and dilation, lo for the padding
+before the image, and x reads 0 outside it.  T is linear in each argument, so its partial gradients are the whole family:
 
-    conv(x, w)              = dT/du  (N, O, *O)           <u, conv(x, w)>
+    conv(x, w)              = dT/du  (N, O, *O)       T = <u, conv(x, w)>
     conv_transpose(u, w)    = dT/dx  (N, C, *S)         = <conv_transpose(u, w), x>
     conv_weight_grad(x, u)  = dT/dw  (O, C/G, *K)       = <conv_weight_grad(x, u), w>
 
@@ -20,10 +20,12 @@ Conventions: cross-correlation (the kernel is not flipped); conv_transpose's wei
 gradient it is.  Sources: Chellapilla, Puri and Simard 2006 (im2col); Dumoulin and Visin 2016, arXiv:1603.07285 (shapes).
 """
 
+from math import prod
+
 from ..kernels.im2col import col2im, im2col
 from ..kernels.window import Window
 from ..tensor import Op
-from .shapes import AXES, as_tuple, batched, check_float, product
+from .shapes import AXES, as_tuple, batched, check_fits, check_float
 
 
 class ConvOp(Op):
@@ -35,7 +37,7 @@ class ConvOp(Op):
     def forward(self, x, w):
         G, N, O, out = self.groups, len(x), len(w), self.window.output(x.shape[2:])
         col = im2col(x, self.window)                                      # (N, C, *K, *O)
-        Q, P = product(w.shape[1:]), product(out)
+        Q, P = prod(w.shape[1:]), prod(out)
         y = w.reshape(G, O // G, Q) @ col.reshape(N, G, Q, P)             # (G, O/G, Q) @ (N, G, Q, P)
         return y.reshape(N, O, *out)
 
@@ -53,9 +55,9 @@ class ConvTransposeOp(Op):
 
     def forward(self, u, w):
         G, N, O, out, Cg = self.groups, len(u), len(w), u.shape[2:], w.shape[1]
-        Q, P = product(w.shape[1:]), product(out)
-        wt = w.reshape(G, O // G, Q).swapaxes(1, 2)                       # (G, Q, O/G)
-        col = wt @ u.reshape(N, G, O // G, P)                             # (N, G, Q, P)
+        Q, P = prod(w.shape[1:]), prod(out)
+        wt, u = w.reshape(G, O // G, Q).swapaxes(1, 2), u.reshape(N, G, O // G, P)            # wt: (G, Q, O/G)
+        col = wt * u if O == G else wt @ u                                # (N, G, Q, P); depthwise: sums of one term
         return col2im(col.reshape(N, G * Cg, *self.window.size, *out), self.sizes, self.window)
 
     def backward(self, g, u, w):
@@ -72,7 +74,7 @@ class ConvWeightGradOp(Op):
 
     def forward(self, x, u):
         G, N, O, C, out = self.groups, len(u), u.shape[1], x.shape[1], u.shape[2:]
-        Q, P = C // G * product(self.window.size), product(out)
+        Q, P = C // G * prod(self.window.size), prod(out)
         col = im2col(x, self.window).reshape(N, G, Q, P)
         gw = u.reshape(N, G, O // G, P) @ col.swapaxes(2, 3)              # (N, G, O/G, Q)
         return gw.sum(axis=0).reshape(O, C // G, *self.window.size)
@@ -87,7 +89,8 @@ def convolve(op, n, input, weight, bias, stride, padding, dilation, groups):
     """conv1d, conv2d and conv3d: check, one op, add the bias."""
     check_float(op, input=input, weight=weight, bias=bias)
     x, batch = batched(op, input, n)
-    check_weight(op, n, weight, groups)
+    check_weight(op, n, weight)
+    (groups,) = as_tuple(op, "groups", groups, 1, least=1)
     C, O = x.shape[1], len(weight)
     if C != weight.shape[1] * groups or O % groups:
         raise ValueError(f"{op}: weight {weight.shape} with groups={groups} takes {weight.shape[1] * groups} channels in and a "
@@ -97,10 +100,7 @@ def convolve(op, n, input, weight, bias, stride, padding, dilation, groups):
     size, stride = weight.shape[2:], as_tuple(op, "stride", stride, n, least=1)
     dilation = as_tuple(op, "dilation", dilation, n, least=1)
     window = Window(size, stride, paddings(op, padding, size, stride, dilation), dilation)
-    if min(window.output(x.shape[2:])) < 1:
-        raise ValueError(f"{op}: the kernel must fit into the padded image, got kernel {size} (spanning {window.span} with "
-                         f"dilation {dilation}) and image {x.shape[2:]}, {window.padded(x.shape[2:])} with padding. "
-                         "Use a smaller kernel, more padding or a larger image.")
+    check_fits(op, window, x.shape[2:])
     return finish(ConvOp(window, groups)(x, weight), bias, batch)
 
 
@@ -122,7 +122,8 @@ def conv_transposed(op, n, input, weight, bias, stride, padding, output_padding,
     """conv_transpose1d, conv_transpose2d and conv_transpose3d: check, one op, add the bias."""
     check_float(op, input=input, weight=weight, bias=bias)
     u, batch = batched(op, input, n)
-    check_weight(op, n, weight, groups)
+    check_weight(op, n, weight)
+    (groups,) = as_tuple(op, "groups", groups, 1, least=1)
     if u.shape[1] != len(weight) or len(weight) % groups:
         raise ValueError(f"{op}: weight (C, O/G, ...) must have as many channels C as the input, a multiple of groups, got "
                          f"weight {weight.shape}, groups={groups}, input {input.shape}.")
@@ -136,16 +137,14 @@ def conv_transposed(op, n, input, weight, bias, stride, padding, output_padding,
     lows = as_tuple(op, "padding", padding, n, least=0)
     # as much padding behind as lets exactly the input's positions fit over the output, not those of output_padding as well
     window = Window(size, stride, tuple((p, p - e) for p, e in zip(lows, extra)), dilation)
-    sizes = tuple(reach - 2 * p + e for reach, p, e in zip(window.extent(u.shape[2:]), lows, extra))
+    sizes = window.smallest(u.shape[2:])
     if min(sizes) < 1 or min(u.shape[2:]) < 1:
         raise ValueError(f"{op}: the output must have at least one pixel, got sizes {sizes} from input {input.shape}, kernel "
                          f"{size}, stride {stride} and padding {lows}. Use less padding or a larger input.")
     return finish(ConvTransposeOp(window, groups, sizes)(u, weight), bias, batch)
 
 
-def check_weight(op, n, weight, groups):
-    if isinstance(groups, bool) or not hasattr(groups, "__index__") or groups < 1:
-        raise ValueError(f"{op}: groups must be a positive integer, got {groups!r}.")
+def check_weight(op, n, weight):
     if weight.ndim != n + 2:
         raise ValueError(f"{op}: weight must have {n + 2} axes, (filters, channels, {', '.join('K' + a for a in AXES[n])}), "
                          f"got shape {weight.shape}.")

@@ -9,14 +9,11 @@ by eps, a constant; the distance of a point to itself gets slope 0, one of its s
 Source: torch.nn.functional.cosine_similarity, pairwise_distance.
 """
 
-from math import inf
-
-from ..tensor import raw
-from .arithmetic import where
 from .broadcast import broadcast_to, sum
-from .elementwise import abs, clip, constant_like, sqrt
-from .loss import check_broadcast, operands
-from .reduce import max, min
+from .elementwise import clip, sqrt
+from .loss import operands
+from .reduce import norm
+from .shapes import check_broadcast
 
 
 def cosine_similarity(x1, x2, dim=1, eps=1e-8):
@@ -61,20 +58,4 @@ def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False):
     if x1.ndim == 0 or x2.ndim == 0 or x1.shape[-1] != x2.shape[-1]:
         raise ValueError(f"pairwise_distance: x1 and x2 must hold vectors of one size, the last axis, got shapes {x1.shape} "
                          f"and {x2.shape}. Vectors lie along the last axis: move it there with moveaxis.")
-    return norm(x1 - x2 + eps, p, keepdim)
-
-
-def norm(d, p, keepdims):
-    """(sum |d|^p)^(1/p) along the last axis."""
-    if p == 0:
-        return constant_like(d, (raw(d) != 0).sum(axis=-1, keepdims=keepdims).astype(d.dtype))
-    if p in (inf, -inf):
-        return (max if p > 0 else min)(abs(d), -1, keepdims)
-    powers = d * d if p == 2 else power(abs(d), p)
-    return power(sum(powers, -1, keepdims), 1 / p)
-
-
-def power(x, exponent):
-    """x ** exponent for x >= 0, with slope 0 at 0."""
-    zero = raw(x) == 0
-    return where(zero, 0.0 if exponent > 0 else inf, where(zero, 1.0, x) ** exponent)
+    return norm(x1 - x2 + eps, p, -1, keepdim)

@@ -140,7 +140,7 @@ def alpha_dropout(input, p=0.5, training=False, *, generator=None):
     """Dropout for networks of selu: keeps mean 0 and variance 1 (torch.nn.functional.alpha_dropout).
 
     Shapes: input (*) -> (*).  training is False by default, as in PyTorch; p, generator and Raises: as dropout.
-    Source: Klambauer et al. 2017, arXiv:1706.02515, section 3, "New dropout technique".
+    Source: Klambauer et al. 2017, arXiv:1706.02515, paragraph "New dropout technique".
 
     >>> from tinyvision import Tensor
     >>> alpha_dropout(Tensor([0.0, 0.0, 0.0, 0.0]), p=0.5, training=True, generator=0)

@@ -11,10 +11,12 @@ an op that held its output would close a cycle in the graph.
 Conventions: |x| has slope 0 at 0; clip(x, a, b) passes the gradient where a <= x <= b, both ends included.
 """
 
-from math import pi
+from math import inf, pi
 
 from ..backend import array_module
+from ..packages import require
 from ..tensor import Op, Tensor, raw, result
+from .shapes import check_float
 
 
 class ExpOp(Op):
@@ -101,9 +103,9 @@ class ClipOp(Op):
         return array_module(x).clip(x, self.low, self.high)
 
     def backward(self, g, x):
-        x = raw(x)
-        inside = (x >= self.low if self.low is not None else x == x) & (x <= self.high if self.high is not None else x == x)
-        return g * inside
+        low = -inf if self.low is None else self.low
+        high = inf if self.high is None else self.high
+        return g * ((raw(x) >= low) & (raw(x) <= high))
 
 
 class ErfOp(Op):
@@ -112,6 +114,7 @@ class ErfOp(Op):
         if xp.__name__ == "cupy":
             from cupyx.scipy.special import erf as special_erf
         else:
+            require("erf", "scipy")
             from scipy.special import erf as special_erf
         return special_erf(x)
 
@@ -181,11 +184,13 @@ def sigmoid(input):
     """1 / (1 + exp(-x)), without overflow (torch.nn.functional.sigmoid).
 
     Shapes: input (*) -> (*).
+    Raises TypeError for anything but a floating-point Tensor or array.
 
     >>> from tinyvision import Tensor
     >>> sigmoid(Tensor([0.0, 1000.0]))
     Tensor([0.5, 1. ])
     """
+    check_float("sigmoid", input=input)
     return SigmoidOp()(input)
 
 

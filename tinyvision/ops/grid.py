@@ -4,8 +4,8 @@ For every output pixel q the grid names a point, and the output is the weighted 
 
     y[n, c, q] = sum over taps k of  w_k(p) x[n, c, i_k(p)],    p = p(grid[n, q]),    w_k(p) = product over axes of w_k,a(p_a)
 
-with i whole numbers. Points are relative, -1 to 1 from one end of the picture to the other: of the corner pixels' middles if
-align_corners, p = (u + 1)(I - 1)/2, else of their outer edges, p = (u + 1) I/2 - 1/2. With t = p - floor(p), per axis:
+with i whole numbers.  Points are relative, -1 to 1 from one end of the picture to the other: of the corner pixels' middles if
+align_corners, p = (u + 1)(I - 1)/2, else of their outer edges, p = (u + 1) I/2 - 1/2.  With t = p - floor(p), per axis:
 
     nearest     the pixel at round(p), weight 1
     bilinear    floor(p), floor(p) + 1 with weights 1 - t, t
@@ -18,7 +18,7 @@ Points beyond the picture read 0 (padding 'zeros'), the nearest border pixel ('b
 border, slope 0 there and beyond) or the picture mirrored in its ends ('reflection').  Bicubic treats each tap so, the others
 the point.  The zero outside is a pixel of its own, number P after the P of the picture, so that no weight 0 meets an inf.
 
-Sources: Jaderberg et al. 2015, Spatial transformer networks, arXiv:1506.02025, equations 1 to 7; torch.nn.functional.
+Sources: Jaderberg et al. 2015, Spatial transformer networks, arXiv:1506.02025, equations 1 to 7; PyTorch's grid_sample.
 """
 
 from itertools import product

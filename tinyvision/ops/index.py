@@ -14,14 +14,15 @@ Source: numpy indexing and numpy.take_along_axis; torch.nn.functional.embedding,
 from ..backend import array_module, is_array
 from ..tensor import Op, Tensor, raw
 from .arithmetic import where
+from .broadcast import axes_of
 from .elementwise import constant_like
 from .shapes import check_float
 
 
 def repeats(index):
-    """Whether an index can name an element twice: only integer arrays can; slices, integers and masks cannot."""
+    """Whether an index can name an element twice: arrays and lists of integers can; slices, integers and masks cannot."""
     parts = index if isinstance(index, tuple) else (index,)
-    return any(isinstance(i, list) or (is_array(i) and i.dtype.kind != "b") for i in parts)
+    return any(isinstance(i, (list, tuple)) or (is_array(i) and i.dtype.kind != "b") for i in parts)
 
 
 class GetItemOp(Op):
@@ -32,10 +33,10 @@ class GetItemOp(Op):
         return x[self.index]
 
     def backward(self, g, x):
-        return ScatterOp(self.index, x.shape)(g)
+        return AddAtOp(self.index, x.shape)(g)
 
 
-class ScatterOp(Op):
+class AddAtOp(Op):
     """Zeros of a shape, to which g is added at the index: the adjoint of GetItemOp."""
 
     def __init__(self, index, shape):
@@ -74,10 +75,10 @@ class AddAlongAxisOp(Op):
     def forward(self, g):
         xp = array_module(g)
         x = xp.zeros(self.shape, g.dtype)
-        if self.index.shape[self.axis] == 1:              # one index per position cannot name an element twice
+        if g.size * self.shape[self.axis] == x.size:      # one index for each line of x cannot name an element twice
             xp.put_along_axis(x, self.index, g, self.axis)
         else:
-            place = list(xp.indices(self.index.shape, sparse=True))
+            place = list(xp.indices(self.shape, sparse=True))
             place[self.axis] = self.index
             xp.add.at(x, tuple(place), g)
         return x
@@ -105,8 +106,8 @@ def take_along_axis(x, indices, axis):
 def take(x, indices, axis=None):
     """The elements of x with these indices, along an axis or of all elements in a row (numpy.take)."""
     if axis is None:
-        return getitem(x.reshape((-1,)), indices)
-    return getitem(x, (slice(None),) * (axis % x.ndim) + (indices,))
+        return getitem(x.reshape((-1,)), (indices,))
+    return getitem(x, (slice(None),) * axes_of(axis, x.ndim)[0] + (indices,))
 
 
 def repeat(x, repeats, axis=None):
@@ -155,8 +156,8 @@ def one_hot(tensor, num_classes=-1):
     Raises TypeError for indices that are not integers, ValueError for one outside 0..K-1.
 
     >>> one_hot([0, 2], num_classes=3)
-    Tensor([[1, 0, 0],
-            [0, 0, 1]])
+    array([[1, 0, 0],
+           [0, 0, 1]])
     """
     index = raw(tensor)
     xp = array_module(index)
@@ -166,7 +167,7 @@ def one_hot(tensor, num_classes=-1):
             raise ValueError("one_hot: the number of classes cannot be read off no indices. Pass num_classes.")
         num_classes = int(index.max()) + 1
     index = check_indices("one_hot", "tensor", index, num_classes, "classes")
-    return Tensor((index[..., None] == xp.arange(num_classes)).astype("int64"))
+    return constant_like(tensor, (index[..., None] == xp.arange(num_classes)).astype("int64"))
 
 
 def embedding(input, weight, padding_idx=None):
@@ -176,7 +177,6 @@ def embedding(input, weight, padding_idx=None):
     padding_idx: the row with this index gets no gradient.
     Raises TypeError for indices that are not integers, ValueError for one out of range or a weight that is no table.
 
-    >>> import numpy as np
     >>> embedding([1, 1], Tensor([[1.0, 2.0], [3.0, 4.0]]))
     Tensor([[3., 4.],
             [3., 4.]])

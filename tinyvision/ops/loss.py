@@ -63,17 +63,6 @@ def weighted(op, losses, name, weight):
     return losses * weight
 
 
-def check_broadcast(op, **arrays):
-    """The shape to which two arguments broadcast: sizes, counted from the last axis, are equal or one of them is 1."""
-    (first, x), (second, y) = arrays.items()
-    ndim = len(x.shape) if len(x.shape) > len(y.shape) else len(y.shape)
-    a, b = ((1,) * (ndim - len(z.shape)) + z.shape for z in (x, y))
-    if any(m != n and 1 not in (m, n) for m, n in zip(a, b)):
-        raise ValueError(f"{op}: {first} and {second} must broadcast to one shape, got {x.shape} and {y.shape}. "
-                         "Sizes, counted from the last axis, must be equal or 1.")
-    return tuple(n if m == 1 else m for m, n in zip(a, b))
-
-
 def check_values(op, name, x, low, high, hint):
     """Values in [low, high]; anything outside, or not a number, is refused."""
     x = raw(x)

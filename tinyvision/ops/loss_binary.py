@@ -39,8 +39,8 @@ class ClampedLogOp(Op):
 
     def forward(self, x):
         xp = array_module(x)
-        with xp.errstate(divide="ignore"):                                # log 0 is meant: it becomes -100
-            return xp.maximum(xp.log(x), -100)
+        zero = x == 0
+        return xp.maximum(xp.where(zero, -100, xp.log(xp.where(zero, 1, x))), -100)
 
     def backward(self, g, x):
         return g / clip(x, 1e-12, None)

@@ -24,6 +24,8 @@ Sources: Bridle 1990, Probabilistic interpretation of feedforward classification
 Recognition and Machine Learning, equations 4.108 and 4.109; Szegedy et al. 2016, arXiv:1512.00567.
 """
 
+from math import prod
+
 from ..backend import array_module
 from ..tensor import Tensor, raw
 from .arithmetic import where
@@ -31,7 +33,7 @@ from .broadcast import sum
 from .index import AddAlongAxisOp, getitem, take_along_axis
 from .loss import alike, as_floats, check_reduction, ratio, reduced
 from .movement import expand_dims
-from .shapes import check_float, check_labels, product
+from .shapes import check_float, check_labels
 from .softmax import SoftmaxOp, log_softmax
 
 
@@ -66,7 +68,7 @@ class CrossEntropyOp(SoftmaxOp):
 
 def places(labels, K):
     """Where x[n, labels[n, i], i] stands in x.reshape(-1): faster than an index per axis."""
-    xp, N, P = array_module(labels), len(labels), product(labels.shape[1:])
+    xp, N, P = array_module(labels), len(labels), prod(labels.shape[1:])
     rows = K * xp.arange(N)[:, None] + labels.reshape(N, P)
     return (P * rows + xp.arange(P)).reshape(labels.shape)
 
@@ -91,7 +93,7 @@ def class_labels(op, input, target, ignore_index):
     if labels.shape != expected:
         if labels.shape == input.shape:
             hint = "For one-hot rows use target.argmax(axis=1), or probabilities as floats: target.astype('float32')."
-        elif labels.size == product(expected):
+        elif labels.size == prod(expected):
             hint = f"Use target.reshape({expected})."
         else:
             hint = "One label per picture (or pixel); only probabilities have the class axis as well."

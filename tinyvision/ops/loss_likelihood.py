@@ -27,7 +27,8 @@ from ..tensor import Op, raw
 from .arithmetic import where
 from .broadcast import sum
 from .elementwise import exp, log
-from .loss import REDUCTIONS, alike, check_broadcast, check_reduction, operands, ratio, reduced
+from .loss import REDUCTIONS, alike, check_reduction, operands, ratio, reduced
+from .shapes import check_broadcast
 
 
 class XLogXOp(Op):

@@ -5,7 +5,7 @@ With probabilities p_i in place of membership, and masks g_i in {0, 1}, it can b
 
     D = 2 I / S                         I = sum_i p_i g_i,     S = sum_i p_i^2 + sum_i g_i^2
 
-Proof of its printed derivative: dI/dp_j = g_j and dS/dp_j = 2 p_j, so by the quotient rule
+Its derivative is printed there without proof.  Since dI/dp_j = g_j and dS/dp_j = 2 p_j, the quotient rule gives
 
     dD/dp_j = 2 (dI/dp_j S - I dS/dp_j) / S^2 = 2 [ g_j (sum p^2 + sum g^2) - 2 p_j sum p g ] / (sum p^2 + sum g^2)^2
 

@@ -12,11 +12,13 @@ y_o = x1^T W_o x2 + b_o is two products.
 Source: Giles 2008, An extended collection of matrix derivative results; torch.nn.functional.linear, bilinear.
 """
 
+from math import prod
+
 from ..backend import array_module
 from ..tensor import Op
-from .broadcast import sum_to
+from .broadcast import sum, sum_to
 from .movement import swapaxes
-from .shapes import check_float, product
+from .shapes import check_float
 
 
 class MatmulOp(Op):
@@ -46,7 +48,10 @@ def matmul(a, b):
     b = b if columns else b.reshape((-1, 1))
     if a.shape[-1] != b.shape[-2]:
         raise ValueError(f"matmul: the last axis of a must match the second last of b, got shapes {a.shape} and {b.shape}.")
-    y = MatmulOp()(a, b)
+    if a.ndim > 2 and b.ndim == 2:                        # one product of two matrices is faster than a stack of small ones
+        y = MatmulOp()(a.reshape((prod(a.shape[:-1]), a.shape[-1])), b).reshape((*a.shape[:-1], b.shape[-1]))
+    else:
+        y = MatmulOp()(a, b)
     y = y if columns else y.reshape(y.shape[:-1])
     return y if rows else y.reshape(y.shape[:-1 - columns] + y.shape[y.ndim - columns:])
 
@@ -68,14 +73,8 @@ def linear(input, weight, bias=None):
                          f"weight {weight.shape}. For pictures, flatten first: x.reshape(len(x), -1).")
     if bias is not None and bias.shape not in ((), weight.shape[:-1]):
         raise ValueError(f"linear: bias must have one value per output, shape {weight.shape[:-1]}, got {bias.shape}.")
-    if weight.ndim == 1:
-        y = matmul(input, weight)
-        return y if bias is None else y + bias
-    # one product of two matrices is faster than a stack of small ones
-    flat = input if input.ndim == 2 else input.reshape((product(input.shape[:-1]), input.shape[-1]))
-    y = flat @ swapaxes(weight, 0, 1)                                                         # (N, I) @ (I, O)
-    y = y if bias is None else y + bias
-    return y if input.ndim == 2 else y.reshape(input.shape[:-1] + (weight.shape[0],))
+    y = matmul(input, weight if weight.ndim == 1 else swapaxes(weight, 0, 1))                 # (*, I) @ (I, O)
+    return y if bias is None else y + bias
 
 
 def bilinear(input1, input2, weight, bias=None):
@@ -89,11 +88,12 @@ def bilinear(input1, input2, weight, bias=None):
     Tensor([[9.]])
     """
     check_float("bilinear", input1=input1, input2=input2, weight=weight, bias=bias)
-    sizes = (input1.shape[-1], input2.shape[-1])
+    sizes = (*input1.shape[-1:], *input2.shape[-1:])
     if weight.ndim != 3 or weight.shape[1:] != sizes or input1.shape[:-1] != input2.shape[:-1]:
         raise ValueError(f"bilinear: weight must be (O, I1, I2) for inputs (*, I1) and (*, I2) with equal axes in front, got "
                          f"weight {weight.shape}, input1 {input1.shape}, input2 {input2.shape}.")
-    rows = product(input1.shape[:-1])
-    x1, x2 = input1.reshape((rows, 1, 1, sizes[0])), input2.reshape((rows, 1, sizes[1], 1))
-    y = (x1 @ weight @ x2).reshape(input1.shape[:-1] + (weight.shape[0],))                    # (N, O, 1, 1) -> (*, O)
+    rows, (O, I1, I2) = prod(input1.shape[:-1]), weight.shape
+    w = weight.transpose((1, 0, 2)).reshape((I1, O * I2))
+    y = (input1.reshape((rows, I1)) @ w).reshape((rows, O, I2))                               # x1^T W_o for every o
+    y = sum(y * input2.reshape((rows, 1, I2)), axis=-1).reshape((*input1.shape[:-1], O))
     return y if bias is None else y + bias

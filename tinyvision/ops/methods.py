@@ -1,4 +1,6 @@
-"""Which operation serves which method or operator of Tensor, and which NumPy function: one table, nothing else."""
+"""Which operation serves which method or operator of Tensor, and which NumPy function: tables, and their installation."""
+
+import operator
 
 import numpy as np
 
@@ -8,11 +10,10 @@ from . import arithmetic, broadcast, elementwise, index, matmul, movement, reduc
 METHODS = {
     "__add__": arithmetic.add, "__sub__": arithmetic.subtract, "__mul__": arithmetic.multiply,
     "__truediv__": arithmetic.divide, "__pow__": arithmetic.power, "__matmul__": matmul.matmul,
-    "__neg__": arithmetic.negative, "__abs__": elementwise.abs, "__getitem__": index.getitem,
+    "__neg__": arithmetic.negative, "__pos__": elementwise.copy, "__abs__": elementwise.abs, "__getitem__": index.getitem,
     "sum": broadcast.sum, "mean": reduce.mean, "var": reduce.var, "std": reduce.std, "max": reduce.max, "min": reduce.min,
-    "cumsum": reduce.cumsum,
-    "prod": reduce.prod, "take": index.take, "repeat": index.repeat, "argsort": index.argsort, "ravel": movement.ravel,
-    "reshape": movement.reshape, "transpose": movement.transpose, "swapaxes": movement.swapaxes,
+    "prod": reduce.prod, "cumsum": reduce.cumsum, "take": index.take, "repeat": index.repeat, "argsort": index.argsort,
+    "reshape": movement.reshape, "ravel": movement.ravel, "transpose": movement.transpose, "swapaxes": movement.swapaxes,
     "squeeze": movement.squeeze, "flatten": movement.flatten,
     "astype": elementwise.astype, "clip": elementwise.clip, "copy": elementwise.copy, "argmax": reduce.argmax,
     "argmin": reduce.argmin, "all": reduce.all, "any": reduce.any,
@@ -52,6 +53,23 @@ FUNCTIONS = {                                             # np.sum(tensor) arriv
     np.ravel: movement.ravel,
 }
 
+ELSEWHERE = {                                             # PyTorch's names for what NumPy's methods call otherwise
+    "view": "x.reshape(shape)", "unsqueeze": "tinyvision.expand_dims(x, axis), or x[:, None]", "permute": "x.transpose(axes)",
+    "expand": "tinyvision.broadcast_to(x, shape)", "clone": "x.copy()", "dim": "x.ndim", "numel": "x.size", "t": "x.T",
+    "float": "x.astype('float32')", "double": "x.astype('float64')", "long": "x.astype('int64')", "type": "x.astype(dtype)",
+    "pow": "x ** y", "mm": "x @ y", "matmul": "x @ y", "dot": "x @ y", "norm": "(x * x).sum() ** 0.5", "eq": "x == y",
+    "softmax": "functional.softmax(x, dim)", "log_softmax": "functional.log_softmax(x, dim)", "relu": "functional.relu(x)",
+    "cpu": "x.data, the NumPy array", "requires_grad_": "x.requires_grad = True", "grad_fn": "x.op",
+    "zero_": "x.data[...] = 0, or x.grad = None to forget a gradient", "zero_grad": "x.grad = None",
+    "add_": "x += y", "sub_": "x -= y", "mul_": "x *= y", "div_": "x /= y", "copy_": "x[...] = y", "fill_": "x[...] = y",
+}
+
+
+def missing(self, name):
+    """Who knows PyTorch's name of a method is told NumPy's."""
+    hint = f". Use {ELSEWHERE[name]}." if name in ELSEWHERE else ""
+    raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}", name=name, obj=self)
+
 
 def install():
     """Give Tensor its methods."""
@@ -63,6 +81,7 @@ def install():
         setattr(Tensor, name, compared(name, ufunc))
     for name in ("__iadd__", "__isub__", "__imul__", "__itruediv__"):
         setattr(Tensor, name, in_place(name, METHODS[name.replace("__i", "__")]))
+    Tensor.__getattr__ = missing
     Tensor.__array_ufunc__ = array_ufunc
     Tensor.__array_function__ = array_function
 
@@ -83,11 +102,12 @@ def compared(name, ufunc):
 
 def in_place(name, function):
     """x += y.  Under no_grad, or between constants, the array is changed; in a graph x becomes the new tensor x + y."""
-    array_method = name.replace("__i", "__")
+    array_method = getattr(operator, name)
 
     def method(self, other):
         if not (recording.on and (tracked(self) or tracked(other))):
-            self[...] = getattr(raw(self), array_method)(raw(other))
+            array_method(raw(self), raw(other))
+            self.touch()
             return self
         if tracked(self) and self.is_leaf:
             raise RuntimeError(f"{name}: a leaf that requires a gradient cannot change in a recorded computation. "
@@ -103,7 +123,8 @@ def array_ufunc(self, ufunc, method, *inputs, **options):
         return UFUNCS[ufunc](*inputs)
     plain = method == "__call__" and "out" not in options
     if plain and (ufunc in COMPARISONS.values() or not (recording.on and any(map(tracked, inputs)))):
-        return result(ufunc(*map(raw, inputs), **options))
+        y = ufunc(*map(raw, inputs), **options)
+        return tuple(map(result, y)) if isinstance(y, tuple) else result(y)
     raise TypeError(f"numpy.{ufunc.__name__}: is not defined in this form for Tensors in a graph. Use the functions of "
                     "tinyvision.functional, write x = x + y instead of x += y on an array, or take the plain array x.data.")
 

@@ -10,8 +10,11 @@ backward is P^T, which moves each gradient back to where its element came from:
 Source: numpy.reshape, numpy.transpose, numpy.flip, numpy.concatenate.
 """
 
+from math import prod
+
 from ..backend import array_module
 from ..tensor import Op
+from .broadcast import axes_of
 from .shapes import check_dim
 
 
@@ -67,15 +70,15 @@ class ConcatenateOp(Op):
         return gxs
 
 
-class ZeroPadOp(Op):
-    """widths: a pair (before, after) of pixels >= 0 for every axis."""
+class PadOp(Op):
+    """widths: a pair (before, after) of pixels >= 0 for every axis; linear but for the constant border."""
 
-    def __init__(self, widths):
-        self.widths = widths
+    def __init__(self, widths, value=0):
+        self.widths, self.value = widths, value
 
     def forward(self, x):
         sizes = [lo + n + hi for n, (lo, hi) in zip(x.shape, self.widths)]
-        y = array_module(x).zeros(sizes, x.dtype)
+        y = array_module(x).full(sizes, self.value, x.dtype)
         y[tuple(slice(lo, lo + n) for n, (lo, _) in zip(x.shape, self.widths))] = x
         return y
 
@@ -91,7 +94,7 @@ class CropOp(Op):
         return x[tuple(slice(lo, n - hi) for n, (lo, hi) in zip(x.shape, self.widths))]
 
     def backward(self, g, x):
-        return ZeroPadOp(self.widths)(g)
+        return PadOp(self.widths)(g)
 
 
 def reshape(x, *shape):
@@ -121,21 +124,23 @@ def transpose(x, *axes):
 
 def swapaxes(x, axis1, axis2):
     """Exchange two axes (numpy.swapaxes)."""
+    i, j = axes_of((axis1, axis2), x.ndim)
     axes = list(range(x.ndim))
-    axes[axis1], axes[axis2] = axes[axis2], axes[axis1]
+    axes[i], axes[j] = j, i
     return transpose(x, axes)
 
 
 def moveaxis(x, source, destination):
     """Move one axis to another place (numpy.moveaxis)."""
+    start, stop = axes_of((source, destination), x.ndim)
     axes = list(range(x.ndim))
-    axes.insert(destination % x.ndim, axes.pop(source))
+    axes.insert(stop, axes.pop(start))
     return transpose(x, axes)
 
 
 def squeeze(x, axis=None):
     """Remove axes of size 1, all of them or those named (numpy.squeeze)."""
-    axes = range(x.ndim) if axis is None else [a % x.ndim for a in (axis if isinstance(axis, (tuple, list)) else (axis,))]
+    axes = axes_of(axis, x.ndim)
     wrong = [a for a in axes if axis is not None and x.shape[a] != 1]
     if wrong:
         raise ValueError(f"squeeze: axis {wrong[0]} must have size 1, got {x.shape[wrong[0]]} in shape {x.shape}.")
@@ -144,7 +149,7 @@ def squeeze(x, axis=None):
 
 def expand_dims(x, axis):
     """Insert an axis of size 1 (numpy.expand_dims)."""
-    where = axis % (x.ndim + 1)
+    (where,) = axes_of(axis, x.ndim + 1)                  # an axis of the result
     return x.reshape(x.shape[:where] + (1,) + x.shape[where:])
 
 
@@ -162,10 +167,7 @@ def flatten(x, start_dim=0, end_dim=-1):
         return x.reshape((1,))
     if start > end:
         raise ValueError(f"flatten: start_dim must not come after end_dim, got {start_dim} and {end_dim} for {x.ndim} axes.")
-    joined = 1
-    for n in x.shape[start:end + 1]:
-        joined *= n
-    return x.reshape(x.shape[:start] + (joined,) + x.shape[end + 1:])
+    return x.reshape(x.shape[:start] + (prod(x.shape[start:end + 1]),) + x.shape[end + 1:])
 
 
 def flip(x, axis=None):
@@ -205,7 +207,7 @@ def split(x, indices_or_sections, axis=0):
     if isinstance(indices_or_sections, int):
         if indices_or_sections < 1 or n % indices_or_sections:
             raise ValueError(f"split: axis {axis} of size {n} does not divide into {indices_or_sections} equal pieces.")
-        indices_or_sections = range(n // indices_or_sections, n, n // indices_or_sections)
+        indices_or_sections = [n // indices_or_sections * i for i in range(1, indices_or_sections)]
     cuts = [0, *indices_or_sections, n]
     where = [slice(None)] * x.ndim
     pieces = []
@@ -217,4 +219,4 @@ def split(x, indices_or_sections, axis=0):
 
 def zero_pad(x, widths):
     """A border of zeros: widths holds (before, after) in pixels, both >= 0, for every axis of x (numpy.pad)."""
-    return ZeroPadOp(widths)(x)
+    return PadOp(widths)(x)

@@ -26,17 +26,16 @@ Sources: Ioffe and Szegedy 2015, arXiv:1502.03167, section 3; Ulyanov et al. 201
 arXiv:1607.06450 (layer); Wu and He 2018, arXiv:1803.08494 (group).
 """
 
-from math import inf
+from math import prod
 
 from ..backend import array_module
 from ..kernels import normalize as kernel
 from ..tensor import Op, Tensor, raw
-from .arithmetic import where
-from .broadcast import sum, sum_to
-from .elementwise import abs, copy
+from .broadcast import sum_to
+from .elementwise import copy
 from .movement import zero_pad
-from .reduce import max, mean, min
-from .shapes import as_tuple, check_dim, check_float, product
+from .reduce import mean, norm
+from .shapes import as_tuple, check_dim, check_float
 
 
 class NormalizeOp(Op):
@@ -83,13 +82,13 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     # PyTorch takes an empty batch also without its channel axis
     if getattr(input, "shape", None) == (0,):
         return copy(input)
-    check_channels(op, input, 2, weight, bias, running_mean, running_var)
+    check_channels(op, input, weight, bias, running_mean, running_var)
     if eps < 0 or (training and eps == 0):
         raise ValueError(f"{op}: eps must be positive, so that a constant channel does not divide by 0, got {eps}.")
     if not training:
         return by_running_statistics(op, input, running_mean, running_var, weight, bias, eps)
     N, C, *spatial = input.shape
-    if N * product(spatial) == 1:
+    if N * prod(spatial) == 1:
         raise ValueError(f"{op}: training needs more than one value per channel, for one has no variance, got input "
                          f"{input.shape}. Use a larger batch, or training=False (module.eval()).")
     return by_own_statistics(input, (0, 2), weight, bias, eps, running_mean, running_var, momentum)
@@ -111,20 +110,20 @@ def instance_norm(input, running_mean=None, running_var=None, weight=None, bias=
              [-1.,  1.]]])
     """
     op = "instance_norm"
-    check_channels(op, input, 2, weight, bias, running_mean, running_var)
+    check_channels(op, input, weight, bias, running_mean, running_var)
     if not use_input_stats:
         return by_running_statistics(op, input, running_mean, running_var, weight, bias, eps)
-    if product(input.shape[2:]) == 1:
+    if prod(input.shape[2:]) == 1:
         raise ValueError(f"{op}: needs more than one pixel per channel, for one has no variance, got input {input.shape}. "
                          "Use it before the picture has shrunk to one pixel, or group_norm.")
     return by_own_statistics(input, (2,), weight, bias, eps, running_mean, running_var, momentum)
 
 
-def check_channels(op, input, least, weight, bias, running_mean=None, running_var=None):
+def check_channels(op, input, weight, bias, running_mean=None, running_var=None):
     """The parameters of a normalisation with one value for each channel."""
     check_float(op, input=input, weight=weight, bias=bias)
     check_float(op, running_mean=running_mean, running_var=running_var)
-    if input.ndim < least:
+    if input.ndim < 2:
         raise ValueError(f"{op}: input must be (N, C, *), got shape {input.shape}. Add a batch axis with x[None].")
     given = {"weight": weight, "bias": bias, "running_mean": running_mean, "running_var": running_var}
     for name, value in given.items():
@@ -140,9 +139,9 @@ def by_own_statistics(input, axes, weight, bias, eps, running_mean, running_var,
     """Batch and instance norm: one op over (N, C, S); then the running statistics, in place."""
     N, C, *spatial = input.shape
     op = NormalizeOp(axes, eps)
-    y = op(input.reshape((N, C, product(spatial))), per_channel(weight), per_channel(bias))
+    y = op(input.reshape((N, C, prod(spatial))), per_channel(weight), per_channel(bias))
     if running_mean is not None and input.size:
-        n = product(spatial) * (N if 0 in axes else 1)
+        n = prod(spatial) * (N if 0 in axes else 1)
         for running, found in (running_mean, op.mean), (running_var, op.var * (n / (n - 1))):
             raw(running)[...] = (1 - momentum) * raw(running) + momentum * found.mean(axis=(0, 2))
             if isinstance(running, Tensor):
@@ -183,8 +182,8 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
             [-1.,  1.]])
     """
     sizes = check_last_axes("layer_norm", input, normalized_shape, weight=weight, bias=bias)
-    D = product(sizes)
-    rows = product(input.shape[:input.ndim - len(sizes)])
+    D = prod(sizes)
+    rows = prod(input.shape[:input.ndim - len(sizes)])
     w, b = (None if a is None else a.reshape((1, D)) for a in (weight, bias))
     return NormalizeOp((1,), eps)(input.reshape((rows, D)), w, b).reshape(input.shape)
 
@@ -217,15 +216,15 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
     Tensor([-1.,  1., -1.,  1.])
     """
     op = "group_norm"
-    check_channels(op, input, 2, weight, bias)
+    check_channels(op, input, weight, bias)
     (G,) = as_tuple(op, "num_groups", num_groups, 1, least=1)
     N, C, *spatial = input.shape
     if C % G:
         raise ValueError(f"{op}: num_groups must divide the number of channels, got {G} groups for {C} channels.")
-    if N * (C // G) * product(spatial) == 1:
+    if N * (C // G) * prod(spatial) == 1:
         raise ValueError(f"{op}: a group needs more than one value, for one has no variance, got input {input.shape} and "
                          f"{G} groups. Use fewer groups.")
-    shape = (G, C // G, product(spatial))
+    shape = (G, C // G, prod(spatial))
     w, b = (None if a is None else a.reshape((1, G, C // G, 1)) for a in (weight, bias))
     return NormalizeOp((2, 3), eps)(input.reshape((N, *shape)), w, b).reshape(input.shape)
 
@@ -289,20 +288,4 @@ def normalize(input, p=2.0, dim=1, eps=1e-12):
     check_float("normalize", input=input)
     dims = dim if isinstance(dim, (tuple, list)) else (dim,)
     axes = tuple(check_dim("normalize", d, input) for d in dims) if input.ndim else ()
-    if p == inf or p == -inf:
-        size, exponent = (max if p > 0 else min)(abs(input), axes, keepdims=True), 1
-    else:
-        size, exponent = sum(powers(input, p), axes, keepdims=True), 1 / p if p else 1
-    # below eps the norm counts as constant; its own slope at 0, which may be infinite, must not be touched
-    small = raw(size) ** exponent < eps
-    return input / where(small, eps, where(small, 1.0, size) ** exponent)
-
-
-def powers(x, p):
-    """|x| ** p, its slope at 0 taken to be 0; 1 for every x but 0 where p = 0."""
-    if p == 2:
-        return x * x
-    if p == 1:
-        return abs(x)
-    zero = raw(x) == 0
-    return where(zero, 0.0 if p >= 0 else inf, abs(where(zero, 1.0, x)) ** p)
+    return input / norm(input, p, axes, keepdims=True, least=eps)

@@ -21,30 +21,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..backend import array_module
 from ..kernels.resample import Table
-from ..tensor import Op
-from .movement import CropOp
+from .movement import CropOp, PadOp
 from .resample import ResampleOp
-from .shapes import check_choice
+from .shapes import check_array, check_choice
 
 MODES = ("constant", "reflect", "replicate", "circular")
-
-
-class ConstantPadOp(Op):
-    """widths: a pair (before, after) of pixels >= 0 for every axis; linear but for the constant, so the adjoint crops"""
-
-    def __init__(self, widths, value):
-        self.widths, self.value = widths, value
-
-    def forward(self, x):
-        sizes = [lo + n + hi for n, (lo, hi) in zip(x.shape, self.widths)]
-        y = array_module(x).full(sizes, self.value, x.dtype)
-        y[tuple(slice(lo, lo + n) for n, (lo, _) in zip(x.shape, self.widths))] = x
-        return y
-
-    def backward(self, g, x):
-        return CropOp(self.widths)(g)
 
 
 @lru_cache(maxsize=256)
@@ -76,16 +58,15 @@ def pad(input, pad, mode="constant", value=None):
     Tensor([[3., 2., 1., 2., 3., 2.]])
     """
     check_choice("pad", "mode", mode, MODES)
-    if not hasattr(input, "ndim"):
-        raise TypeError(f"pad: input must be a Tensor or an array, got {type(input).__name__}. Use Tensor(input).")
+    check_array("pad", input=input)
     pairs = as_pairs(pad, input.ndim)
     if mode == "constant":
         return pad_constant(input, pairs, 0 if value is None else value)
     if value:
         raise ValueError(f"pad: value is for mode 'constant' only, got value={value} with mode {mode!r}. Leave it out.")
     if len(pairs) not in (1, 2, 3) or input.ndim - len(pairs) not in (1, 2):
-        raise ValueError(f"pad: mode {mode!r} takes a pair of widths for every axis of (C, *S) or (N, C, *S) but N and C, three "
-                         f"at most, got {len(pairs)} pairs for input {input.shape}. Use pairs of zeros for axes to be left.")
+        raise ValueError(f"pad: mode {mode!r} takes a pair of widths for every axis of (C, *S) or (N, C, *S) but N and C, "
+                         f"three at most, got {len(pairs)} pairs for input {input.shape}. Use (0, 0) for axes to be left.")
     dtype = input.dtype if input.dtype.kind == "f" else np.dtype("float32")
     for axis, (lo, hi) in pairs.items():
         check_border(mode, axis, input.shape, lo, hi)
@@ -113,7 +94,7 @@ def pad_constant(x, pairs, value):
     if any(lo + hi > n for n, (lo, hi) in zip(x.shape, crops)):
         raise ValueError(f"pad: cannot take more pixels away than there are, got input {x.shape} and widths {widths}.")
     x = CropOp(crops)(x) if any(map(any, crops)) else x
-    return ConstantPadOp(tuple((max(0, lo), max(0, hi)) for lo, hi in widths), value)(x)
+    return PadOp(tuple((max(0, lo), max(0, hi)) for lo, hi in widths), value)(x)
 
 
 def check_border(mode, axis, shape, lo, hi):

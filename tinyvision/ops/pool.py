@@ -25,13 +25,15 @@ max_pool pads with minus infinity, avg_pool with zeros.  Sources: LeCun et al. 1
 Ranzato et al. 2007, doi:10.1109/CVPR.2007.383157 (maximum); Zeiler and Fergus 2014, arXiv:1311.2901 (unpooling).
 """
 
+from math import prod
+
 from ..backend import array_module
 from ..kernels import pool as kernels
 from ..kernels.window import Window
 from ..tensor import Op, raw
 from .elementwise import constant_like
 from .index import check_indices
-from .shapes import AXES, as_tuple, batched, check_float, check_pixels, product
+from .shapes import AXES, as_tuple, batched, check_fits, check_float, check_pixels
 
 
 class GatherOp(Op):
@@ -109,12 +111,7 @@ def sliding(op, n, sizes, kernel_size, stride, padding, dilation, ceil_mode):
         raise ValueError(f"{op}: padding must be at most half of kernel_size, got padding {padding} and kernel_size {size}. "
                          "A window must not lie in the padding alone: use less padding or a larger kernel.")
     window = Window(size, stride, tuple((p, p) for p in padding), dilation)
-    out = window.output(sizes, ceil_mode)
-    if min(out) < 1:
-        raise ValueError(f"{op}: the window must fit into the padded image, got kernel_size {size} (spanning {window.span} "
-                         f"with dilation {dilation}) and image {tuple(sizes)}, {window.padded(sizes)} with padding. "
-                         "Use a smaller kernel or a larger image.")
-    return window, out
+    return window, check_fits(op, window, sizes, ceil_mode)
 
 
 def strides(op, n, stride, size):
@@ -132,14 +129,15 @@ def max_pool(op, n, input, kernel_size, stride, padding, dilation, ceil_mode, re
     if not kernels.meets_image(window, x.shape[2:], out):
         raise ValueError(f"{op}: every window must meet a pixel, but with dilation {window.dilation} one steps from the "
                          f"padding {window.padding} over the whole image {x.shape[2:]}. Use less dilation or no padding.")
-    return gathered(input, x, batch, kernels.window_argmax(raw(x), window, out), return_indices)
+    return gathered(x, batch, kernels.window_argmax(raw(x), window, out), return_indices)
 
 
-def gathered(input, x, batch, index, return_indices):
+def gathered(x, batch, index, return_indices):
     """The pixels of x with these indices, and the indices themselves if wanted."""
     y = GatherOp(index)(x)
     y, index = (y, index) if batch else (y[0], index[0])
-    return (y, constant_like(input, index)) if return_indices else y
+    # a copy: backward needs the indices as they are, whatever the caller does with theirs
+    return (y, constant_like(x, index.copy())) if return_indices else y
 
 
 def max_unpool(op, n, input, indices, kernel_size, stride, padding, output_size):
@@ -151,10 +149,9 @@ def max_unpool(op, n, input, indices, kernel_size, stride, padding, output_size)
     stride = strides(op, n, stride, size)
     padding = as_tuple(op, "padding", padding, n, least=0)
     window = Window(size, stride, tuple((p, p) for p in padding), (1,) * n)
-    usual = tuple(reach - 2 * p for reach, p in zip(window.extent(u.shape[2:]), padding))
-    sizes = unpooled_sizes(op, n, usual, stride, output_size)
+    sizes = unpooled_sizes(op, n, window.smallest(u.shape[2:]), stride, output_size)
     what = f"pixels of an output plane {sizes} (pass output_size where the pooled picture was larger)"
-    index = check_indices(op, "indices", indices, product(sizes), what)
+    index = check_indices(op, "indices", indices, prod(sizes), what)
     if index.shape != input.shape:
         raise ValueError(f"{op}: indices must have the shape of input, one for each value, got indices {index.shape} and "
                          f"input {input.shape}. Use those of max_pool{n}d(..., return_indices=True).")

@@ -10,19 +10,20 @@ The first turns r^2 channels into blocks of r x r pixels, so that a network can 
 on the small ones; the last mixes groups between grouped convolutions: each reads from every group before it.  As a matrix
 each is a permutation, so its adjoint is its inverse; reshape and transpose, of which all are made, already know theirs.
 
-Sources: Shi et al. 2016, arXiv:1609.05158, equation 4; Zhang et al. 2018 (ShuffleNet), arXiv:1707.01083, section 3.1.
+Sources: Shi et al. 2016, arXiv:1609.05158, equation 4 (there c counts fastest, here and in PyTorch slowest); Zhang et al. 2018
+(ShuffleNet), arXiv:1707.01083, section 3.1.
 """
 
+from .shapes import as_tuple, check_array
 
-def check_rearranged(op, input, factor, name):
-    if not hasattr(input, "ndim"):
-        raise TypeError(f"{op}: input must be a Tensor or an array, got {type(input).__name__}. Use Tensor(input).")
-    if isinstance(factor, bool) or not hasattr(factor, "__index__"):
-        raise TypeError(f"{op}: {name} must be an integer, got {factor!r}.")
-    if factor < 1:
-        raise ValueError(f"{op}: {name} must be at least 1, got {factor}.")
+
+def check_rearranged(op, input, name, factor):
+    """The factor as an integer, when it is one and the input has axes to rearrange."""
+    check_array(op, input=input)
+    (factor,) = as_tuple(op, name, factor, 1, least=1)
     if input.ndim < 3:
         raise ValueError(f"{op}: input must have at least 3 axes, channels and two or more others, got shape {input.shape}.")
+    return factor
 
 
 def pixel_shuffle(input, upscale_factor):
@@ -36,8 +37,7 @@ def pixel_shuffle(input, upscale_factor):
     Tensor([[[1., 2.],
              [3., 4.]]])
     """
-    check_rearranged("pixel_shuffle", input, upscale_factor, "upscale_factor")
-    r = int(upscale_factor)
+    r = check_rearranged("pixel_shuffle", input, "upscale_factor", upscale_factor)
     *front, channels, H, W = input.shape
     if channels % r ** 2:
         raise ValueError(f"pixel_shuffle: the channels must be a multiple of upscale_factor^2 = {r ** 2}, got {channels} in "
@@ -58,8 +58,7 @@ def pixel_unshuffle(input, downscale_factor):
     >>> pixel_unshuffle(Tensor([[[1.0, 2.0], [3.0, 4.0]]]), 2).reshape(-1)
     Tensor([1., 2., 3., 4.])
     """
-    check_rearranged("pixel_unshuffle", input, downscale_factor, "downscale_factor")
-    r = int(downscale_factor)
+    r = check_rearranged("pixel_unshuffle", input, "downscale_factor", downscale_factor)
     *front, C, height, width = input.shape
     if height % r or width % r:
         raise ValueError(f"pixel_unshuffle: height and width must be multiples of downscale_factor {r}, got {height} x {width} "
@@ -80,9 +79,8 @@ def channel_shuffle(input, groups):
     >>> channel_shuffle(np.arange(6.0).reshape(1, 6, 1), 2).reshape(-1)
     array([0., 3., 1., 4., 2., 5.])
     """
-    check_rearranged("channel_shuffle", input, groups, "groups")
+    G = check_rearranged("channel_shuffle", input, "groups", groups)
     N, C, *S = input.shape
-    G = int(groups)
     if C % G:
         raise ValueError(f"channel_shuffle: groups must divide the channels, got groups={G} and {C} channels in input "
                          f"{input.shape}, whose axis 1 is taken for them.")

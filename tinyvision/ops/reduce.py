@@ -1,4 +1,4 @@
-"""mean, var, std, prod, max, min, argmax, logsumexp, cumsum: many numbers to fewer.
+"""mean, var, std, prod, max, min, argmax, logsumexp, norm, cumsum: many numbers to fewer.
 
     mean        sum / n                                   var    mean((x - mean)^2)
     max         y = x at the first position, in row-major order, that holds the largest value; this position gets the whole
@@ -12,10 +12,13 @@ All but cumsum are compositions, and so need no backward of their own.  The plai
 Source: numpy.mean, numpy.var, numpy.max; Blanchard, Higham and Higham 2021, doi:10.1093/imanum/draa038 (logsumexp).
 """
 
+import math
+
 from ..backend import array_module
 from ..tensor import Op, raw
+from .arithmetic import where
 from .broadcast import axes_of, kept, sum
-from .elementwise import constant_like, exp, log
+from .elementwise import abs, constant_like, exp, log
 from .index import take_along_axis
 from .movement import concatenate, flip
 
@@ -33,10 +36,7 @@ class CumsumOp(Op):
 
 def count(x, axis):
     """How many elements a reduction over these axes takes together."""
-    n = 1
-    for a in axes_of(axis, x.ndim) if x.ndim else ():
-        n *= x.shape[a]
-    return n
+    return math.prod(x.shape[a] for a in axes_of(axis, x.ndim))
 
 
 def mean(x, axis=None, keepdims=False):
@@ -63,7 +63,7 @@ def std(x, axis=None, ddof=0, keepdims=False):
 
 def extremum(x, axis, keepdims, arg):
     """x at the position along the axes that `arg` (the name argmax or argmin) picks: the first, in row-major order."""
-    axes, n = axes_of(axis, x.ndim) if x.ndim else (), count(x, axis)
+    axes, n = axes_of(axis, x.ndim), count(x, axis)
     if n == 0:
         raise ValueError(f"{arg[3:]}: needs at least one element along the axes, got shape {x.shape}.")
     rest = tuple(a for a in range(x.ndim) if a not in axes)
@@ -119,7 +119,7 @@ def prod(x, axis=None, keepdims=False):
     >>> prod(Tensor([2.0, 3.0, 4.0]))
     Tensor(24.)
     """
-    axes, n = axes_of(axis, x.ndim) if x.ndim else (), count(x, axis)
+    axes, n = axes_of(axis, x.ndim), count(x, axis)
     rest = tuple(a for a in range(x.ndim) if a not in axes)
     y = x.transpose(axes + rest).reshape((n,) + tuple(x.shape[a] for a in rest))
     while n > 1:
@@ -143,6 +143,35 @@ def logsumexp(x, axis=None, keepdims=False):
     m = xp.where(xp.isfinite(m), m, 0).astype(m.dtype)    # inf - inf would not be a number
     y = log(sum(exp(x - m), axis, keepdims=True)) + m
     return y if keepdims else sum(y, axis)
+
+
+def norm(x, p, axis, keepdims=False, least=0.0):
+    """(sum |x|^p)^(1/p) over an axis, several, or all; where it is not above `least`, that number, a constant.
+
+    p: any number; inf and -inf stand for the largest and the smallest |x|, 0 for how many x are not 0.
+
+    >>> from tinyvision import Tensor
+    >>> norm(Tensor([3.0, -4.0]), 2, 0)
+    Tensor(5.)
+    """
+    if p in (math.inf, -math.inf):
+        y, exponent = (max if p > 0 else min)(abs(x), axis, keepdims=True), 1
+    else:
+        y, exponent = sum(powers(x, p), axis, keepdims=True), 1 / p if p else 1
+    # the root may have an infinite slope at 0, which must not be touched
+    small = raw(y) ** exponent <= least
+    y = where(small, least, where(small, 1.0, y) ** exponent)
+    return y if keepdims else sum(y, axis)
+
+
+def powers(x, p):
+    """|x| ** p, its slope at 0 taken to be 0; 1 for every x but 0 where p = 0."""
+    if p == 2:
+        return x * x
+    if p == 1:
+        return abs(x)
+    zero = raw(x) == 0
+    return where(zero, 0.0 if p >= 0 else math.inf, abs(where(zero, 1.0, x)) ** p)
 
 
 def cumsum(x, axis):

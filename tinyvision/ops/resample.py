@@ -17,7 +17,7 @@ with align_corners the middles of the first and last pixels coincide instead: s 
 
 A pixel reaches only the outputs in whose rows it has a weight other than zero, so neither a NaN nor an infinity spreads.
 
-Sources: Keys 1981, Cubic convolution interpolation for digital image processing, equation 15; torch.nn.functional.interpolate.
+Sources: Keys 1981, Cubic convolution interpolation for digital image processing; torch.nn.functional.interpolate.
 """
 
 from functools import lru_cache
@@ -27,7 +27,7 @@ import numpy as np
 from ..kernels.pool import spans
 from ..kernels.resample import Table, apply_table
 from ..tensor import Op
-from .shapes import as_tuple, check_choice, check_float
+from .shapes import as_tuple, check_array, check_choice, check_float
 
 NEAREST, LINEAR = ("nearest", "nearest-exact"), {1: "linear", 2: "bilinear", 3: "trilinear"}
 MODES = (*NEAREST, *LINEAR.values(), "bicubic", "area")
@@ -191,8 +191,7 @@ def interpolate(input, size=None, scale_factor=None, mode="nearest", align_corne
 def check_mode(input, mode, align_corners, antialias):
     """The number of spatial axes, when all that is asked for goes together."""
     check_choice("interpolate", "mode", mode, MODES)
-    if not hasattr(input, "ndim"):
-        raise TypeError(f"interpolate: input must be a Tensor or an array, got {type(input).__name__}. Use Tensor(input).")
+    check_array("interpolate", input=input)
     n = input.ndim - 2
     allowed = {**{m: (1, 2, 3) for m in (*NEAREST, "area")}, **{m: (k,) for k, m in LINEAR.items()}, "bicubic": (2,)}[mode]
     if n not in allowed:

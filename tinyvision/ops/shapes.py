@@ -10,6 +10,8 @@ A message says: the operation, the rule, the values by name, and what to do.  Wr
 types TypeErrors; both come before anything is computed or changed.
 """
 
+import numpy as np
+
 from ..backend import array_module
 from ..tensor import raw
 
@@ -20,24 +22,31 @@ def as_tuple(op, name, value, n, least=None):
     """An integer for all n spatial axes, or one for each, as a tuple; `least` is the smallest allowed."""
     items = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     items = items * n if len(items) == 1 else items
+    several = "" if n == 1 else f" or {n} (one per spatial axis)"
     if any(isinstance(v, bool) or not hasattr(v, "__index__") for v in items):
-        raise TypeError(f"{op}: {name} must be an integer or {n} of them, got {value!r}.")
+        raise TypeError(f"{op}: {name} must be an integer{several}, got {value!r}.")
     if len(items) != n:
-        raise ValueError(f"{op}: {name} must be one integer or {n} (one per spatial axis), got {value!r}.")
+        raise ValueError(f"{op}: {name} must be one integer{several}, got {value!r}.")
     if least is not None and min(items) < least:
         raise ValueError(f"{op}: {name} must be at least {least}, got {value!r}.")
     return tuple(int(v) for v in items)
 
 
+def check_array(op, **arrays):
+    """Arguments that must be Tensors or arrays."""
+    for name, x in arrays.items():
+        if not isinstance(getattr(x, "dtype", None), np.dtype):           # PyTorch's tensors have a dtype of another kind
+            hint = "Does a forward() lack its return?" if x is None else f"Use Tensor({name})."
+            raise TypeError(f"{op}: {name} must be a Tensor or an array, got {type(x).__name__}. {hint}")
+
+
 def check_float(op, **arrays):
-    """Arguments that are multiplied and added: floating point, all of one dtype; None is skipped."""
-    given = {name: x for name, x in arrays.items() if x is not None}
+    """Arguments that are multiplied and added: floating point, all of one dtype; None is skipped, but not as an input."""
+    given = {name: x for name, x in arrays.items() if x is not None or name.startswith("input")}
+    check_array(op, **given)
     for name, x in given.items():
-        dtype = getattr(x, "dtype", None)
-        if dtype is None or not hasattr(x, "ndim"):
-            raise TypeError(f"{op}: {name} must be a Tensor or an array, got {type(x).__name__}. Use Tensor({name}).")
-        if dtype.kind != "f":
-            raise TypeError(f"{op}: {name} must be floating point, got {dtype}. Use {name}.astype('float32').")
+        if x.dtype.kind != "f":
+            raise TypeError(f"{op}: {name} must be floating point, got {x.dtype}. Use {name}.astype('float32').")
     dtypes = {x.dtype for x in given.values()}
     if len(dtypes) > 1:
         listed = ", ".join(f"{name} {x.dtype}" for name, x in given.items())
@@ -45,13 +54,12 @@ def check_float(op, **arrays):
 
 
 def batched(op, input, n):
-    """input (N, C, *S) with n spatial axes as it is, (C, *S) with a batch axis put in front; and whether one was put.
+    """input (N, C, *S) with n spatial axes as it is, (C, *S) with a batch axis put in front; and whether it had one.
 
     Call it first, and take the axis away at the end: `y if batch else y[0]`.
     """
     full, single = ", ".join(("N", "C") + AXES[n]), ", ".join(("C",) + AXES[n])
-    if not hasattr(input, "ndim"):
-        raise TypeError(f"{op}: input must be a Tensor or an array, got {type(input).__name__}. Use Tensor(input).")
+    check_array(op, input=input)
     if input.ndim == n + 2:
         return input, True
     if input.ndim == n + 1:
@@ -67,6 +75,26 @@ def check_pixels(op, input, first=1):
         what = "channel and pixel" if first == 1 else "pixel"
         raise ValueError(f"{op}: input must have at least one {what} (only the batch may be empty), got shape {input.shape}. "
                          "Check how the data were sliced.")
+
+
+def check_fits(op, window, sizes, ceil_mode=False):
+    """How many positions a window has along each axis of an image, at least one."""
+    out = window.output(sizes, ceil_mode)
+    if min(out) < 1:
+        raise ValueError(f"{op}: the kernel must fit into the padded image, got kernel_size {window.size} (spanning "
+                         f"{window.span} with dilation {window.dilation}) and image {tuple(sizes)}, {window.padded(sizes)} "
+                         "with padding. Use a smaller kernel or a larger image, or more padding.")
+    return out
+
+
+def check_broadcast(op, **arrays):
+    """The shape to which two arguments broadcast: sizes, counted from the last axis, are equal or one of them is 1."""
+    (first, x), (second, y) = arrays.items()
+    try:
+        return np.broadcast_shapes(x.shape, y.shape)
+    except ValueError as error:
+        raise ValueError(f"{op}: {first} and {second} must broadcast to one shape, got {x.shape} and {y.shape}. "
+                         "Sizes, counted from the last axis, must be equal or 1.") from error
 
 
 def check_same_shape(op, **arrays):
@@ -86,20 +114,13 @@ def check_choice(op, name, value, choices):
 
 def check_dim(op, dim, input):
     """One axis of the input, counted from the front; a single number counts as having one axis, as in PyTorch."""
+    check_array(op, input=input)
     n = max(input.ndim, 1)
     if isinstance(dim, bool) or not hasattr(dim, "__index__"):
         raise TypeError(f"{op}: dim must be an integer, the number of an axis, got {dim!r}.")
     if not -n <= dim < n:
         raise ValueError(f"{op}: dim must lie in [{-n}, {n - 1}] for input {input.shape}, got {dim}.")
     return int(dim) % n
-
-
-def product(sizes):
-    """The product of sizes, 1 for none."""
-    n = 1
-    for size in sizes:
-        n *= size
-    return n
 
 
 def check_labels(op, target, classes, ignore_index=None):

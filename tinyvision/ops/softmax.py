@@ -8,7 +8,7 @@ dlog y_i/dx_j = [i = j] - y_j.  With an upstream gradient g that gives, for each
     softmax       gx = y * (g - sum(g * y))
     log_softmax   gx = g - y * sum(g)
 
-Both sums vanish or are trivial for g = 1: probabilities add up to one, whatever x is.
+For g = 1 the first is 0: probabilities add up to one, whatever x is.
 
 Adding a constant to x changes nothing, so the largest x is subtracted first: then the largest e^x is 1 and nothing
 overflows.  That maximum m and the sum of e^(x - m), two numbers a line, are all that is kept for the backward pass: from them

@@ -13,10 +13,12 @@ Source: Chellapilla, Puri and Simard 2006, High performance convolutional neural
 torch.nn.functional.unfold, fold.
 """
 
+from math import prod
+
 from ..kernels.im2col import col2im, im2col
 from ..kernels.window import Window
 from ..tensor import Op
-from .shapes import as_tuple, batched, check_float, check_pixels, product
+from .shapes import as_tuple, batched, check_fits, check_float, check_pixels
 
 
 class UnfoldOp(Op):
@@ -27,7 +29,7 @@ class UnfoldOp(Op):
 
     def forward(self, x):
         col = im2col(x, self.window)                                      # (N, C, *K, *O)
-        return col.reshape(len(x), x.shape[1] * product(self.window.size), product(self.window.output(x.shape[2:])))
+        return col.reshape(len(x), x.shape[1] * prod(self.window.size), prod(self.window.output(x.shape[2:])))
 
     def backward(self, g, x):
         return FoldOp(self.window, x.shape[2:])(g)
@@ -41,23 +43,20 @@ class FoldOp(Op):
 
     def forward(self, col):
         size, out = self.window.size, self.window.output(self.sizes)
-        col = col.reshape(len(col), col.shape[1] // product(size), *size, *out)               # (N, C, *K, *O)
+        col = col.reshape(len(col), col.shape[1] // prod(size), *size, *out)               # (N, C, *K, *O)
         return col2im(col, self.sizes, self.window)
 
     def backward(self, gg, col):
         return UnfoldOp(self.window)(gg)
 
 
-def patches(op, n, sizes, kernel_size, dilation, padding, stride):
+def patches(op, sizes, kernel_size, dilation, padding, stride):
     """The window over an image of these sizes, checked."""
-    padding = tuple((p, p) for p in as_tuple(op, "padding", padding, n, least=0))
-    size, stride, dilation = (as_tuple(op, name, value, n, least=1) for name, value in
+    padding = tuple((p, p) for p in as_tuple(op, "padding", padding, 2, least=0))
+    size, stride, dilation = (as_tuple(op, name, value, 2, least=1) for name, value in
                               (("kernel_size", kernel_size), ("stride", stride), ("dilation", dilation)))
     window = Window(size, stride, padding, dilation)
-    if min(window.output(sizes)) < 1:
-        raise ValueError(f"{op}: the window must fit into the padded image, got kernel_size {size} (spanning {window.span} "
-                         f"with dilation {dilation}) and image {tuple(sizes)}, {window.padded(sizes)} with padding. "
-                         "Use a smaller kernel, more padding or a larger image.")
+    check_fits(op, window, sizes)
     return window
 
 
@@ -79,7 +78,7 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     check_float("unfold", input=input)
     x, batch = batched("unfold", input, 2)
     check_pixels("unfold", x)
-    y = UnfoldOp(patches("unfold", 2, x.shape[2:], kernel_size, dilation, padding, stride))(x)
+    y = UnfoldOp(patches("unfold", x.shape[2:], kernel_size, dilation, padding, stride))(x)
     return y if batch else y[0]
 
 
@@ -103,11 +102,11 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1):
                          f"one row and column, got shape {input.shape}.")
     col = input if input.ndim == 3 else input.reshape((1, *input.shape))
     sizes = as_tuple("fold", "output_size", output_size, 2, least=1)
-    window = patches("fold", 2, sizes, kernel_size, dilation, padding, stride)
+    window = patches("fold", sizes, kernel_size, dilation, padding, stride)
     out = window.output(sizes)
-    if col.shape[1] % product(window.size) or col.shape[2] != product(out):
-        raise ValueError(f"fold: input must have a multiple of {product(window.size)} rows for kernel_size {window.size} and "
-                         f"{out[0]} * {out[1]} = {product(out)} columns for output_size {sizes}, got shape {input.shape}. "
+    if col.shape[1] % prod(window.size) or col.shape[2] != prod(out):
+        raise ValueError(f"fold: input must have a multiple of {prod(window.size)} rows for kernel_size {window.size} and "
+                         f"{out[0]} * {out[1]} = {prod(out)} columns for output_size {sizes}, got shape {input.shape}. "
                          "Pass the numbers that unfold was called with.")
     y = FoldOp(window, sizes)(col)
     return y if input.ndim == 3 else y[0]

@@ -10,12 +10,17 @@ One step of stochastic gradient descent is four lines, and they are the heart of
 Source: Robbins and Monro 1951 (stochastic approximation); Bottou 2012, Stochastic Gradient Descent Tricks.
 """
 
+import contextlib
 import math
+import numbers
 import time
 from dataclasses import dataclass
 
 from .. import functional as F
 from ..autograd import no_grad
+from ..nn import Module
+from ..optim import Optimizer
+from ..packages import require
 
 
 @dataclass
@@ -37,7 +42,8 @@ def fit(model, optimizer, train_loader, test_loader, epochs, *, criterion=F.cros
     train_loader, test_loader: iterables of (images, labels), a DataLoader for instance.
     criterion: (logits, labels) -> loss, a mean over the batch; scheduler: stepped after every batch.
     report: called with each Epoch as it ends; progress: show a bar with the loss and the time left.
-    Raises FloatingPointError when the loss stops being a finite number, ValueError for a loader without batches.
+    Raises FloatingPointError when the loss stops being a finite number, ValueError for a loader without batches and for an
+    optimizer that holds none of the model's parameters, TypeError for arguments of the wrong kind.
 
     >>> from tinyvision import data, models, optim
     >>> model, digits = models.MLP(64, (16,)), data.Digits(size=8)
@@ -46,6 +52,7 @@ def fit(model, optimizer, train_loader, test_loader, epochs, *, criterion=F.cros
     >>> history[0].test_accuracy > 0.5
     True
     """
+    check_arguments(model, optimizer, epochs, criterion)
     history = []
     for number in range(1, epochs + 1):
         start = time.perf_counter()
@@ -56,6 +63,26 @@ def fit(model, optimizer, train_loader, test_loader, epochs, *, criterion=F.cros
         if report is not None:
             report(history[-1])
     return history
+
+
+def check_arguments(model, optimizer, epochs, criterion):
+    """What can be told wrong before any work is done."""
+    for name, value, kind in ("model", model, Module), ("optimizer", optimizer, Optimizer):
+        if not isinstance(value, kind):
+            got = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+            raise TypeError(f"fit: {name} must be of type {kind.__name__}, got {got}. The order is model, optimizer, "
+                            "train_loader, test_loader, epochs.")
+    if isinstance(epochs, bool) or not isinstance(epochs, numbers.Integral):
+        raise TypeError(f"fit: epochs must be an integer, got {epochs!r}.")
+    if epochs < 1:
+        raise ValueError(f"fit: epochs must be at least 1, got {epochs}.")
+    if isinstance(criterion, type) or not callable(criterion):
+        raise TypeError(f"fit: criterion must be a function of (logits, labels), got {criterion!r}. Pass "
+                        "functional.cross_entropy, or an instance: nn.CrossEntropyLoss().")
+    learned = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    if not learned & {id(p) for p in model.parameters()}:
+        raise ValueError("fit: the optimizer holds none of the model's parameters, so nothing would be learned. Make it from "
+                         "this model: optim.Adam(model.parameters()).")
 
 
 def train_epoch(model, optimizer, batches, criterion, scheduler):
@@ -90,14 +117,15 @@ def evaluate(model, loader, *, criterion=F.cross_entropy):
     >>> 0 <= accuracy <= 1
     True
     """
-    training, mean = model.training, Mean()
+    mean, modes = Mean(), [(module, module.training) for module in model.modules()]          # some may be frozen in eval()
     model.eval()
     try:
         for images, labels in loader:
             logits = model(images)
             mean.add(criterion(logits, labels), logits, labels)
     finally:
-        model.train(training)
+        for module, training in modes:
+            module.training = training
     return mean.result("evaluate")
 
 
@@ -125,6 +153,9 @@ class Mean:
 
 
 def bar(loader, title, shown):
-    """The loader with a progress bar, on a terminal as in a notebook."""
+    """The loader with a progress bar, on a terminal as in a notebook; as it is where none is wanted."""
+    if not shown:
+        return contextlib.nullcontext(loader)
+    require("fit with a progress bar", "tqdm")
     from tqdm.auto import tqdm
-    return tqdm(loader, desc=title, unit="batch", leave=False, disable=not shown, dynamic_ncols=True)
+    return tqdm(loader, desc=title, unit="batch", leave=False, dynamic_ncols=True)

@@ -4,6 +4,8 @@ Training and test curve falling together: still learning.  Training falling whil
 or weight decay help.  Neither falling: the learning rate is far off, or the data and labels do not belong together.
 """
 
+from ..packages import require
+
 
 def learning_curves(history, title=""):
     """A matplotlib Figure of loss and accuracy per epoch; it does not touch pyplot's state.
@@ -18,6 +20,7 @@ def learning_curves(history, title=""):
     """
     if not history:
         raise ValueError("learning_curves: the history is empty. Train for at least one epoch.")
+    require("learning_curves", "matplotlib")
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
     figure = Figure(figsize=(9, 3.6), layout="constrained")

@@ -1,0 +1,193 @@
+"""Memory goes by reference count, as early as possible, and networks in training do not disturb each other."""
+
+import copy
+import gc
+import threading
+import tracemalloc
+import weakref
+
+import numpy as np
+import pytest
+
+import tinyvision.functional as F
+from tests.test_autograd import leaf
+from tinyvision import Op, Parameter, Tensor, grad, manual_seed, models, nn, optim
+
+
+def step(x, w):
+    ((x @ w) * 2).tanh().sum().backward()
+
+
+def test_a_training_step_leaves_nothing_to_the_cycle_collector():
+    x, w = Tensor(np.ones((4, 3))), Parameter(np.ones((3, 2)))
+    step(x, w)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            step(x, w)
+            (w * 2).sum()                                 # a graph that is dropped without backward
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+def test_activations_are_released_during_backward():
+    class Witness(Op):
+        def forward(self, x):
+            return x * 1.0
+
+        def backward(self, g, x):
+            alive.append(sum(r() is not None for r in tensors))
+            return g
+
+    alive, x = [], leaf(1.0)
+    y, tensors = x, []
+    for _ in range(10):
+        y = Witness()(y)
+        tensors.append(weakref.ref(y))
+    y = y.sum()
+    y.backward()
+    assert alive == sorted(alive, reverse=True) and alive[-1] <= 2
+
+
+def test_graph_dies_with_its_root():
+    x = leaf(1.0)
+    y = x * 2
+    middle = weakref.ref(y)
+    z = y * 3
+    del y
+    assert middle() is not None
+    del z
+    assert middle() is None
+
+
+class Dropping(nn.Module):
+    def __init__(self):
+        self.layers = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Dropout2d(0.5), nn.Flatten(), nn.Dropout(0.5),
+                                    nn.Linear(144, 10))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+NETS = {                                                  # the network, one picture's shape, the shape of its labels
+    "LeNet": (models.LeNet5, (1, 28, 28), ()),
+    "ResNet-20": (models.resnet20, (3, 16, 16), ()),
+    "U-Net": (lambda: models.UNet(1, 2, base_channels=2, depth=2), (1, 16, 16), (16, 16)),
+    "dropout": (Dropping, (1, 8, 8), ()),
+}
+
+
+def prepared(name, seed=0, batch=2):
+    """A network, an optimiser for it, and a function that computes its loss on a batch of its own."""
+    manual_seed(seed)
+    make, picture, label = NETS[name]
+    rng = np.random.default_rng(seed)
+    net, images = make(), Tensor(rng.standard_normal((batch, *picture)).astype(np.float32))
+    labels = rng.integers(0, 2, (batch, *label))
+    return net, optim.SGD(net.parameters(), lr=0.01, momentum=0.9), lambda: F.cross_entropy(net(images), labels)
+
+
+@pytest.mark.parametrize("create_graph", [False, True], ids=["", "create_graph"])
+@pytest.mark.parametrize("name", NETS)
+def test_training_leaves_nothing_to_the_cycle_collector(name, create_graph):
+    net, optimizer, compute = prepared(name)
+
+    def train():
+        loss = compute()
+        optimizer.zero_grad()
+        if create_graph:                                  # a penalty on the gradient, whose gradient is of second order
+            loss = sum((g * g).sum() for g in grad(loss, list(net.parameters()), create_graph=True))
+        loss.backward()
+        optimizer.step()
+    train()
+    gc.collect()
+    gc.disable()
+    try:
+        train()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+def test_backward_needs_little_more_than_the_activations():
+    net, optimizer, compute = prepared("ResNet-20", batch=16)
+    for _ in range(2):                                    # the optimiser's memory exists from the first step on
+        compute().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    tracemalloc.start()
+    try:
+        start, _ = tracemalloc.get_traced_memory()
+        loss = compute()
+        held = tracemalloc.get_traced_memory()[0] - start
+        tracemalloc.reset_peak()
+        loss.backward()
+        left, peak = (size - start for size in tracemalloc.get_traced_memory())
+    finally:
+        tracemalloc.stop()
+    gradients = sum(p.grad.data.nbytes for p in net.parameters())
+    assert peak < 1.4 * held and left < 1.5 * gradients, (held, peak, left, gradients)
+
+
+def test_two_forward_passes_before_one_backward():
+    """Running statistics are written between the passes, and no gradient depends on them."""
+    net, _, compute = prepared("ResNet-20")
+    (compute() + compute()).backward()
+    twice = [p.grad.data.copy() for p in net.parameters()]
+    net.zero_grad()
+    for _ in range(2):
+        compute().backward()
+    for p, g in zip(net.parameters(), twice):
+        np.testing.assert_allclose(p.grad.data, g, rtol=1e-4, atol=1e-6)
+
+
+def test_weights_changed_between_forward_and_backward():
+    net, optimizer, compute = prepared("LeNet")
+    state = copy.deepcopy(net.state_dict())
+    for change in (optimizer.step, lambda: net.load_state_dict(state)):
+        compute().backward()
+        loss = compute()
+        change()
+        with pytest.raises(RuntimeError, match="changed in place"):
+            loss.backward()
+
+
+def test_a_copy_in_the_middle_of_training_goes_on_alone():
+    net, _, compute = prepared("LeNet")
+    compute().backward()
+    net.features = compute()                              # a network may keep a result, and the graph with it
+    twin = copy.deepcopy(net)
+    before = [p.grad.data.copy() for p in net.parameters()]
+    for p, q in zip(net.parameters(), twin.parameters()):
+        np.testing.assert_array_equal(p.grad.data, q.grad.data)
+        (q * q).sum().backward()
+        q.data[...] = 0.0
+    assert all((p.grad.data == g).all() and p.data.any() for p, g in zip(net.parameters(), before) if p.ndim > 1)
+    assert twin.features.is_leaf and not twin.features.requires_grad
+
+
+def test_threads_train_as_if_alone():
+    def train(seed, losses):
+        net, optimizer, compute = nets[seed]
+        for _ in range(5):
+            loss = compute()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+
+    runs = []
+    for together in (False, True):
+        nets = [prepared("LeNet", seed) for seed in range(4)]
+        losses = [[] for _ in nets]
+        threads = [threading.Thread(target=train, args=job) for job in enumerate(losses)]
+        for thread in threads:
+            thread.start()
+            if not together:
+                thread.join()
+        for thread in threads:
+            thread.join()
+        runs.append(losses)
+    assert runs[0] == runs[1] and all(len(losses) == 5 for losses in runs[1])
