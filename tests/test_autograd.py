@@ -420,6 +420,7 @@ def test_no_grad_as_context_and_decorator():
 
     plain, inside = evaluate()
     assert not plain.requires_grad and inside.requires_grad and is_grad_enabled()
+    assert not no_grad(lambda: x * 2)().requires_grad
     with pytest.raises(ZeroDivisionError), no_grad():
         1 / 0
     assert is_grad_enabled()

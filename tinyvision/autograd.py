@@ -242,20 +242,22 @@ class GradMode:
         return wrapped
 
 
-def no_grad():
+def no_grad(function=None):
     """Record nothing inside: for evaluation and for updating weights.
+
+    A context manager, `with no_grad():`, or a decorator, `@no_grad()` or `@no_grad` (torch.no_grad).
 
     >>> x = Tensor([1.0], requires_grad=True)
     >>> with no_grad():
     ...     (x * 2).requires_grad
     False
     """
-    return GradMode(False)
+    return GradMode(False) if function is None else GradMode(False)(function)
 
 
-def enable_grad():
-    """Record again, inside a no_grad block."""
-    return GradMode(True)
+def enable_grad(function=None):
+    """Record again, inside a no_grad block or function; used in the same ways."""
+    return GradMode(True) if function is None else GradMode(True)(function)
 
 
 def is_grad_enabled():

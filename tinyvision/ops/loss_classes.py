@@ -27,6 +27,7 @@ Recognition and Machine Learning, equations 4.108 and 4.109; Szegedy et al. 2016
 from math import prod
 
 from ..backend import array_module
+from ..kernels import softmax as kernel
 from ..tensor import Tensor, raw
 from .arithmetic import where
 from .broadcast import sum
@@ -45,32 +46,14 @@ class CrossEntropyOp(SoftmaxOp):
         self.labels = labels                                              # (N, *S)
 
     def forward(self, x):
-        self.exponentials(x)                                              # keeps their maximum and sum, each (N, 1, *S)
-        self.places = places(self.labels, x.shape[1])
-        right = x.reshape(-1)[self.places]                                # (N, *S)
-        return array_module(x).log(self.total[:, 0]) - (right - self.top[:, 0])
+        losses, self.top, self.total = kernel.cross_entropy(x, self.labels)
+        return losses
 
     def backward(self, g, x):
-        if isinstance(x, Tensor):
-            g = expand_dims(g, 1)                                         # (N, 1, *S)
-            return g * self.probabilities(x) - AddAlongAxisOp(self.labels[:, None], 1, x.shape)(g)
-        return self.gradient(g, x)
-
-    def gradient(self, g, x):
-        """The same in one array: with a label per pixel, passes over memory are what it costs."""
-        xp = array_module(x)
-        p = xp.subtract(x, self.top, order="C")                           # (N, K, *S), in the order that `places` counts in
-        xp.exp(p, out=p)
-        p *= g[:, None] / self.total
-        p.reshape(-1)[self.places] -= g
-        return p
-
-
-def places(labels, K):
-    """Where x[n, labels[n, i], i] stands in x.reshape(-1): faster than an index per axis."""
-    xp, N, P = array_module(labels), len(labels), prod(labels.shape[1:])
-    rows = K * xp.arange(N)[:, None] + labels.reshape(N, P)
-    return (P * rows + xp.arange(P)).reshape(labels.shape)
+        if not isinstance(x, Tensor):
+            return kernel.cross_entropy_grad(g, x, self.labels, self.top, self.total)
+        g = expand_dims(g, 1)                                             # (N, 1, *S)
+        return g * self.probabilities(x) - AddAlongAxisOp(self.labels[:, None], 1, x.shape)(g)
 
 
 def classes(input):

@@ -18,6 +18,7 @@ Source: Bridle 1990 (softmax); Blanchard, Higham and Higham 2021, doi:10.1093/im
 """
 
 from ..backend import array_module
+from ..kernels import softmax as kernel
 from ..tensor import Op, Tensor
 from .broadcast import sum
 from .elementwise import astype, copy, exp
@@ -29,22 +30,12 @@ class SoftmaxOp(Op):
         self.axis = axis
 
     def forward(self, x):
-        e = self.exponentials(x)
-        e /= self.total
-        return e
+        e, self.top, self.total = kernel.exponentials(x, self.axis)
+        return e / self.total
 
     def backward(self, g, x):
         y = self.probabilities(x)
         return y * (g - sum(g * y, self.axis, keepdims=True))
-
-    def exponentials(self, x):
-        """e^(x - m), having kept m and the sum."""
-        xp = array_module(x)
-        self.top = x.max(axis=self.axis, keepdims=True)
-        e = x - self.top
-        xp.exp(e, out=e)
-        self.total = e.sum(axis=self.axis, keepdims=True)
-        return e
 
     def probabilities(self, x):
         """softmax(x), from what was kept, or recorded."""
@@ -53,10 +44,8 @@ class SoftmaxOp(Op):
 
 class LogSoftmaxOp(SoftmaxOp):
     def forward(self, x):
-        self.exponentials(x)
-        y = x - self.top
-        y -= array_module(x).log(self.total)
-        return y
+        _, self.top, self.total = kernel.exponentials(x, self.axis)
+        return (x - self.top) - array_module(x).log(self.total)
 
     def backward(self, g, x):
         return g - self.probabilities(x) * sum(g, self.axis, keepdims=True)

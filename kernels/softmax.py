@@ -1,0 +1,45 @@
+"""Softmax and its cross entropy with labels, in few passes over memory.
+
+Contract, for scores x and the axis of the classes (1 for the last two, x (N, K, *S), labels (N, *S) of integers 0..K-1):
+
+    exponentials(x, axis)                          ->  e, top, total      e = exp(x - top), top = max x, total = sum e
+    cross_entropy(x, labels)                       ->  losses (N, *S), top, total       log(total) - (x_label - top)
+    cross_entropy_grad(g, x, labels, top, total)   ->  gx (N, K, *S)      g (e / total - 1 at the label)
+
+top and total keep the axis with size 1.  Whoever keeps these two has softmax(x) = exp(x - top) / total at one exponential,
+and needs no second array of x's size.  A picture with a label per pixel is large: what counts is how often it is read.
+"""
+
+from math import prod
+
+from tinyvision.backend import array_module
+
+
+def exponentials(x, axis):
+    xp = array_module(x)
+    top = x.max(axis=axis, keepdims=True)
+    e = x - top
+    xp.exp(e, out=e)
+    return e, top, e.sum(axis=axis, keepdims=True)
+
+
+def places(labels, K):
+    """Where x[n, labels[n, i], i] stands in x.reshape(-1): faster than an index per axis."""
+    xp, N, P = array_module(labels), len(labels), prod(labels.shape[1:])
+    rows = K * xp.arange(N)[:, None] + labels.reshape(N, P)
+    return (P * rows + xp.arange(P)).reshape(labels.shape)
+
+
+def cross_entropy(x, labels):
+    _, top, total = exponentials(x, 1)
+    right = x.reshape(-1)[places(labels, x.shape[1])]                     # (N, *S)
+    return array_module(x).log(total[:, 0]) - (right - top[:, 0]), top, total
+
+
+def cross_entropy_grad(g, x, labels, top, total):
+    xp = array_module(x)
+    p = xp.subtract(x, top, order="C")                                    # (N, K, *S), in the order that `places` counts in
+    xp.exp(p, out=p)
+    p *= g[:, None] / total
+    p.reshape(-1)[places(labels, x.shape[1])] -= g
+    return p
