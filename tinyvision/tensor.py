@@ -134,7 +134,8 @@ class Tensor:
 
     def __index__(self):
         if self.ndim or self.dtype.kind not in "iu":
-            raise TypeError(f"index: must be a single integer, got {self.dtype}, shape {self.shape}. Use int(x) or x.tolist().")
+            raise TypeError(f"index: must be a single integer, got {self.dtype} of shape {self.shape}. "
+                            "Use int(x) or x.tolist().")
         return self._data.__index__()
 
     def __round__(self, digits=None):
