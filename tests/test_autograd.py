@@ -242,13 +242,14 @@ def test_backward_with_create_graph_and_inputs():
 def test_hooks_see_and_replace():
     x = leaf(1.0, 2.0)
     y = x * 3
-    remove = y.register_hook(lambda g: g * 10)
-    y.sum().backward()
+    with y.register_hook(lambda g: g * 10):
+        y.sum().backward()
     np.testing.assert_array_equal(x.grad.data, [30.0, 30.0])
     x.grad = None
     y = x * 3
-    remove = y.register_hook(lambda g: g * 10)
-    remove()
+    handle = y.register_hook(lambda g: g * 10)
+    handle.remove()
+    handle.remove()                                       # twice does nothing
     y.sum().backward()
     np.testing.assert_array_equal(x.grad.data, [3.0, 3.0])
     y = x * 3
@@ -285,8 +286,8 @@ def test_a_hook_may_remove_itself():
 
     def once(g):
         seen.append("once")
-        remove()
-    remove = x.register_hook(once)
+        handle.remove()
+    handle = x.register_hook(once)
     x.register_hook(lambda g: seen.append("always"))
     (x * 2).backward()
     (x * 2).backward()

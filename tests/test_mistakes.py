@@ -131,7 +131,7 @@ MISTAKES = {
     "a float counts": (TypeError, "index: must be a single integer, got float32 of shape ()", lambda: range(Tensor(3.0))),
     "rows of two lengths": (ValueError, "Tensor: data must be numbers, in rows of one length", lambda: Tensor([[1.0, 2.0], [3.0]])),
     "the gradient of a number": (TypeError, "grad: needs a Tensor or a sequence of them, got float", lambda: grad(3.0, weight())),
-    "a hook that is none": (TypeError, "register_hook: hook must be a function of the gradient, got int",
+    "a hook that is none": (TypeError, "register_hook: hook must be a function, got int",
                             lambda: weight().register_hook(3)),
     "layers in a list": (TypeError, "members must be Modules, got list. Unpack it: write a star before it",
                          lambda: nn.Sequential([nn.ReLU()])),

@@ -165,7 +165,7 @@ def check_gradient(op, i, x, gx):
 
 def run_hooks(t, g, create_graph):
     """The gradient of t after its hooks: each is shown a copy, and what it returns, unless None, takes g's place."""
-    for hook in tuple(t._hooks or ()):                    # a hook may remove itself
+    for hook in (t._hooks or {}).values():
         new = hook(own(g))
         if new is None:
             continue

@@ -15,6 +15,7 @@ Sources: Linnainmaa 1970 (reverse accumulation); Baydin et al. 2018, arXiv:1502.
 """
 
 import copy
+import itertools
 import threading
 
 import numpy as np
@@ -211,15 +212,11 @@ class Tensor:
     def register_hook(self, hook):
         """Call hook(gradient) when this tensor's gradient is complete; a returned tensor replaces it.
 
-        Returns a function that removes the hook again.
+        Returns a handle: handle.remove() ends it, and so does the end of a `with` block over the handle.
         """
         if not self._requires_grad:
             raise RuntimeError("register_hook: this tensor does not require a gradient, so none will reach it.")
-        if not callable(hook):
-            raise TypeError(f"register_hook: hook must be a function of the gradient, got {type(hook).__name__}.")
-        self._hooks = hooks = self._hooks or []
-        hooks.append(hook)
-        return lambda: hooks.remove(hook) if hook in hooks else None
+        return HookHandle(self, "_hooks", hook)
 
     def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
         """Add the gradient of this tensor with respect to every leaf behind it to the leaf's `.grad`.
@@ -236,6 +233,31 @@ class Tensor:
         from .autograd import backward                    # the loop: it reads this file, not the other way round
         for x, g in backward([self], [gradient], retain_graph, create_graph, inputs):
             x.grad = g if x.grad is None else x.grad + g
+
+
+class HookHandle:
+    """A hook under an attribute of its holder, a Tensor or a Module: until remove(), or the end of a `with` block."""
+
+    numbers = itertools.count()
+
+    def __init__(self, holder, attribute, hook):
+        if not callable(hook):
+            kind = f"the class {hook.__name__}" if isinstance(hook, type) else type(hook).__name__
+            raise TypeError(f"register{attribute.rstrip('s')}: hook must be a function, got {kind}.")
+        self.holder, self.attribute, self.number = holder, attribute, next(self.numbers)
+        # a new dictionary each time: a loop over the hooks may go on while one of them is removed
+        setattr(holder, attribute, {**(getattr(holder, attribute) or {}), self.number: hook})
+
+    def remove(self):
+        """Take the hook away; a second time does nothing."""
+        hooks = getattr(self.holder, self.attribute) or {}
+        setattr(self.holder, self.attribute, {number: hook for number, hook in hooks.items() if number != self.number})
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.remove()
 
 
 class Parameter(Tensor):

@@ -30,11 +30,9 @@ import numpy as np
 
 from ..autograd import no_grad
 from ..backend import array_module, is_array
-from ..tensor import Parameter, Tensor, raw
+from ..tensor import HookHandle, Parameter, Tensor, raw
 
 IncompatibleKeys = namedtuple("IncompatibleKeys", "missing_keys unexpected_keys")
-
-hook_numbers = itertools.count()
 
 
 class Module:
@@ -296,27 +294,6 @@ class Module:
         if not children:
             return f"{type(self).__name__}({extra})"
         return f"{type(self).__name__}(\n  " + "\n  ".join([extra] * bool(extra) + children) + "\n)"
-
-
-class HookHandle:
-    """Ends a hook: by remove(), or as a context manager at the end of the block."""
-
-    def __init__(self, module, kind, hook):
-        if not callable(hook):
-            raise TypeError(f"register{kind.rstrip('s')}: hook must be a function, got {kind_of(hook)}.")
-        self.module, self.kind, self.number = module, kind, next(hook_numbers)
-        setattr(module, kind, {**getattr(module, kind), self.number: hook})
-
-    def remove(self):
-        """Take the hook away; a second time does nothing."""
-        left = {number: hook for number, hook in getattr(self.module, self.kind).items() if number != self.number}
-        setattr(self.module, self.kind, left)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.remove()
 
 
 # ---- walking the tree
