@@ -48,7 +48,7 @@ class Up(nn.Module):
     repeats every pixel and smooths with a 3x3 convolution, which rules out checkerboards.
     """
 
-    def __init__(self, channels, dims, up, padding):
+    def __init__(self, channels, dims, up):
         if up == "transpose":
             self.up = by_dims("ConvTranspose", dims)(channels, channels // 2, 2, stride=2)
         else:
@@ -83,7 +83,7 @@ class UNet(nn.Module):
         before = [in_channels, *channels]
         self.down = nn.ModuleList([DoubleConv(b, c, dims, padding, norm) for b, c in zip(before, channels)])
         self.pool = by_dims("MaxPool", dims)(2)
-        self.up = nn.ModuleList([Up(c, dims, up, padding) for c in channels[:0:-1]])
+        self.up = nn.ModuleList([Up(c, dims, up) for c in channels[:0:-1]])
         self.merge = nn.ModuleList([DoubleConv(2 * c, c, dims, padding, norm) for c in channels[-2::-1]])
         self.head = by_dims("Conv", dims)(base_channels, num_classes, 1)
 
