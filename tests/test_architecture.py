@@ -32,10 +32,10 @@ FLOORS = [
     ["ops"],
     ["tinyvision"],                                       # tinyvision/__init__.py: re-exports, no code
     ["functional"],
-    ["gradcheck", "nn", "optim"],
-    ["models"],
+    ["nn", "optim"],
+    ["gradcheck", "models"],
     ["data", "metrics", "io", "interpret", "detect"],
-    ["train", "viz"],
+    ["homework", "train", "viz"],
     ["cli"],
     ["__main__"],
 ]

@@ -117,7 +117,7 @@ MISTAKES = {
                                             lambda: F.mse_loss(Forgetful()(picture(2, 4)), picture(2, 4))),
     "forgotten return in an op": (TypeError, "NoReturn.forward: must return one array, got NoneType",
                                   lambda: NoReturn()(weight())),
-    "forgotten return in a checked function": (TypeError, "gradcheck: f must return one Tensor, got NoneType",
+    "forgotten return in a checked function": (TypeError, "gradcheck: f must return one Tensor or a tuple of them, got NoneType",
                                                lambda: gradcheck(lambda x: None, np.ones(2))),
     "inputs to check in a tuple": (TypeError, "one by one, gradcheck(f, x, w), got a tuple of 1 .* a star before it",
                                    lambda: gradcheck(lambda x: x * x, (Tensor([1.0]),))),

@@ -16,6 +16,14 @@ from .backend import array_module, is_array
 from .tensor import Op, Tensor, as_array, raw, recording, result, tracked, versions
 
 
+class GradientShapeError(ValueError):
+    """A backward rule returned a gradient of another shape than its input's: which input, the gradient, the shape it must have."""
+
+    def __init__(self, message, input, gradient, shape):
+        super().__init__(message)
+        self.input, self.gradient, self.shape = input, gradient, shape
+
+
 class Spent(Op):
     """Stands in the graph where backward() has released an op and what it held."""
 
@@ -160,7 +168,8 @@ def check_gradient(op, i, x, gx):
     missing = len(shape) - x._data.ndim
     summed = [a for a in range(len(shape)) if a < missing or (x._data.shape[a - missing] == 1 != shape[a])]
     hint = f" Was the input broadcast? Then sum over axis {', '.join(map(str, summed))}." if missing >= 0 and summed else ""
-    raise ValueError(f"{op.name}.backward: the gradient of input {i} must have its shape {x._data.shape}, got {shape}.{hint}")
+    raise GradientShapeError(f"{op.name}.backward: the gradient of input {i} must have its shape {x._data.shape}, got {shape}."
+                             f"{hint}", i, raw(gx), x._data.shape)
 
 
 def run_hooks(t, g, create_graph):

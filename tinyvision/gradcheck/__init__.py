@@ -1,5 +1,9 @@
-"""Checking gradients against the definition of the derivative."""
+"""Checking gradients against the definition of the derivative, and naming the mistake."""
 
-from .check import GradReport, assert_gradients, gradcheck
+from .causes import CAUSES
+from .check import assert_gradients, check_loss, check_module, check_op, check_pair, check_torch, gradcheck
+from .network import NetworkReport, check_network
+from .report import GradReport, InputReport
 
-__all__ = ["GradReport", "assert_gradients", "gradcheck"]
+__all__ = ["CAUSES", "GradReport", "InputReport", "NetworkReport", "assert_gradients", "check_loss", "check_module", "check_network",
+           "check_op", "check_pair", "check_torch", "gradcheck"]

@@ -1,32 +1,230 @@
-"""Numeric derivatives: the definition of a derivative as a witness against a hand-written backward.
+"""Numeric derivatives with an error bar, kinks recognised: the witness against a hand-written backward.
 
-For y = f(x) and an upstream gradient u, backward must return the derivative of the number L(x) = <u, f(x)>.  Moving one
-element by h and by 2h to either side gives it to fourth order (the h^2 terms of the Taylor series cancel):
+A curve t -> y(t), vector valued, leads through the point at t = 0: one element of an input is moved, or all of them along a
+direction.  Five points of it, y(0), y(+-h) and y(+-h/2), give
 
-    dL/dx_i  =  (8 (L(+h) - L(-h)) - (L(+2h) - L(-2h))) / (12 h)  +  O(h^4)
+    the slope      D(h) = (y(h) - y(-h)) / 2h  and, extrapolated,  R = D(h/2) + (D(h/2) - D(h)) / 3  =  y'(0) + O(h^4)
+    its error bar  |D(h/2) - D(h)|, above the truncation error wherever the slope is continuous, plus the rounding noise of y / h,
+                   as estimated and as seen in B(h/2) - B(h)/2, which is otherwise nothing
+    and the bend   B(h) = (y(h) - 2 y(0) + y(-h)) / h, the difference of the two one-sided slopes
 
-With h = 1e-4 times the element's scale the truncation error is near 1e-16 and the rounding error near 1e-12, in float64.
+Where y is smooth the bend halves with the step; at a kink it stays.  No step suits every function: log(x) at 1e-8 wants a tiny
+one, a saturated sigmoid a large one.  So the steps form a ladder of factors of 32, every curve climbs it from a middle rung, down
+while truncation or a bend is in the way and up while rounding is, and each output keeps the slope of its best rung.
 
-Source: Fornberg 1988, Generation of finite difference formulas on arbitrarily spaced grids.
+What is still bent at the lowest rungs lies on a kink: then the two one-sided slopes are the answer, and any number between them
+is a legitimate subgradient.  Where even these do not settle (a jump, an infinite slope) nothing can be said.
+
+Sources: Richardson 1911 (extrapolation); Ridders 1982, doi:10.1016/S0141-1195(82)80057-0 (error from neighbouring steps).
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 
+EPS = np.finfo(np.float64).eps
+RUNG = 32.0                                               # from one step size to the next
+FIRST = 2.0 ** -13                                        # of the scale of what is moved: about 1e-4
+DOWN, UP = 11, 5                                          # rungs below and above the first
+TARGET = 3e-7                                             # a curve is settled when its bar is this share of its slope
 
-def numeric_gradient(f, arrays, which, upstream, step=1e-4):
-    """d<upstream, f(*arrays)>/d(arrays[which]), element by element; f takes and returns float64 arrays."""
-    x = np.array(arrays[which])
-    gradient = np.zeros_like(x)
 
-    def at(position, value):
-        x[position] = value
-        y = f(*arrays[:which], x, *arrays[which + 1:])
-        return float((upstream * y).sum())
+@dataclass
+class Slopes:
+    """Derivatives of m outputs along `count` curves; every array is (count, m).
 
-    for position in np.ndindex(x.shape):
-        old = x[position].item()
-        h = step * max(1.0, abs(old))
-        slope = 8 * (at(position, old + h) - at(position, old - h)) - (at(position, old + 2 * h) - at(position, old - 2 * h))
-        gradient[position] = slope / (12 * h)
-        x[position] = old
-    return gradient
+    low, high: the derivative, or at a kink the two one-sided ones; bar: how far each may be off; noise: the part of it that
+    comes from rounding; kink: where low and high differ; undefined: where no derivative exists.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    bar: np.ndarray
+    noise: np.ndarray
+    kink: np.ndarray
+    undefined: np.ndarray
+
+    @property
+    def value(self):
+        return (self.low + self.high) / 2
+
+    @classmethod
+    def empty(cls, count, m):
+        zero = np.zeros((count, m))
+        return cls(zero, zero.copy(), np.full((count, m), np.inf), zero.copy(), zero > 0, zero > 0)
+
+    def put(self, rows, where, other):
+        """Take over from `other` (of these rows) what lies in the mask `where`."""
+        for name in ("low", "high", "bar", "noise", "kink", "undefined"):
+            mine = getattr(self, name)
+            mine[rows] = np.where(where, getattr(other, name), mine[rows])
+
+
+def slopes(curve, scales, sizes, y0, noise, weights, thorough=False):
+    """Slopes at t = 0 of the curves 0..count-1.
+
+    curve(i, t): the outputs (m,) at t on curve i; scales (count,): over what distance t a curve changes its face; sizes (count,):
+    of the number that t is added to, for t must not be lost in its rounding;
+    y0 (m,): the common point; noise (m,): the rounding noise of the outputs; weights (k, m): the upstream gradients, which
+    decide how exact an output must be.  thorough: climb the whole ladder, whatever is found on the way, and look for stairs.
+    """
+    count = len(scales)
+    noise = np.broadcast_to(noise, (count, y0.size))
+    found = Slopes.empty(count, y0.size)
+    first = 2.0 ** np.round(np.log2(scales * FIRST))      # powers of two: x + h - x is h
+    if thorough:
+        noise = np.maximum(noise, stairs(curve, first, sizes, y0))
+    reached, bend = np.zeros(count, int), np.zeros((count, y0.size))                  # bend: the last one seen, 0 where smooth
+    rows = np.arange(count)
+    for rung in range(DOWN + 1):
+        if not rows.size:
+            break
+        reached[rows] = rung
+        step = Rung(curve, rows, first[rows] * RUNG ** -rung, y0, noise[rows])
+        blind = ~step.bent & (8 * step.noise >= bend[rows]) & (bend[rows] > 0)        # too much rounding to see the bend again
+        bend[rows] = np.where(step.bent, step.half, np.where(blind, bend[rows], 0))
+        found.put(rows, ~step.bent & ~blind & (step.bar < found.bar[rows]), step.smooth())
+        on = thorough | step.wants_smaller(found, rows, weights)
+        rows = rows[on & (first[rows] * RUNG ** (-rung - 1.0) > 16 * EPS * sizes[rows])]
+    bent = bend > 0
+    kinks(found, bent, curve, first * RUNG ** -reached.astype(float), y0, noise)
+    rows = np.flatnonzero(~settled(found, weights) & ~found.kink.any(axis=1))
+    for rung in range(1, UP + 1):
+        if not rows.size:
+            break
+        step = Rung(curve, rows, first[rows] * RUNG ** rung, y0, noise[rows])
+        # seen from afar a bounded function has no slope at all: a larger step must confirm what is known
+        found.put(rows, ~step.bent & (step.bar < found.bar[rows]) & step.agrees(found, rows), step.smooth())
+        rows = rows[~settled(found, weights, rows)] if not thorough else rows
+    lost = ~np.isfinite(found.bar)
+    found.undefined |= lost
+    found.bar[lost] = 0.0
+    return found
+
+
+class Rung:
+    """The five points of some curves at one step size h (rows,), and what follows from them for every output."""
+
+    def __init__(self, curve, rows, h, y0, noise):
+        y = np.empty((4, rows.size, y0.size))
+        for j, (i, step) in enumerate(zip(rows, h)):
+            for k, t in enumerate((step, -step, step / 2, -step / 2)):
+                y[k, j] = curve(i, t)
+        h = h[:, None]
+        with np.errstate(all="ignore"):                   # a step may leave the domain: then the rung says nothing
+            wide, narrow = (y[0] - y[1]) / (2 * h), (y[2] - y[3]) / h
+            self.value = narrow + (narrow - wide) / 3
+            self.truncation = np.abs(narrow - wide)
+            self.still = (y[0] == y0) & (y[1] == y0)
+            grown = np.maximum(np.abs(y[0]), np.abs(y[1]))
+            spread = EPS * np.maximum(grown, np.abs(y0))
+            # an output that stands still may only be rounded to the same number, at the outputs' usual size if its own is 0
+            self.noise = np.where(self.still, EPS * np.maximum(np.abs(y0), np.median(np.abs(y0)) if y0.size else 0), 4 * (spread + noise)) / h
+            self.grown = (grown > 2 * np.abs(y0)) & ~self.still
+            self.right, self.left = (4 * y[2] - y[0] - 3 * y0) / h, (3 * y0 - 4 * y[3] + y[1]) / h
+            coarse = np.maximum(np.abs(self.right - (y[0] - y0) / h), np.abs(self.left - (y0 - y[1]) / h))
+            self.one_sided_bar = coarse + 3 * self.noise
+            bend, half = (y[0] - y0 + (y[1] - y0)) / h, (y[2] - y0 + (y[3] - y0)) / (h / 2)
+            self.residue = np.abs(half - bend / 2)        # of a smooth function nothing is left there but rounding
+            self.truncation += self.residue
+            self.bar = self.truncation + self.noise
+            self.bend, self.half = np.abs(bend), np.abs(half)
+            half = self.half
+            size = np.maximum(np.abs(self.right), np.abs(self.left))
+            self.bent = (half > 0.6 * self.bend) & (half > 8 * self.noise) & (half > 1e-7 * size)
+        bad = ~np.isfinite(y).all(axis=0)
+        self.bar[bad], self.value[bad], self.bent[bad], self.noise[bad] = np.inf, 0.0, False, 0.0
+        self.truncation[bad] = np.inf
+
+    def smooth(self):
+        none = np.zeros(self.value.shape, bool)
+        return Slopes(self.value, self.value, self.bar, self.noise, none, none)
+
+    def agrees(self, found, rows):
+        """Whether each slope is what was found so far, within both bars."""
+        known = np.isfinite(found.bar[rows])
+        return ~known | (np.abs(self.value - found.value[rows]) <= 3 * (self.bar + np.where(known, found.bar[rows], 0)))
+
+    def wants_smaller(self, found, rows, weights):
+        """The curves for which a smaller step promises more: not settled, and bent, or limited by something else than rounding."""
+        matters = np.abs(weights).max(axis=0) > 0
+        limited = (self.truncation > self.noise) | self.grown | self.bent
+        return (self.bent & matters).any(axis=1) | (~settled(found, weights, rows) & (limited & matters).any(axis=1))
+
+
+def settled(found, weights, rows=slice(None)):
+    """Whether the bar of every <u, y'> is a small share of its size; also where nothing moved at all."""
+    bar, noise, value = found.bar[rows], found.noise[rows], found.value[rows]
+    with np.errstate(invalid="ignore", over="ignore"):
+        size = np.sqrt(value ** 2 @ weights.T ** 2)
+        off = contract_bar(bar - noise, noise, weights)
+    still = (value == 0) & np.isfinite(bar)
+    return ((off <= TARGET * size) | still.all(axis=1)[:, None]).all(axis=1)
+
+
+def contract_bar(truncation, noise, weights):
+    """The bar of <u, y'>: truncation errors may all have one sign, rounding errors are independent."""
+    truncation = np.where(np.isfinite(truncation), truncation, np.inf)
+    with np.errstate(invalid="ignore"):
+        part = np.abs(weights)[None] * truncation[:, None] if np.isinf(truncation).any() else None
+        linear = truncation @ np.abs(weights).T if part is None else np.where(weights[None] == 0, 0, part).sum(axis=2)
+    return linear + 3 * np.sqrt(noise ** 2 @ weights.T ** 2)
+
+
+def kinks(found, bent, curve, smallest, y0, noise):
+    """Where a curve is bent still at its smallest step, replace the slope by the two one-sided ones, if these exist.
+
+    The one-sided slopes are read off at a larger step, where rounding is small, as long as the kink itself is still within it.
+    """
+    rows = np.flatnonzero(bent.any(axis=1))
+    if not rows.size:
+        return
+    where, best = bent[rows], Slopes.empty(rows.size, y0.size)
+    jump, seen = np.zeros(where.shape, bool), np.zeros(where.shape, bool)
+    for climb in (0, 1, 2, 4, 6, 7, 8, 9):
+        step = Rung(curve, rows, smallest[rows] * RUNG ** climb, y0, noise[rows])
+        at_kink = where & step.bent
+        jump |= at_kink & ~seen & (step.half > 1.2 * step.bend)                       # grows as the step shrinks: no slope at all
+        seen |= at_kink
+        better = at_kink & (step.one_sided_bar < best.bar)
+        best.put(np.arange(rows.size), better, Slopes(
+            np.minimum(step.left, step.right), np.maximum(step.left, step.right), step.one_sided_bar, step.noise,
+            np.ones(where.shape, bool), np.zeros(where.shape, bool)))
+    best.undefined |= where & (jump | ~np.isfinite(best.bar))
+    found.put(rows, where, best)
+
+
+def stairs(curve, first, sizes, y0):
+    """The height (count, m) of the stairs that rounding inside of a function leaves in it, where they are higher than its own rounding.
+
+    1 + tanh(x) far on the left moves in steps of 1e-16, however small it is.  Halve the step: the second difference of a smooth
+    function falls by 4 and a kink's by 2, but what stairs leave in it stays, as long as the step is wider than a stair.
+    """
+    halvings, left = 16, []
+    for i in range(len(first)):
+        second = np.array([curve(i, t) + curve(i, -t) - 2 * y0 for t in 64 * first[i] * 2.0 ** -np.arange(halvings)])
+        left.append(np.abs(second[1:] - second[:-1] / 4))
+    left = np.nan_to_num(np.array(left).reshape(len(first), halvings - 1, y0.size), nan=np.inf, posinf=np.inf)
+    before, after = np.maximum(left[:, :-3], left[:, 1:-2]), np.maximum(left[:, 2:-1], left[:, 3:])
+    most = 1000 * EPS * np.maximum(1, np.maximum(sizes[:, None], np.abs(y0)))         # higher ones are no rounding
+    stays = (after >= 0.5 * before) & (after > 0) & (np.maximum(before, after) <= most[:, None])
+    return np.where(stays, np.maximum(before, after), 0).max(axis=1)
+
+
+def noise_of(f, xs, y0, rng):
+    """How much the outputs change when every input moves by a rounding error: the noise that differences have to live with."""
+    noise = np.zeros_like(y0)
+    for _ in range(2):
+        shaken = [np.asarray(x * (1 + EPS * rng.choice([-1.0, 1.0], x.shape))) for x in xs]
+        with np.errstate(all="ignore"):
+            change = np.abs(f(shaken) - y0)
+        noise = np.maximum(noise, np.where(np.isfinite(change), change, 0))
+    return noise
+
+
+def scales_of(x):
+    """Over what distance a function of this array is expected to change: the element's own size, or that of its neighbours."""
+    size = np.abs(x).ravel()
+    usual = np.median(size) if size.size else 0.0
+    usual = usual or (np.sqrt(np.mean(size ** 2)) if size.size else 0.0)
+    return np.maximum(size, usual) if usual > 0 else np.ones_like(size)

@@ -1,0 +1,155 @@
+"""The diagnosis: which mistake explains the numbers?
+
+Each hypothesis is a function of a Case.  It predicts what a backward with one certain mistake would have returned, and answers with
+a cause (causes.py) and a sentence if that is what was returned, to rounding.  The first that fits, in the order below, is the
+diagnosis: from the certain to the general, so that a wrong sign is not called a factor, nor a flipped kernel a missing term.
+
+    values.py      nothing there, a factor, the upstream gradient misused, a part that is wrong
+    moved.py       axes exchanged, reversed, shifted
+    structure.py   which outputs count: the Jacobian's pattern
+    terms.py       what is missing looks like one path of the function
+    rerun.py       the same function on smaller inputs
+"""
+
+import numpy as np
+
+from . import moved, rerun, structure, terms, values
+from .case import Case
+
+HYPOTHESES = [
+    values.nothing, values.whole_numbers, values.upstream_ignored, values.not_linear, values.constant_factor, values.swapped,
+    values.mask_missing, structure.diagonal_only, moved.gradient_moved, values.local_derivative_missing, structure.overwritten,
+    structure.summed_over_another_axis, structure.outputs_dropped, moved.upstream_moved, structure.one_of_several,
+    structure.another_mask, values.only_the_sum_of_upstream, moved.other_replaced, moved.other_moved, terms.path_missing,
+    values.region, moved.slices_permuted, structure.factor_by_element, values.at_labels, values.part, structure.wrong_axis,
+    structure.contributions_dropped, terms.statistics_missing, terms.elementwise, structure.factor_by_output,
+    moved.moved_but_for_the_border, structure.misplaced, structure.contributions_added, terms.constant_term, terms.separable,
+    rerun.batch_only, rerun.nonsquare_only,
+]
+# What can be seen from a sample of elements: asked before smaller inputs are tried.
+ON_SAMPLES = [
+    values.nothing, values.whole_numbers, values.upstream_ignored, values.not_linear, values.constant_factor, values.mask_missing,
+    values.region, values.part,
+]
+
+# Faults after which the numbers mean nothing, or which explain them; the others are harmless where the numbers are right.
+DECISIVE = ["error", "not-a-number", "not-repeatable", "wrong-shape", "modified-in-place", "mask-redrawn", "stale-cache"]
+
+
+def diagnose(exam):
+    """Fill in cause and diagnosis of the report and of its rows."""
+    report = exam.report
+    if report.passed:
+        return
+    if exam.inner_shape:
+        report.cause, report.diagnosis = misshapen("an input of an operation", *exam.inner_shape)
+        return
+    for i, g in exam.misshapen.items():
+        row = next(row for row in report.inputs if row.name == exam.subject.names[i])
+        row.cause, row.diagnosis = misshapen(row.name, g, row.shape)
+    for row, e in wrong_rows(exam):
+        row.cause, row.diagnosis = explain(exam, e)
+    fault = next(((cause, text) for wanted in DECISIVE for cause, text in report.faults if cause == wanted), None)
+    rows = [row for row in report.inputs if not row.passed]
+    known = [row for row in rows if row.cause not in ("", "unknown")]
+    rounded = next(((cause, text) for cause, text in report.faults if cause == "precision-lost"), None)
+    if fault:
+        report.cause, report.diagnosis = fault
+    elif rounded and (exam.low_output or not rows or all(coarse(e) for _, e in wrong_rows(exam))):
+        report.cause, report.diagnosis = rounded
+    elif known:
+        report.cause, report.diagnosis = known[0].cause, known[0].diagnosis
+    elif report.faults:
+        report.cause, report.diagnosis = report.faults[0]
+    else:
+        report.cause, report.diagnosis = rows[0].cause or "unknown", rows[0].diagnosis or unknown(rows[0])
+
+
+def wrong_rows(exam):
+    """(row, evidence) of every input that is wrong."""
+    for e in exam.evidence:
+        row = next(row for row in exam.report.inputs if row.name == e.name)
+        if not row.passed and exam.wanted[e.number] not in exam.misshapen:
+            yield row, e
+
+
+def explain(exam, e):
+    """(cause, sentence) for one input."""
+    case = Case(exam, e)
+    if not case.wrong.any() and (e.wrong.any() or any(number == e.number for number, _ in exam.ties)):
+        return at_kinks(exam, e)
+    if not case.whole:
+        for hypothesis in ON_SAMPLES:
+            found = hypothesis(case)
+            if found:
+                return found
+        small = rerun.small_copy(exam)
+        if small is not None:
+            return small.cause, f"{small.diagnosis} (Seen on smaller slices of the inputs.)"
+    for hypothesis in HYPOTHESES:
+        found = hypothesis(case)
+        if found:
+            return found
+    row = next(row for row in exam.report.inputs if row.name == e.name)
+    return "unknown", unknown(row)
+
+
+def at_kinks(exam, e):
+    """Only elements on a kink are wrong."""
+    tied = [p for number, p in exam.ties if number == e.number]
+    if tied and not e.wrong.any():
+        return "ties-counted-twice", (f"{len(tied)} elements of {e.name} tie with each other (equal maxima), and together they get more or less "
+                                      "than the whole gradient of the output they share. Give it to the first of them, or divide it.")
+    p = int(np.flatnonzero(e.wrong)[0])
+    k = int(np.argmax(np.abs(e.a[:, p] - e.n[:, p])))
+    low, high = e.n[k, p] - e.half[k, p], e.n[k, p] + e.half[k, p]
+    return "wrong-subgradient", (f"{e.name} is on a kink at {list(map(int, np.unravel_index(p if e.where is None else e.where[p], e.x.shape)))}, "
+                                 f"where any slope from {low:.5g} to {high:.5g} would do, but the gradient is {e.a[k, p]:.5g}.")
+
+
+def coarse(e):
+    """Whether the analytic gradient is the numeric one, rounded: to integers, float16 or float32."""
+    for dtype, room in ((np.int64, 1.0), (np.float16, 0.0), (np.float32, 0.0)):
+        with np.errstate(all="ignore"):
+            if (e.a.astype(dtype) == e.a).all():
+                scale = np.abs(e.n).max() * {np.float16: 2e-3, np.float32: 1e-6}.get(dtype, 0)
+                return bool((np.abs(e.a - e.n) <= room + scale + e.half + 10 * e.bar).all())
+    return False
+
+
+def unknown(row):
+    if row.worst is None:
+        return row.note
+    return (f"none of the known mistakes explains the gradient of {row.name}. Begin with the worst element, {list(row.worst)}: analytic "
+            f"{row.analytic:.6g}, numeric {row.numeric:.6g} +- {row.bar:.1g}; report.plot() shows where it is wrong.")
+
+
+def misshapen(name, g, shape):
+    """A gradient of the wrong shape: what its shape tells."""
+    found, shape = np.shape(g), tuple(shape)
+    lead = len(found) - len(shape)
+    if len(found) >= len(shape) and np.prod(found) > np.prod(shape):
+        padded = (1,) * lead + shape
+        if all(p == f or p == 1 for p, f in zip(padded, found)):
+            axes = [d for d, (p, f) in enumerate(zip(padded, found)) if p != f or d < lead]
+            listed = ", ".join(map(str, axes))
+            return "missing-sum", (f"the gradient of {name} has shape {found}, but {name} has {shape}: {name} was repeated along axis {listed} "
+                                   f"(broadcast), so its gradient is the sum over it: .sum(axis={axes[0] if len(axes) == 1 else tuple(axes)}).")
+        kept = leftover_axes(found, shape)
+        if kept is not None:
+            return "missing-sum", (f"the gradient of {name} has shape {found}, but {name} has {shape}: the sum over axis "
+                                   f"{', '.join(map(str, kept))} is missing.")
+    if sorted(found) == sorted(shape) and len(found) == len(shape):
+        return "transposed", f"the gradient of {name} has shape {found}, but {name} has {shape}: it is transposed."
+    return "wrong-shape", f"the gradient of {name} has shape {found}, but {name} has {shape}; a gradient has its input's shape."
+
+
+def leftover_axes(found, shape):
+    """The axes of `found` that must be summed so that `shape` remains (its axes in order), or None."""
+    kept, position = [], 0
+    for d, size in enumerate(found):
+        if position < len(shape) and size == shape[position]:
+            position += 1
+        else:
+            kept.append(d)
+    return kept if position == len(shape) else None

@@ -1,0 +1,148 @@
+"""Hypotheses about order: axes exchanged, reversed or shifted, in the gradient, in the upstream gradient, or in another input."""
+
+from itertools import combinations, permutations
+
+import numpy as np
+
+from .case import axes_text
+
+MOST_AXES = 5
+
+
+def rearranged(shape):
+    """Every (cause, words, function) that rearranges an array of this shape into one of the same shape."""
+    n = len(shape)
+    if n == 0 or n > MOST_AXES:
+        return
+    large = [d for d in range(n) if shape[d] > 1]
+    for p in permutations(range(n)):
+        moved = [d for d in range(n) if p[d] != d]
+        if p != tuple(range(n)) and any(d in large for d in moved) and sum(shape[d] > 1 for d in moved) > 1:
+            same = tuple(shape[d] for d in p) == tuple(shape)
+            words = f"with {axes_text(moved)} exchanged" if same else f"transposed by {p} and then read in the order of memory"
+            yield "transposed", words, lambda z, p=p: z.transpose(p).reshape(shape)
+            if not same:
+                yield ("transposed", f"reshaped to {tuple(shape[d] for d in p)} without a transpose",
+                       lambda z, p=p: z.reshape([shape[d] for d in p]).transpose(np.argsort(p)))
+    for axis in large:
+        for p in (p for p in range(2, shape[axis]) if shape[axis] % p == 0):
+            inner = (*shape[:axis], p, shape[axis] // p, *shape[axis + 1:])
+            yield ("transposed", f"with the {p} x {shape[axis] // p} blocks of axis {axis} read in the other order",
+                   lambda z, inner=inner, axis=axis: z.reshape(inner).swapaxes(axis, axis + 1).reshape(shape))
+    for count in range(1, len(large) + 1):
+        for axes in combinations(large, count):
+            yield "flipped", f"reversed along {axes_text(axes)}", lambda z, axes=axes: np.flip(z, axes)
+    for axis in large:
+        for step in (1, -1, 2, -2):
+            if abs(step) < shape[axis]:
+                yield "shifted", f"moved by {step} along axis {axis}", lambda z, s=step, a=axis: shift(z, s, a)
+                yield "shifted", f"rolled by {step} along axis {axis}", lambda z, s=step, a=axis: np.roll(z, s, a)
+    for axes in combinations([d for d in large if d >= 2], 2):
+        for step in (1, -1, 2, -2):
+            if all(abs(step) < shape[d] for d in axes):
+                yield ("shifted", f"moved by {step} along {axes_text(axes)}",
+                       lambda z, s=step, a=axes: shift(shift(z, s, a[0]), s, a[1]))
+
+
+def shift(z, step, axis):
+    """z moved along an axis, zeros behind it."""
+    out = np.roll(z, step, axis)
+    index = [slice(None)] * z.ndim
+    index[axis] = slice(0, step) if step > 0 else slice(step, None)
+    out[tuple(index)] = 0
+    return out
+
+
+HINTS = {"transposed": "Look at the transposes and reshapes on the way", "flipped": "Look at where a kernel or an axis is reversed",
+         "shifted": "Look at the padding and at where the slices begin"}
+
+
+def gradient_moved(case):
+    """A is N rearranged."""
+    if not case.whole:
+        return None
+    rows = [case.array(row) for row in case.n]
+    for cause, words, move in rearranged(case.shape):
+        if case.explains(np.stack([move(row).ravel() for row in rows])):
+            return cause, f"the gradient of {case.name} is the right one {words}. {HINTS[cause]}."
+    return None
+
+
+def upstream_moved(case):
+    """A = J^T of the rearranged upstream gradient."""
+    if case.out_shape is None or case.j is None or not case.exam.subject.upstream:
+        return None
+    for cause, words, move in rearranged(case.out_shape):
+        u = np.stack([move(row.reshape(case.out_shape)).ravel() for row in case.u])
+        if case.explains(u @ case.j.T):
+            return cause, (f"the gradient of {case.name} is that of an upstream gradient {words}: the elements of dout meet the wrong "
+                           f"outputs. {HINTS[cause]}.")
+        both = np.stack([move(case.array(row)).ravel() for row in u @ case.j.T]) if case.out_shape == case.shape else None
+        if cause == "flipped" and both is not None and case.explains(both):
+            return cause, (f"the gradient of {case.name} runs the wrong way: it is the right one for everything {words}. A running sum or a "
+                           "shift is undone from the other end.")
+    return None
+
+
+def moved_but_for_the_border(case):
+    """A is N moved by one or two steps, as far as both can be seen."""
+    if not case.whole:
+        return None
+    large = [d for d in range(len(case.shape)) if case.shape[d] > 3]
+    a, n, slack = (z.reshape(len(case.a), *case.shape) for z in (case.a, case.n, case.slack))
+    for count in range(1, min(len(large), 3) + 1):
+        for axes in combinations(large, count):
+            for step in (1, -1, 2, -2):
+                ahead = tuple(slice(max(step, 0), step if step < 0 else None) if d in axes else slice(None) for d in range(len(case.shape)))
+                behind = tuple(slice(max(-step, 0), -step if step > 0 else None) if d in axes else slice(None) for d in range(len(case.shape)))
+                one, other, room = a[(slice(None), *ahead)], n[(slice(None), *behind)], slack[(slice(None), *ahead)]
+                if (np.abs(one - other) <= room).all() and np.ptp(other) > 0:
+                    return "shifted", (f"the gradient of {case.name} is the right one moved by {step} along {axes_text(axes)}. {HINTS['shifted']}.")
+    return None
+
+
+def slices_permuted(case):
+    """The slices of A along an axis are those of N in another order."""
+    if not case.whole:
+        return None
+    for axis, size in enumerate(case.shape):
+        if not 2 < size <= 64:
+            continue
+        a, n, slack = (np.moveaxis(z.reshape(len(z), *case.shape), axis + 1, 0).reshape(size, -1) for z in (case.a, case.n, case.slack))
+        order = [int(np.argmin(np.abs(n - row).max(axis=1))) for row in a]
+        if sorted(order) == list(range(size)) != order and (np.abs(a - n[order]) <= slack).all():
+            return "transposed", (f"the slices of the gradient of {case.name} along axis {axis} are in the wrong order: {order} instead of "
+                                  f"{list(range(size))}. Look at the reshapes: which index runs fastest?")
+    return None
+
+
+def other_moved(case):
+    """A is the gradient at another input that is rearranged: a kernel not flipped, a weight not transposed."""
+    for i, name, other in case.others():
+        if other.size > 20_000:
+            continue
+        for cause, words, move in rearranged(other.shape):
+            moved = move(other)
+            if np.array_equal(moved, other):
+                continue
+            values = case.exam.copies()
+            values[i] = np.array(moved)
+            if case.explained_at(values, tries=1) and case.explained_at(values):
+                return cause, f"the gradient of {case.name} is the one for {name} {words}. {HINTS[cause]} of {name} in backward."
+    return None
+
+
+def other_replaced(case):
+    """A is the gradient at another input that is left out or used in another power: gamma forgotten, gamma squared."""
+    for i, name, other in case.others():
+        forms = [("as if it were one", np.ones_like(other)), ("with its square", other ** 2), ("with its inverse", 1 / other),
+                 ("with its absolute value", np.abs(other)), ("with its mean", np.full_like(other, other.mean() if other.size else 0))]
+        for words, replaced in forms:
+            if not np.isfinite(replaced).all() or np.array_equal(replaced, other):
+                continue
+            values = case.exam.copies()
+            values[i] = replaced
+            if case.explained_at(values, tries=1) and case.explained_at(values):
+                return "factor-per-axis", (f"the gradient of {case.name} is the one for {name} {words}: a factor {name} is missing or "
+                                           "misused in backward.")
+    return None

@@ -1,0 +1,285 @@
+"""Hypotheses about the Jacobian's structure: which outputs an element reports to, and which of them backward asks.
+
+J (n, m) is the numeric Jacobian, B (n, m) the analytic one, got from one backward pass for each output; the right B is J itself.
+"""
+
+from itertools import combinations
+
+import numpy as np
+
+from .case import axes_text, figure, listed
+from .values import indices
+
+
+def diagonal_only(case):
+    """B is the diagonal of J."""
+    if case.j is None or case.out_shape != case.shape or case.j.shape[0] != case.j.shape[1] or case.j.shape[0] < 2:
+        return None
+    if not case.explains(case.u * np.diag(case.j)):
+        return None
+    return "diagonal-only", (f"the gradient of {case.name} uses only the diagonal of the Jacobian, as if every output depended on its own "
+                             "input alone. Here each output depends on others as well (through a sum, a mean or a norm): these terms "
+                             "are missing.")
+
+
+def overwritten(case, any_one=False):
+    """Every entry of B is right or zero, and of several contributions to an element the last (or the first) is left.
+
+    A contribution may be that of several outputs: all channels at one place of the window.  any_one: it need not be the last.
+    """
+    if case.b is None or case.out_shape is None or not case.out_shape:
+        return one_contribution(case)
+    equal, dropped, extra = case.difference
+    if not dropped.any() or not (equal | dropped).all():
+        return None
+    live = np.abs(case.j) > 1e-6 * np.abs(case.j).max()
+    index = np.stack(np.unravel_index(np.arange(live.shape[1]), case.out_shape))          # (axes, m)
+    hit = np.flatnonzero(dropped.any(axis=1))
+    kept = live & ~dropped
+    if not kept[hit].any(axis=1).all():
+        return None
+    single = np.array([all(np.ptp(index[d, kept[row]]) == 0 for row in hit) for d in range(len(case.out_shape))])
+    last, first = True, True
+    for row in hit:
+        place = index[single][:, kept[row]][:, :1]
+        same_place = live[row] & (index[single] == place).all(axis=0)
+        if not single.any() or (same_place != kept[row]).any():
+            return None
+        others = index[single][:, live[row]]
+        rank = np.ravel_multi_index(others, np.array(case.out_shape)[single])
+        own = np.ravel_multi_index(place[:, 0], np.array(case.out_shape)[single])
+        last, first = last and own == rank.max(), first and own == rank.min()
+    if not (last or first or any_one):
+        return None
+    which = "last" if last else "first" if first else "one that was written"
+    return "overwritten", (f"of several contributions to an element of {case.name} only the {which} counts ({len(hit)} elements): it is "
+                           "overwritten where it must be added up. Use += (or np.add.at for repeated indices) in backward.")
+
+
+def one_of_several(case):
+    """As overwritten, whichever contribution is left."""
+    return overwritten(case, any_one=True)
+
+
+def one_contribution(case):
+    """Without B: each wrong element is equal to a single contribution J_io u_o, for every upstream gradient."""
+    if case.j is None or case.zero[case.wrong].any() or not case.wrong.any():
+        return None
+    for row in np.flatnonzero(case.wrong):
+        terms = case.j[row] * case.u
+        live = np.abs(case.j[row]) > 1e-9 * np.abs(case.j).max()
+        fits = (np.abs(terms - case.a[:, row, None]) <= case.slack[:, row, None]).all(axis=0) & live
+        if live.sum() < 2 or fits.sum() < 1 or len(case.u) < 2:
+            return None
+    return "overwritten", (f"every wrong element of the gradient of {case.name} equals the contribution of a single output: overwritten where "
+                           "it must be added up. Use += in backward.")
+
+
+def outputs_dropped(case):
+    """Every entry of B is right or zero, and what is zero belongs to some outputs or to some elements."""
+    if case.b is None:
+        return None
+    equal, dropped, extra = case.difference
+    if not dropped.any() or not (equal | dropped).all():
+        return None
+    live = np.abs(case.j) > 1e-6 * np.abs(case.j).max()
+    if case.out_shape is not None and case.out_shape:
+        for axis in range(len(case.out_shape)):
+            gone, there = profile(dropped, live, case.out_shape, axis)
+            silent = (gone == there) & (there > 0)
+            if silent.any() and (gone[~silent] == 0).all() and not silent.all():
+                lost = np.flatnonzero(silent)
+                branch = axis == 1 and len(lost) > 1
+                cause = "term-missing" if branch else "wrong-slice"
+                extra = f" The path from {case.name} to them is not followed." if branch else " Look at how far the loop or the slice runs."
+                return cause, (f"in the gradient of {case.name} the outputs at {'index' if len(lost) == 1 else 'indices'} "
+                               f"{indices(lost, case.out_shape[axis])} of axis {axis} do not count.{extra}")
+    return None
+
+
+def contributions_dropped(case):
+    """Every entry of B is right or zero."""
+    if case.b is None:
+        return None
+    equal, dropped, _ = case.difference
+    live = np.abs(case.j) > 1e-6 * np.abs(case.j).max()
+    if not dropped.any() or not (equal | dropped).all():
+        return None
+    return "term-missing", (f"in the gradient of {case.name} {int(dropped.sum())} of {int(live.sum())} contributions of outputs are missing, "
+                            f"and the others are right: a path from {case.name} to the output is not followed.")
+
+
+def profile(dropped, live, shape, axis):
+    """How many contributions are dropped, and how many there are, per index of an output axis."""
+    others = tuple(d + 1 for d in range(len(shape)) if d != axis)
+    total = [m.reshape(len(m), *shape).sum(axis=(0, *others)) for m in (dropped, live)]
+    return total
+
+
+def contributions_added(case):
+    """B has everything that J has, and more: gradient flows to where it must be zero."""
+    if case.b is None:
+        return None
+    equal, dropped, extra = case.difference
+    if extra.sum() < 0.02 * np.count_nonzero(case.b) or dropped.any():
+        return None
+    rest = "all the right contributions" if (equal | extra).all() else "contributions of the wrong size"
+    return "mask-missing", (f"the gradient of {case.name} has {rest}, and {int(extra.sum())} more from outputs that do not depend on the "
+                            "element. A mask or an index is missing in backward.")
+
+
+def misplaced(case):
+    """Every output's contributions have the right values, and land in the wrong elements."""
+    if case.b is None or case.difference[0].all():
+        return None
+    size = np.abs(case.j).max()
+    shared, used = ({round(v, 6) for v in m[np.abs(m) > 1e-6 * size] / size} for m in (case.j, case.b))
+    if used <= shared and 3 <= 2 * len(shared) < np.count_nonzero(case.j) and len(shared) > 2:
+        return "shifted", (f"the gradient of {case.name} is made of the right numbers, but they meet the wrong elements. Look at where the windows "
+                           "begin, and at stride, dilation and padding in backward.")
+    for axis, words in ((0, "every output's contributions have the right values but land in the wrong elements"),
+                        (1, "every element gets contributions of the right values, but from the wrong outputs")):
+        if case.j.shape[axis] > 2 and (np.abs(np.sort(case.b, axis) - np.sort(case.j, axis)) <= 1e-6 * size).all():
+            return "shifted", (f"in the gradient of {case.name} {words}. Look at where the windows begin, and at stride, dilation and padding in "
+                               "backward.")
+    return None
+
+
+def another_mask(case):
+    """Both Jacobians are diagonal and hold zeros and one other number, but not at the same places."""
+    if case.b is None or case.out_shape != case.shape:
+        return None
+    right, used = np.diag(case.j), np.diag(case.b)
+    off = [np.abs(m - np.diag(np.diag(m))).max() for m in (case.j, case.b)]
+    size = np.abs(right).max(initial=0)
+    levels = [np.unique(np.round(d / max(size, 1e-300), 6)) for d in (right, used)]
+    if max(off) > 1e-6 * size or not all(len(v) == 2 and v[0] == 0 for v in levels) or levels[0][1] != levels[1][1]:
+        return None
+    return "mask-redrawn", (f"the gradient of {case.name} is masked, but not by the mask of the forward pass: {int((right != used).sum())} elements "
+                            "are on where they must be off, or off where they must be on. Keep forward's mask in the cache.")
+
+
+def factor_by_element(case):
+    """A = N times a factor that depends on one axis of the input (or two)."""
+    if not case.whole or not case.shape:
+        return None
+    live = case.judged & (np.abs(case.n) > 1e-3 * np.abs(case.n).max(axis=1, keepdims=True)).all(axis=0)
+    if live.sum() < 2:
+        return None
+    with np.errstate(all="ignore"):
+        ratio = np.where(live, case.a / case.n, np.nan)
+        if np.nanmax(np.abs(ratio - ratio[0])) > 1e-5 * np.nanmax(np.abs(ratio)):
+            return None                                   # not a factor: it depends on the upstream gradient
+    grid = ratio[0].reshape(case.shape)
+    for count in (1, 2):
+        for axes in combinations(range(len(case.shape)), count):
+            rest = tuple(d for d in range(len(case.shape)) if d not in axes)
+            if not rest and len(case.shape) > 1 or all(case.shape[d] == 1 for d in axes):
+                continue
+            f = nan_mean(grid, rest)
+            factor = np.broadcast_to(f, case.shape).reshape(-1)
+            if case.explains(np.where(np.isfinite(factor), factor, 0) * case.n):
+                values = f.reshape(-1)
+                if len(values) < 2 or np.nanmax(values) - np.nanmin(values) <= 1e-6 * np.nanmax(np.abs(values)):
+                    continue
+                others = values[np.isfinite(values) & (np.abs(values - 1) > 1e-5)]
+                if len(others) < np.isfinite(values).sum() and np.ptp(others) <= 1e-5 * np.abs(others).max():
+                    continue                              # one factor, in some places only: a part is wrong
+                return "factor-per-axis", (f"the gradient of {case.name} is right but for a factor that depends on {axes_text(axes)}: "
+                                           f"{listed(map(figure, values))}{matched(case, f, axes)}.")
+    return None
+
+
+def nan_mean(z, axes):
+    import warnings
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)   # a slice without any usable element has the mean nan
+        return np.nanmean(z, axis=axes, keepdims=True) if axes else z
+
+
+def matched(case, f, axes):
+    """Which other input the factor is: itself, its inverse, its square."""
+    f = f.reshape(-1)
+    ok = np.isfinite(f)
+    for _, name, other in case.others():
+        z = other.reshape(-1)
+        if z.size != f.size:
+            continue
+        with np.errstate(all="ignore"):
+            for word, form in ((name, z), (f"1 / {name}", 1 / z), (f"{name}^2", z ** 2), (f"1 / {name}^2", 1 / z ** 2)):
+                if np.allclose(f[ok], form[ok], rtol=1e-5):
+                    return f", which is {word}"
+    return ""
+
+
+def factor_by_output(case):
+    """B = J D with a factor for each output that depends on one of its axes: dout was multiplied by it."""
+    if case.b is None or case.out_shape is None or not case.out_shape:
+        return None
+    live = np.abs(case.j) > 1e-4 * np.abs(case.j).max()
+    d = np.full(case.j.shape[1], np.nan)
+    for o in range(len(d)):
+        rows = live[:, o]
+        if rows.any():
+            d[o] = (case.b[rows, o] * case.j[rows, o]).sum() / (case.j[rows, o] ** 2).sum()
+    if not case.explains((np.where(np.isfinite(d), d, 0) * case.u) @ case.j.T):
+        return None
+    grid, known = d.reshape(case.out_shape), np.isfinite(d) & (d != 0)
+    y = case.exam.y0[known]
+    if known.sum() > 5 and np.ptp(y):
+        fit = np.polyval(np.polyfit(y, 1 / d[known], 2), y)
+        if np.abs(fit - 1 / d[known]).max() <= 1e-5 * np.abs(fit).max() < np.inf and np.ptp(fit) > 1e-3 * np.abs(fit).max():
+            return "local-derivative-missing", (f"in the gradient of {case.name} every output's share lacks one factor, which is a function of the "
+                                                f"output: the derivative of the last nonlinearity (1 - y^2 for tanh, y (1 - y) for sigmoid).")
+    for axis in range(len(case.out_shape)):
+        rest = tuple(a for a in range(len(case.out_shape)) if a != axis)
+        f = nan_mean(grid, rest)
+        if np.nanmax(np.abs(grid - f)) <= 1e-5 * np.nanmax(np.abs(grid)):
+            return "factor-per-axis", (f"the gradient of {case.name} is right but for a factor on each output that depends on axis {axis}: "
+                                       f"{listed(map(figure, f.reshape(-1)))}{matched(case, f, (axis,))}.")
+    return "factor-per-axis", (f"the gradient of {case.name} is right but for a factor that each output's share has, from "
+                               f"{figure(np.nanmin(d))} to {figure(np.nanmax(d))}: a weight, a count or a divisor that differs from output "
+                               "to output (at borders?) is missing or misused.")
+
+
+def summed_over_another_axis(case):
+    """wrong_axis, for inputs that were broadcast along some axes of the output."""
+    return wrong_axis(case) if case.out_shape is not None and len(case.shape) < len(case.out_shape) else None
+
+
+def wrong_axis(case):
+    """B couples inputs and outputs along other axes than J does."""
+    if case.b is None or case.out_shape is None or not case.shape or not case.out_shape:
+        return None
+    pairs = [(p, q) for p in range(len(case.shape)) for q in range(len(case.out_shape))
+             if case.shape[p] == case.out_shape[q] > 1]
+    right, found = (aligned(m, case, pairs) for m in (case.j, case.b))
+    if right == found or not pairs:
+        return None
+    lost, new = right - found, found - right
+    if new and lost:
+        return "wrong-axis", (f"in the gradient of {case.name} axes are mixed up: an element belongs to the outputs with the same index "
+                              f"along {text_of(lost)}, but backward treats {text_of(new)} so. Look at the axis arguments of sums and "
+                              "means in backward.")
+    if lost:
+        return "wrong-axis", (f"backward adds up over {text_of(lost)} in the gradient of {case.name}, along which elements and outputs with "
+                              "different indices have nothing to do with each other. Look at the axis arguments of sums and means.")
+    if case.shape == case.out_shape and all((p, p) in found for p in range(len(case.shape)) if case.shape[p] > 1):
+        return None                                       # nothing is coupled any more: a term is missing
+    return "wrong-axis", (f"the gradient of {case.name} leaves out couplings along {text_of(new)}: forward sums over this axis as well, "
+                          "backward does not. Look at the axis arguments of sums and means.")
+
+
+def aligned(matrix, case, pairs):
+    """The pairs (input axis, output axis) along which every nonzero entry has equal indices."""
+    i, o = np.nonzero(np.abs(matrix) > 1e-6 * np.abs(matrix).max(initial=0))
+    if not len(i):
+        return set()
+    index, out = np.unravel_index(i, case.shape), np.unravel_index(o, case.out_shape)
+    return {(p, q) for p, q in pairs if (index[p] == out[q]).all()}
+
+
+def text_of(pairs):
+    pairs = sorted(pairs)
+    return axes_text(sorted({p for p, _ in pairs})) if all(p == q for p, q in pairs) else " and ".join(
+        f"axis {p} of the input with axis {q} of the output" for p, q in pairs)

@@ -1,0 +1,262 @@
+"""Hypotheses about the numbers themselves: nothing there, a factor, the upstream gradient misused, a part that is wrong."""
+
+from itertools import combinations
+
+import numpy as np
+
+from .case import axes_text, figure, listed
+
+
+def nothing(case):
+    """Zero, or no gradient at all."""
+    if case.exam.a[case.e.number].any():
+        return None
+    if case.position in case.exam.missing:
+        return "missing-gradient", (f"backward returns no gradient for {case.name}, though the output depends on it. None says that the "
+                                    "gradient is zero; return the gradient, or, if it is data, name what to check in wrt. In a graph: "
+                                    "detach(), .data or a new Tensor cuts it.")
+    return "zero-gradient", (f"the gradient of {case.name} is zero everywhere, though the output depends on it. Is the result of the "
+                             "computation returned, and is the graph not cut?")
+
+
+def whole_numbers(case):
+    """A is N cut to whole numbers."""
+    with np.errstate(all="ignore"):
+        if not (case.a == np.trunc(case.a)).all() or not (np.abs(case.a - case.n) <= 1 + case.slack)[:, case.judged].all():
+            return None
+    return "precision-lost", (f"the gradient of {case.name} is cut to whole numbers: it passes through an array of integers. Make buffers of floats, "
+                              "np.zeros(x.shape), where x may hold integers.")
+
+
+def upstream_ignored(case):
+    """A(u) does not change with u."""
+    exam = case.exam
+    if not exam.subject.upstream or not case.close(case.ask(2.5 * case.u[0]), case.a[0]):
+        return None
+    if not case.close(case.ask(np.roll(case.u[0], 1) + 0.25), case.a[0]):
+        return None
+    as_sum = case.j is not None and case.close(case.j.sum(axis=1), case.a[0])
+    extra = " It equals the gradient of y.sum()." if as_sum else ""
+    return "upstream-ignored", (f"the gradient of {case.name} does not change with the upstream gradient.{extra} Multiply by dout: "
+                                "the chain rule is dL/dx = dL/dy * dy/dx.")
+
+
+def only_the_sum_of_upstream(case):
+    """A(u) = sum(u) v: every output counts alike."""
+    if case.b is None or case.b.shape[1] < 2 or not np.abs(case.b).max(initial=0):
+        return None
+    size = np.abs(case.b).max()
+    if (np.abs(case.b - case.b[:, :1]) > 1e-6 * size).any():
+        return None
+    return "upstream-ignored", (f"the gradient of {case.name} depends on the sum of the upstream gradient only, so every output counts "
+                                "alike. Multiply every output's derivative by its own element of dout.")
+
+
+def not_linear(case):
+    """A(u) is not proportional to u: something added, negatives dropped, clipped."""
+    if case.linear:
+        return None
+    constant = case.ask(0 * case.u[0])
+    if np.abs(constant).max(initial=0) > 1e-9 * case.scale[0, 0]:
+        shifted = [case.ask(c * case.u[0]) - constant for c in (1.0, -1.0)]
+        if case.close(shifted[0], -shifted[1]):
+            return "extra-term", (f"the gradient of {case.name} is not zero when the upstream gradient is: something is added that does "
+                                  "not come from it (weight decay, a regulariser, a leftover of an earlier call).")
+    if case.close(case.ask(3.0 * case.u[0]), 3.0 * case.a[0]):
+        return "guided", (f"negative upstream gradients are treated differently in the gradient of {case.name}: doubling dout doubles it, "
+                          "but turning its sign round does not turn it round. Guided backpropagation makes fine pictures, but no "
+                          "gradients: the mask belongs to the input (x > 0), not to dout.")
+    return "nonlinear-upstream", (f"the gradient of {case.name} is not proportional to the upstream gradient: it is clipped, squared or "
+                                  "normalised on the way. A backward pass is linear in dout.")
+
+
+def swapped(case):
+    """The gradient of another input of this shape."""
+    for other in case.exam.evidence:
+        if other is not case.e and other.x.shape == case.shape and other.where is None and case.whole and case.explains(other.n):
+            return "swapped-gradients", (f"the gradient returned for {case.name} is that of {other.name}. Return gradients in the order "
+                                         "of forward's arguments.")
+    return None
+
+
+def constant_factor(case):
+    """A = c N."""
+    weight = (case.n[:, case.judged] ** 2).sum()
+    if not weight:
+        return None
+    c = float((case.a * case.n)[:, case.judged].sum() / weight)
+    if not c or not case.explains(c * case.n):
+        return None
+    if abs(c + 1) < 1e-6:
+        return "constant-factor", f"the gradient of {case.name} has the wrong sign everywhere: it is -1 times what it should be."
+    return "constant-factor", f"the gradient of {case.name} is {figure(c)} times what it should be, everywhere{meaning(case, c)}"
+
+
+def meaning(case, c):
+    """Where a factor may come from."""
+    exam = case.exam
+    dead = case.zero.mean()
+    if dead and 0 < c < 1 and case.out_shape == case.shape:
+        return (f". {figure(100 * dead)}% of the elements have no gradient at all; if that is dropout, the scale 1 / (1 - p) is missing, with "
+                f"1 - p = {figure(c)}.")
+    if abs(c - round(c)) < 1e-6 * abs(c) or abs(1 / c - round(1 / c)) < 1e-6 / abs(c):
+        whole = round(c) if abs(c) >= 1 else round(1 / c)
+        sizes = {}
+        for i in exam.wanted:
+            shape = exam.values[i].shape
+            for count in (1, 2, 3, 4):
+                for axes in combinations(range(len(shape)), count):
+                    sizes.setdefault(int(np.prod([shape[d] for d in axes])), f"the size of {axes_text(axes)} of {exam.subject.names[i]}")
+        for shape in exam.shapes:
+            sizes.setdefault(int(np.prod(shape)), "the number of outputs")
+        known = sizes.get(abs(whole))
+        if known and abs(whole) > 2:
+            return f": {abs(whole)} is {known}. A mean divides by it, a sum does not."
+        if abs(whole) == 2:
+            return ": a 2 from a square's derivative, or one of two equal uses of the input?"
+        return f": {abs(whole)} may be a window's area, a stride, a number of examples or classes."
+    if 0 < c < 1:
+        return ". A scale, a rate, a weight that is applied twice?"
+    return ". A scale 1 / (1 - p) of dropout, a temperature, a divisor that was forgotten?"
+
+
+def local_derivative_missing(case):
+    """A = u, or its sum over the axes along which the input was broadcast."""
+    if case.out_shape is None or not case.exam.subject.upstream or not case.whole:
+        return None
+    passed = [sum_to(row.reshape(case.out_shape), case.shape) for row in case.u]
+    if passed[0] is None or not case.explains(np.stack([p.ravel() for p in passed])):
+        return None
+    what = "the upstream gradient itself" if case.out_shape == case.shape else "the sum of the upstream gradient"
+    return "local-derivative-missing", (f"the gradient of {case.name} is {what}: the function's own derivative is missing. Multiply dout by "
+                                        "dy/dx.")
+
+
+def sum_to(u, shape):
+    """u summed over what broadcasting from `shape` repeated; None where shapes do not broadcast."""
+    try:
+        if np.broadcast_shapes(shape, u.shape) != u.shape:
+            return None
+    except ValueError:
+        return None
+    lead = u.ndim - len(shape)
+    axes = tuple(range(lead)) + tuple(lead + d for d, s in enumerate(shape) if s == 1 != u.shape[lead + d])
+    return u.sum(axis=axes, keepdims=True).reshape(shape)
+
+
+def mask_missing(case):
+    """Right wherever there is a gradient, and something where there must be none."""
+    off, live = case.wrong & case.zero, case.judged & ~case.zero
+    if not off.any() or not live.any() or (case.wrong & live).any():
+        return None
+    return "mask-missing", (f"the gradient of {case.name} is right where it is not zero, but it also flows to {int(off.sum())} elements "
+                            f"that the output does not depend on here, such as {place(case, off)}. A mask is missing in backward "
+                            "(x > 0, the dropout mask, the place of the maximum).")
+
+
+def place(case, mask):
+    p = int(np.flatnonzero(mask)[0])
+    p = p if case.whole else int(case.e.where[p])
+    return list(map(int, np.unravel_index(p, case.shape)))
+
+
+def region(case):
+    """Wrong exactly where the input (its size, or the output) is beyond a limit."""
+    if case.judged.sum() < 8:
+        return None
+    x = case.x.ravel() if case.whole else case.x.ravel()[case.e.where]
+    quantities = [(case.name, x), (f"|{case.name}|", np.abs(x))]
+    if case.out_shape == case.shape and case.whole:
+        quantities.append(("the output", case.exam.y0))
+    for i, other in enumerate(case.exam.values):
+        if i != case.position and isinstance(other, np.ndarray) and other.shape == case.shape and other.dtype.kind in "fiu":
+            gap, name = x - (other.ravel() if case.whole else other.ravel()[case.e.where]), case.exam.subject.names[i]
+            quantities += [(f"{case.name} - {name}", gap), (f"|{case.name} - {name}|", np.abs(gap))]
+    right = case.judged & ~case.wrong & ~case.zero        # where both are zero, nothing is shown
+    if case.wrong.sum() < 3 or right.sum() < 3:
+        return None
+    for name, q in quantities:
+        bad, good = q[case.wrong], q[right]
+        for relation, limit in ((">", (good.max(), bad.min())), ("<", (bad.max(), good.min()))):
+            if limit[0] < limit[1]:
+                edge = figure(sum(limit) / 2) if not limit[0] < 0 <= limit[1] else "0"
+                return "wrong-region", (f"the gradient of {case.name} is wrong exactly where {name} {relation} {edge} "
+                                        f"({int(case.wrong.sum())} elements){inside(case)}. Look at that branch of the function.")
+    return None
+
+
+def inside(case):
+    """What the analytic gradient is, where it is wrong."""
+    a, n = case.a[:, case.wrong], case.n[:, case.wrong]
+    if not a.any():
+        return ", and zero there"
+    c = (a * n).sum() / max((n * n).sum(), 1e-300)
+    if (np.abs(a - c * n) <= 1e-5 * np.abs(a).max()).all():
+        return f", and {figure(c)} times what it should be there"
+    if case.out_shape == case.shape and case.whole and (np.abs(a - case.u[:, case.wrong]) <= 1e-6 * np.abs(a).max()).all():
+        return ", and just the upstream gradient there"
+    return ""
+
+
+def part(case):
+    """Wrong only in a box of indices: a channel, a row, a border, one element."""
+    places = np.argwhere(case.e.full(case.wrong.astype(float)) == 1)
+    shown = np.argwhere(case.e.full((case.judged & ~case.zero | case.wrong).astype(float)) == 1)
+    if not len(places) or len(places) == len(shown) or not case.shape:
+        return None
+    border = at_border(case, places, shown)
+    if border:
+        return border
+    kept, texts = np.ones(len(shown), bool), []
+    for axis, size in enumerate(case.shape):
+        bad = np.unique(places[:, axis])
+        if len(bad) < len(np.unique(shown[:, axis])):
+            kept &= np.isin(shown[:, axis], bad)
+            texts.append(f"{'index' if len(bad) == 1 else 'indices'} {indices(bad, size)} of axis {axis}")
+    if not texts or kept.sum() > 1.25 * len(places) + 1 or kept.all():
+        return None
+    return "wrong-slice", (f"the gradient of {case.name} is wrong only at {' and '.join(texts)} ({len(places)} elements), right "
+                           f"elsewhere{inside(case)}. Look at how far the loop or the slice runs.")
+
+
+def indices(bad, size):
+    """Indices as a range, where they are one, and `the last` where it is the last."""
+    if len(bad) == 1:
+        return f"{bad[0]} (the last)" if bad[0] == size - 1 and size > 1 else str(bad[0])
+    if (np.diff(bad) == 1).all():
+        return f"{bad[0]} to {bad[-1]}"
+    return listed(bad)
+
+
+def at_border(case, places, shown):
+    """Wrong at the border of the spatial axes and right inside."""
+    if len(case.shape) < 3:
+        return None
+    spatial = range(2, len(case.shape))
+
+    def outer(index, width):
+        return np.any([(index[:, d] < width) | (index[:, d] >= case.shape[d] - width) for d in spatial], axis=0)
+    for width in (1, 2):
+        inner = ~outer(shown, width)
+        if outer(places, width).all() and inner.any() and outer(shown, width).sum() <= 1.6 * len(places) + 1:
+            return "wrong-slice", (f"the gradient of {case.name} is wrong only at the border, {width} "
+                                   f"element{'s' * (width > 1)} deep ({len(places)} elements), right inside{inside(case)}. Look at the "
+                                   "padding.")
+    return None
+
+
+def at_labels(case):
+    """Wrong exactly at the element of the right class in every row."""
+    if not case.whole or len(case.shape) < 2:
+        return None
+    wrong = case.array(case.wrong)
+    for i, labels in enumerate(case.exam.values):
+        labels = np.asarray(labels) if isinstance(labels, (np.ndarray, list)) else None
+        if labels is None or labels.dtype.kind not in "iu" or labels.shape != case.shape[:1] + case.shape[2:]:
+            continue
+        classes = np.arange(case.shape[1]).reshape(-1, *[1] * (len(case.shape) - 2))
+        here = classes == labels[:, None]
+        if wrong.any() and not wrong[~here].any() and wrong[here].mean() > 0.3:
+            return "term-missing", (f"the gradient of {case.name} is wrong only at the element of the right class, {case.exam.subject.names[i]}, of each "
+                                    "row: the term through the right class's own score is missing or wrong.")
+    return None

@@ -1,0 +1,441 @@
+"""The examination: one forward pass, one claimed backward pass, and the definition of the derivative as the judge.
+
+    1. look      two identical calls agree (else random numbers are held still); outputs are numbers; nothing is written in place
+    2. ask       backward for several random upstream gradients, bounded away from zero, never ones
+    3. measure   numeric derivatives: element by element where that is affordable, along random directions otherwise
+    4. judge     |analytic - numeric| within the bar of the numeric one plus what rounding does to the analytic one
+    5. probe     what numbers at one point cannot show: stale caches, memory layout, lost precision (probes.py)
+    6. diagnose  which mistake explains the numbers (diagnosis/)
+
+Why random upstream gradients: with ones, a softmax whose backward returns zeros passes, for its outputs add up to one.
+"""
+
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..autograd import GradientShapeError
+from .chance import Chance
+from .numeric import EPS, contract_bar, noise_of, scales_of, slopes
+from .report import GradReport, InputReport
+from .subject import MISSING
+
+ELEMENTS = 2000                                           # above so many, directions are tried before single elements
+SECONDS = 20.0                                            # longest time to spend on elements one by one
+OUTPUTS = 20_000                                          # above so many outputs only the <u, y> are looked at, not each by itself
+CELLS = 300_000                                           # numbers of one block of slopes: bounds the memory
+JACOBIAN = 4_000_000                                      # entries of a Jacobian that is worth keeping for the diagnosis
+RTOL = 1e-7                                               # of the size of what is added up to the derivative
+HOUSE = Path(__file__).parent.parent
+
+
+class Refused(Exception):
+    """The examination cannot go on; the report says why."""
+
+
+@dataclass
+class Evidence:
+    """All that is known of one input: k upstream gradients, n elements (or those of `where`), m outputs.
+
+    a (k, n): analytic; n (k, n) and half (k, n): numeric, centre and half width (0 but at kinks); bar, size, jitter (k, n): its
+    certainty, the size of what was added up, and how rounding errors of the inputs shake a; jacobian (n, m) or None.
+    """
+
+    number: int
+    name: str
+    x: np.ndarray
+    a: np.ndarray
+    n: np.ndarray
+    half: np.ndarray
+    bar: np.ndarray
+    size: np.ndarray
+    jitter: np.ndarray
+    kink: np.ndarray
+    undefined: np.ndarray
+    jacobian: np.ndarray = None
+    fuzz: float = 1.0                                     # how much coarser than float64 the analytic gradient is
+    kink_at: np.ndarray = None                            # (n, m): at which outputs an element is on a kink
+    where: np.ndarray = None                              # flat positions, where not all elements were measured
+
+    @property
+    def tolerance(self):
+        usual = np.abs(self.a).max(axis=1, keepdims=True, initial=0)
+        return 5 * self.bar + 30 * self.jitter + self.fuzz * (100 * EPS * (usual + self.size)) + RTOL * self.size
+
+    @property
+    def wrong(self):
+        """(n,): which elements are off for some upstream gradient."""
+        off = np.maximum(np.abs(self.a - self.n) - self.half, 0)
+        return (~(off <= self.tolerance)).any(axis=0)
+
+    def full(self, row):
+        """A row of measured elements in the shape of the input, nan elsewhere."""
+        if self.where is None:
+            return row.reshape(self.x.shape)
+        out = np.full(self.x.size, np.nan)
+        out[self.where] = row
+        return out.reshape(self.x.shape)
+
+
+class Examination:
+    """One check of one Subject; `run()` gives the report, and everything measured stays for the diagnosis."""
+
+    def __init__(self, subject, seed=0, dtype=np.dtype(np.float64), elements=ELEMENTS, upstream=None):
+        """elements: up to so many are measured one by one; upstream: one to use as the first, a list of arrays."""
+        self.elements, self.upstream = elements, upstream
+        self.subject, self.seed, self.rng = subject, seed, np.random.default_rng(seed)
+        self.report = GradReport(subject.title)
+        self.values, self.wanted = subject.values, subject.wanted
+        self.chance, self.evidence, self.missing, self.ties = None, [], {}, set()
+        self.dtype = np.dtype(dtype)
+        self.fuzz = float(np.finfo(self.dtype).eps / EPS)  # how much coarser than float64 backward computes
+        self.low_output = self.low_gradient = self.inner_shape = None
+        self.misshapen = {}
+
+    def run(self, diagnose=True, probes=True):
+        """Examine, and return the GradReport."""
+        start, before = time.perf_counter(), Chance(*self.subject.roots)
+        with np.errstate(all="ignore"):                   # a step may leave a function's domain; results are looked at instead
+            try:
+                self.look()
+                self.ask()
+                self.measure()
+                self.judge()
+                if probes:
+                    from .probes import probe
+                    probe(self)
+            except Refused:
+                pass
+            if diagnose:
+                from .diagnosis import diagnose as name_the_mistake
+                name_the_mistake(self)
+        before.restore()                                  # a check leaves no trace in anybody's random numbers
+        self.report.seconds = time.perf_counter() - start
+        return self.report
+
+    def fault(self, cause, sentence, stop=False):
+        if not any(sentence == text for _, text in self.report.faults):
+            self.report.faults.append((cause, sentence))
+        if stop:
+            raise Refused
+
+    def note(self, sentence):
+        if sentence not in self.report.notes:
+            self.report.notes.append(sentence)
+
+    # --- calls of the subject
+
+    def copies(self):
+        return [v.copy() if isinstance(v, np.ndarray) else v for v in self.values]
+
+    def outputs(self, values):
+        """The outputs (list of arrays) with random numbers held still, if there are any."""
+        if self.chance:
+            self.chance.restore()
+        return self.subject.forward(values)
+
+    def flat(self, values):
+        return flatten(self.outputs(values))
+
+    def start(self, values):
+        """A Run."""
+        if self.chance:
+            self.chance.restore()
+        return self.subject.run(self.cast(values))
+
+    def cast(self, values):
+        """Values in the dtype that backward is to compute in."""
+        if self.dtype == np.float64:
+            return values
+        return [v.astype(self.dtype) if i in self.wanted else v for i, v in enumerate(values)]
+
+    def backward(self, run, u):
+        """Gradients for the flat upstream u; an error becomes a fault."""
+        us = [part.astype(self.dtype, copy=False) for part in split(u, self.shapes)]
+        before = [part.copy() for part in us]
+        try:
+            found = run.backward(us)
+        except Exception as error:                        # whatever a student's code raises is a finding, not a crash
+            if isinstance(error, GradientShapeError):
+                self.inner_shape = (error.gradient, error.shape)
+            self.fault("error", sentence_about(error), stop=True)
+        if any(not np.array_equal(a, b) for a, b in zip(us, before)):
+            self.fault("modified-in-place", "backward changes the upstream gradient in place: whoever computed it, or also uses it, "
+                                            "is left with wrong numbers. Work on a copy, dout.copy(), or write dx = dout * mask.")
+        return found
+
+    # --- 1. look
+
+    def look(self):
+        values = self.copies()
+        began = time.perf_counter()
+        first = self.first_outputs(values)
+        self.forward_seconds = time.perf_counter() - began
+        self.unchanged(values, "forward")
+        self.shapes, self.y0 = [y.shape for y in first], flatten(first)
+        low = [str(y.dtype) for y in first if y.dtype != self.subject.dtype]
+        self.low_output = low[0] if low else None
+        if not same(self.flat(self.copies()), self.y0):
+            self.chance = Chance(*self.subject.roots)
+            self.y0 = self.flat(self.copies())
+            if not same(self.flat(self.copies()), self.y0):
+                self.fault("not-repeatable", "two identical calls of forward give different results, even with all random numbers held "
+                           "still. Draw random numbers from an argument or a Generator that the layer keeps, and keep no state "
+                           "that changes from call to call.", stop=True)
+            self.note("forward draws random numbers; they were held still")
+        if np.isnan(self.y0).any() and any(self.values[i].size for i in self.wanted):
+            self.fault("not-a-number", f"forward returns nan ({np.isnan(self.y0).sum()} of {self.y0.size} outputs), so there is no "
+                       "derivative to compare with. Check with inputs from the function's domain.", stop=True)
+        inputs = [self.values[i] for i in self.wanted]
+
+        def shaken(xs):
+            return self.flat(self.with_inputs(xs))
+        self.noise_of_outputs = noise_of(shaken, inputs, np.where(np.isfinite(self.y0), self.y0, 0), self.rng)
+
+    def first_outputs(self, values):
+        """The outputs; a loss that also computes its gradient may fail there, which is a finding."""
+        if self.subject.upstream:
+            return self.outputs(values)
+        try:
+            return self.outputs(values)
+        except Exception as error:                        # whatever a student's code raises
+            self.fault("error", sentence_about(error), stop=True)
+
+    def with_inputs(self, xs):
+        values = self.copies()
+        for i, x in zip(self.wanted, xs):
+            values[i] = x
+        return values
+
+    def unchanged(self, values, who):
+        """Report inputs and parameters that a pass has written to."""
+        names = [self.subject.names[i] for i, (v, old) in enumerate(zip(values, self.values))
+                 if isinstance(old, np.ndarray) and not np.array_equal(v, old, equal_nan=True)]
+        names += self.subject.changed(self.values)
+        if names:
+            self.fault("modified-in-place", f"{who} changes its input {', '.join(names)} in place: the caller's array is no longer what "
+                                            "it was. Work on a copy, or write x = x - m instead of x -= m.")
+
+    # --- 2. ask
+
+    def ask(self):
+        m = self.y0.size
+        if self.subject.upstream:
+            self.u = self.rng.choice([-1.0, 1.0], (2, m)) * self.rng.uniform(0.5, 1.5, (2, m))
+            self.u[1] *= 1024                             # what is not proportional (clipped, squared) shows at another size
+            if self.upstream is not None:
+                self.u[0] = flatten(self.upstream)
+        else:
+            self.u = np.ones((1, m))
+        self.u[:, ~np.isfinite(self.y0)] = 0.0
+        if not np.isfinite(self.y0).all():
+            self.note(f"{(~np.isfinite(self.y0)).sum()} outputs are not finite and were left out")
+        self.u0 = self.u.copy()
+        self.a = [np.stack(rows) for rows in zip(*[self.gradients(u) for u in self.u])]        # per input (k, n)
+
+    def gradients(self, u, values=None, checked=True):
+        """The analytic gradients (flat, float64) of all differentiated inputs for one upstream gradient."""
+        values = self.copies() if values is None else values
+        run = self.start(values)
+        found = self.backward(run, u)
+        if checked and self.dtype == np.float64:
+            self.unchanged(values, "backward")
+        return [self.accept(i, g) for i, g in zip(self.wanted, found)]
+
+    def accept(self, i, g):
+        """One returned gradient, checked for shape and kind, as a flat float64 array."""
+        x, name = self.values[i], self.subject.names[i]
+        if g is None or g is MISSING:
+            self.missing[i] = g
+            return np.zeros(x.size)
+        if g.dtype.kind not in "fiub":
+            self.fault("error", f"backward returns something of dtype {g.dtype} as the gradient of {name}. Return an array of floats.",
+                       stop=True)
+        if g.shape != x.shape:
+            self.misshapen[i] = g
+            return np.zeros(x.size)
+        if g.dtype.kind == "f" and g.dtype.itemsize < self.dtype.itemsize:
+            self.low_gradient = (name, str(g.dtype))
+        if not np.isfinite(g).all():
+            bad = np.argwhere(~np.isfinite(g))
+            self.fault("not-a-number", f"the gradient of {name} is not finite at {len(bad)} of {g.size} elements, first at "
+                       f"{bad[0].tolist()}: a division by zero, a logarithm of zero or an overflow in backward?", stop=True)
+        return g.astype(np.float64).ravel()
+
+    # --- 3. measure
+
+    def measure(self):
+        self.jitter = self.shake()
+        self.point, self.noise, self.weights = self.y0, self.noise_of_outputs, self.u
+        if self.y0.size > OUTPUTS:
+            y = np.where(np.isfinite(self.y0), self.y0, 0)
+            self.point, self.weights = self.u @ y, np.eye(len(self.u))
+            self.noise = 3 * np.sqrt(self.u ** 2 @ self.noise_of_outputs ** 2) + EPS * np.sqrt(self.u ** 2 @ y ** 2)
+        self.n_elements = sum(self.values[i].size for i in self.wanted)
+        if self.n_elements <= self.elements and 4 * self.n_elements * self.forward_seconds <= SECONDS:
+            self.measure_elements()
+        else:
+            from .directions import measure_directions
+            measure_directions(self)
+
+    def shake(self):
+        """How much the analytic gradients change when inputs and upstream gradient move by rounding errors, per input (k, n)."""
+        if sum(self.values[i].size for i in self.wanted) > ELEMENTS:
+            return [np.zeros_like(a) for a in self.a]
+        most = [np.zeros_like(a) for a in self.a]
+        for _ in range(2):
+            for k, u in enumerate(self.u):
+                values = self.with_inputs([shaken(self.values[i], self.rng, self.fuzz) for i in self.wanted])
+                try:
+                    found = self.start(values).backward(split(shaken(u, self.rng, self.fuzz).astype(self.dtype), self.shapes))
+                except Exception:                         # a rule may rely on a tie that shaking breaks
+                    continue
+                for i, row, a, g in zip(self.wanted, most, self.a, found):
+                    if g is not None and g is not MISSING and i not in self.misshapen:
+                        row[k] = np.maximum(row[k], np.abs(np.asarray(g, float).ravel() - a[k]))
+        return most
+
+    def view(self, values):
+        """What is differentiated numerically: the outputs, or, where these are many, <u, y> for each upstream gradient u."""
+        y = self.flat(values)
+        return y if self.weights is self.u else self.u @ np.where(self.u[0] == 0, 0, y)
+
+    def measure_elements(self):
+        m, keep = self.y0.size, self.n_elements * self.y0.size <= JACOBIAN
+        for number, i in enumerate(self.wanted):
+            x = self.values[i]
+            blocks, step = [], max(1, CELLS // max(m, 1))
+            for start in range(0, x.size, step):
+                blocks.append(self.slopes_of(i, np.arange(start, min(start + step, x.size)), keep))
+            self.evidence.append(self.gather(number, i, blocks, keep))
+
+    def slopes_of(self, i, positions, keep=True, thorough=False):
+        """Slopes of some elements of input i, contracted with the upstream gradients: (N, half, bar, size, kink, undefined, J, S)."""
+        x, work = self.values[i], self.copies()
+        flat_x, old, scales = work[i].reshape(-1), x.ravel()[positions], scales_of(x)[positions]
+
+        def curve(j, t):
+            flat_x[positions[j]] = old[j] + t
+            y = self.view(work if not self.report.faults else [v.copy() if isinstance(v, np.ndarray) else v for v in work])
+            flat_x[positions[j]] = old[j]
+            return y
+        s = slopes(curve, scales, np.abs(old), self.point, self.noise, self.weights, thorough)
+        return contract(s, self.weights, keep and self.weights is self.u)
+
+    def gather(self, number, i, blocks, keep, where=None):
+        """Evidence from blocks of slopes; elements on a kink keep no jitter, for there rounding decides which side is taken."""
+        n, half, bar, size, kink, undefined = (np.concatenate([b[j] for b in blocks], axis=-1) if blocks else np.zeros((len(self.u), 0))
+                                               for j in range(6))
+        keep = keep and blocks and blocks[0][6] is not None
+        jacobian, kink_at = (np.concatenate([b[j] for b in blocks]) if keep else None for j in (6, 7))
+        a, jitter = self.a[number], self.jitter[number]
+        if where is not None:
+            a, jitter = a[:, where], jitter[:, where]
+        flags = [f if blocks else np.zeros(0, bool) for f in (kink, undefined)]
+        return Evidence(number, self.subject.names[i], self.values[i], a, n, half, bar, size, np.where(flags[0], 0, jitter), *flags,
+                        jacobian, self.fuzz, kink_at, where)
+
+    # --- 4. judge
+
+    def judge(self):
+        if self.report.inputs:                            # by directions
+            return
+        from .ties import forgive, judge_ties
+        for e in self.evidence:
+            self.confirm(e)
+            forgive(self, e)
+        judge_ties(self)
+        self.report.inputs = [self.row(e) for e in self.evidence]
+
+    def confirm(self, e):
+        """Measure again what seems wrong, with every step of the ladder: a right gradient must not fail for a hasty measurement."""
+        suspects = np.flatnonzero(e.wrong & ~e.kink)[:40]
+        if not suspects.size or e.jacobian is None and e.where is None and self.y0.size > CELLS:
+            return
+        positions = suspects if e.where is None else e.where[suspects]
+        n, half, bar, size, kink, undefined, jacobian, _ = self.slopes_of(self.wanted[e.number], positions, e.jacobian is not None, True)
+        for mine, new in ((e.n, n), (e.half, half), (e.bar, bar), (e.size, size)):
+            mine[:, suspects] = new
+        e.kink[suspects], e.undefined[suspects] = kink, undefined
+        if e.jacobian is not None:
+            e.jacobian[suspects] = jacobian
+
+    def row(self, e):
+        """The InputReport of an input that was measured element by element."""
+        i = self.wanted[e.number]
+        row = InputReport(e.name, e.x.shape, checked=e.n.shape[1], kinks=int(e.kink.sum()))
+        if i in self.missing:
+            row.note = "backward returned no gradient, which counts as zero"
+            if self.missing[i] is MISSING and self.subject.is_data(i):
+                row.how, row.note = "not checked", "backward returns no gradient for it: taken as data. Name it in wrt to check it"
+                return row
+        if i in self.misshapen:
+            row.passed, row.note = False, f"its gradient has the shape {np.shape(self.misshapen[i])}"
+            return row
+        if not e.x.size:
+            row.how, row.note = "not checked", "it has no elements"
+            return row
+        if e.undefined.any():
+            row.note = f"{e.undefined.sum()} elements at a jump or an infinite slope were not judged"
+        wrong = e.wrong
+        wrong[[p for number, p in self.ties if number == e.number]] = True
+        row.passed, row.wrong = not wrong.any(), int(wrong.sum())
+        off = np.maximum(np.abs(e.a - e.n) - e.half, 0) / np.maximum(e.size, 1e-300)
+        off = np.where(wrong, 1, 1e-30) * np.where(np.isfinite(off), off, 0)
+        k = 0 if off[0].max() > 1e-12 else len(off) - 1   # the first upstream gradient has the usual size: easier to read
+        p = int(np.argmax(off[k]))
+        place = p if e.where is None else e.where[p]
+        row.worst = tuple(int(v) for v in np.unravel_index(place, e.x.shape))
+        row.analytic, row.numeric, row.bar = float(e.a[k, p]), float(e.n[k, p]), float(e.bar[k, p])
+        row.a, row.n, row.mask = e.full(e.a[0]), e.full(e.n[0]), e.full(wrong.astype(float)) == 1
+        return row
+
+
+def contract(s, u, keep):
+    """Slopes (count, m) seen through k upstream gradients: centre, half width, bar and size (k, count); kink and undefined (count,)."""
+    matters = np.abs(u).max(axis=0) > 0
+    low, high = np.where(s.undefined, 0, s.low), np.where(s.undefined, 0, s.high)
+    value, width = (low + high) / 2, (high - low) / 2
+    undefined = (s.undefined & matters).any(axis=1)
+    half = (width @ np.abs(u).T).T
+    half[:, undefined] = np.inf
+    bar = contract_bar(np.where(s.undefined, 0, s.bar - s.noise), np.where(s.undefined, 0, s.noise), u).T
+    size = np.sqrt(np.maximum(np.abs(low), np.abs(high)) ** 2 @ u.T ** 2).T
+    return (value @ u.T).T, half, bar, size, (s.kink & matters).any(axis=1) & ~undefined, undefined, \
+        value if keep else None, s.kink & matters if keep else None
+
+
+def flatten(outputs):
+    if len(outputs) == 1:
+        return np.array(outputs[0], np.float64).reshape(-1)
+    return np.concatenate([np.asarray(y, np.float64).reshape(-1) for y in outputs]) if outputs else np.zeros(0)
+
+
+def split(u, shapes):
+    """The flat upstream gradient as fresh arrays, one per output."""
+    parts, start = [], 0
+    for shape in shapes:
+        size = int(np.prod(shape))
+        parts.append(u[start:start + size].reshape(shape).copy())
+        start += size
+    return parts
+
+
+def shaken(x, rng, fuzz=1.0):
+    return np.asarray(x * (1 + 4 * fuzz * EPS * rng.choice([-1.0, 1.0], x.shape)))
+
+
+def same(a, b):
+    """Equal up to rounding (a threaded product may add in another order), nan and infinities included."""
+    return a.shape == b.shape and np.allclose(a, b, rtol=1e-11, atol=1e-13 * np.abs(b[np.isfinite(b)]).max(initial=0), equal_nan=True)
+
+
+def sentence_about(error):
+    """What backward raised, with the line of the user's code."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if HOUSE not in Path(f.filename).parents
+              and "site-packages" not in f.filename]
+    place = f" in line {frames[-1].lineno} of {Path(frames[-1].filename).name}: {frames[-1].line}" if frames else ""
+    return f"backward raises {type(error).__name__}: {error}{'' if str(error).endswith('.') else '.'}{place}"

@@ -1,0 +1,280 @@
+"""What the numbers at one point cannot show: each probe asks one question and reports a fault with its cause.
+
+They run on functions whose gradients are right as well: an upstream gradient that was changed in place, or a cache that the next
+forward pass overwrites, does its harm only in a network.
+"""
+
+import numpy as np
+
+from .numeric import EPS, noise_of, scales_of, slopes
+from .subject import MISSING
+
+
+def probe(exam):
+    """All probes; each compares with the gradients that the examination already has (exam.a)."""
+    precision(exam)
+    large = exam.n_elements > 2000
+    layout(exam)
+    try:
+        (interleaved if exam.subject.interleaves else in_turn)(exam)
+    except Exception as error:                            # it may insist on its own inputs; that much is said
+        exam.note(f"a stale cache could not be looked for: with other inputs of the same shapes it raises {type(error).__name__}: {error}")
+    if not large:
+        again(exam)
+    vacuity(exam)
+
+
+# --- precision
+
+
+def precision(exam):
+    """float64 goes in, so float64 must come out; full mantissas go in, so full mantissas must come out."""
+    if exam.dtype != np.float64:
+        return
+    if exam.low_output:
+        exam.fault("precision-lost", f"forward returns {exam.low_output} for float64 inputs, which is too coarse to be differentiated "
+                   "numerically. Let it compute in the dtype of its input.")
+    elif squeezed(exam.y0) in ("float16", "float32") and np.unique(exam.y0).size > 0.9 * exam.y0.size and not any(squeezed(exam.values[i].ravel()) for i in exam.wanted):
+        exam.fault("precision-lost", f"every output of forward is exactly a {squeezed(exam.y0)} number: somewhere in forward numbers pass through "
+                   "an array of that type. Let it compute in the dtype of its input.")
+        exam.low_output = squeezed(exam.y0)
+    if exam.low_gradient:
+        exam.fault("precision-lost", "the gradient of {} is {} for float64 inputs. Make buffers of the input's dtype: "
+                   "np.zeros_like(x), and no astype.".format(*exam.low_gradient))
+    most = max((np.abs(a[0]).max(initial=0) for a in exam.a), default=0)
+    for a, i in zip(exam.a, exam.wanted):
+        if np.abs(a[0]).max(initial=0) <= 1e-9 * most:    # rounding errors in place of a zero
+            continue
+        rounded = squeezed(a[0])
+        if rounded and not exam.low_gradient and (exam.subject.upstream or not squeezed(exam.values[i].ravel())):
+            exam.fault("precision-lost", f"every element of the gradient of {exam.subject.names[i]} is exactly a {rounded} number, though the upstream "
+                       "gradient is not: somewhere in backward it passes through an array of that type (np.zeros(..., dtype=...), "
+                       "astype, a buffer made of integers).")
+
+
+def squeezed(a):
+    """The coarser type to which every number of an array exactly belongs; None where it is not so, or says nothing."""
+    a = a[a != 0]
+    if a.size < 4 or np.unique(np.abs(a)).size < 3:
+        return None
+    with np.errstate(all="ignore"):
+        for dtype in (np.int64, np.float16, np.float32):
+            if (a.astype(dtype).astype(np.float64) == a).all():
+                return np.dtype(dtype).name
+    return None
+
+
+# --- memory layout
+
+
+def layout(exam):
+    """The same numbers, differently laid out in memory, must give the same results."""
+    if exam.chance and exam.subject.draws_by_layout:
+        return
+    values = [strange(v) if isinstance(v, np.ndarray) and i in exam.wanted else v for i, v in enumerate(exam.copies())]
+    try:
+        run = exam.start(values)
+        y = np.concatenate([np.asarray(o, float).reshape(-1) for o in run.outputs]) if run.outputs else np.zeros(0)
+        from .examine import Refused, split
+        us = [strange(u) for u in split(exam.u[0], exam.shapes)]
+        found = run.backward(us)
+        problem = None if close(exam, y, exam.y0, exam.noise_of_outputs) else "the outputs differ"
+        if not problem:
+            for e, (i, g) in enumerate(zip(exam.wanted, found)):
+                if i not in exam.misshapen and g is not None and g is not MISSING and not close(exam, np.asarray(g, float).reshape(-1), exam.a[e][0],
+                                                                               exam.jitter[e][0]):
+                    problem = f"the gradient of {exam.subject.names[i]} differs"
+                    break
+    except Refused:
+        raise
+    except Exception as error:                            # whatever it is, it does not happen with contiguous arrays
+        problem = f"it raises {type(error).__name__}: {error}"
+    if problem:
+        exam.fault("memory-layout", f"for inputs that are not contiguous in memory (a transposed picture, a slice) {problem}. Do not "
+                   "write through x.ravel() or x.reshape(), which copy then, and do not assign to x.shape.")
+
+
+def strange(x):
+    """The same values behind gaps and negative strides; columns first where there are two axes or more."""
+    if x.ndim == 0 or x.size == 0:
+        return x
+    gaps = np.zeros((*x.shape[::-1][:-1], 2 * x.shape[0]), x.dtype) if x.ndim > 1 else np.zeros(2 * x.size, x.dtype)
+    view = gaps.T[::-2] if x.ndim > 1 else gaps[::-2]
+    view[...] = x
+    return view
+
+
+def close(exam, a, b, noise=0.0):
+    """Equal up to another order of summation; noise: how much rounding errors of the inputs change b."""
+    if a.shape != b.shape:
+        return False
+    with np.errstate(invalid="ignore"):
+        room = exam.fuzz * (1e-8 * np.abs(b) + 1e-10 * np.abs(b[np.isfinite(b)]).max(initial=1e-300)) + 1000 * np.max(noise, initial=0)
+        return bool(((np.abs(a - b) <= room) | (a == b) | (np.isnan(a) & np.isnan(b))).all())
+
+
+# --- caches
+
+
+def other_inputs(exam):
+    """Other inputs from the same domain: shuffled where both signs occur, else up to a quarter larger.  Parameters stay."""
+    values = exam.copies()
+    count = exam.subject.count
+    rng = np.random.default_rng(exam.seed + 1)
+    for i in exam.wanted:
+        if i < count and exam.missing.get(i) is not MISSING:          # not what is taken as data, such as labels
+            x = values[i]
+            mixed = x.size and x.min() < 0 < x.max()
+            values[i] = rng.permutation(x.ravel()).reshape(x.shape) if mixed else np.asarray(x * (1 + 0.25 * rng.random(x.shape)))
+    return values
+
+
+STALE = ("{} Keep what backward needs in a cache of that very call (a local variable, ctx, the op), not in a global variable, an "
+         "attribute of the class or a default argument.")
+
+
+def interleaved(exam):
+    """Two forward passes are open at once, as in a network that uses a layer twice; each must remember its own inputs."""
+    count, first, second = exam.subject.count, exam.copies(), other_inputs(exam)
+    second[count:] = first[count:]                        # one set of parameters serves both
+    run = exam.start(first)
+    try:
+        later = exam.start([v.copy() if isinstance(v, np.ndarray) and i < count else v for i, v in enumerate(second)])
+        found = run.backward(_upstream(exam))
+    except Exception as error:
+        if "changed in place" in str(error):
+            exam.fault("modified-in-place", f"a second forward pass makes the first one's gradient impossible: {error}")
+            return
+        raise
+    compare(exam, found, "when the layer is called a second time before backward, backward uses the second call's numbers.")
+    right_at(exam, second, later.backward(_upstream(exam)))
+
+
+def in_turn(exam):
+    """Forward and backward with other inputs, and then with the first ones again: each time the gradient belongs to its inputs."""
+    others = other_inputs(exam)
+    later = exam.start([v.copy() if isinstance(v, np.ndarray) else v for v in others]).backward(_upstream(exam))
+    right_at(exam, others, later)
+    found = exam.start(exam.copies()).backward(_upstream(exam))
+    compare(exam, found, "after a call with other inputs, the first inputs no longer give their gradient.")
+
+
+def right_at(exam, values, found):
+    """The gradients of a later call with other inputs, along one direction: a cache that is filled only once fails here."""
+    if not exam.report.passed or exam.n_elements > 2000 or exam.dtype != np.float64:
+        return                                            # wrong at the first inputs already: nothing follows from other ones
+    rng = np.random.default_rng(exam.seed + 2)
+    gradients = {i: g for i, g in zip(exam.wanted, found) if g is not None and g is not MISSING and np.shape(g) == np.shape(values[i])}
+    vs = {i: rng.choice([-1.0, 1.0], np.shape(values[i])) * scales_of(values[i]).reshape(np.shape(values[i])) for i in gradients}
+
+    def moved(t):
+        return [np.asarray(v + t * vs[i]) if i in vs else v.copy() if isinstance(v, np.ndarray) else v for i, v in enumerate(values)]
+    y0 = exam.flat(moved(0.0))
+    if not np.isfinite(y0).all():
+        return
+    noise = noise_of(lambda xs: exam.flat(exam.with_inputs(xs)), [values[i] for i in exam.wanted], y0, rng)
+    s = slopes(lambda j, t: exam.flat(moved(t)), np.ones(1), np.ones(1), y0, noise, exam.u[:1])
+    from .examine import contract
+    n, half, bar, size, _, undefined, *_ = contract(s, exam.u[:1], False)
+
+    def rate(found):
+        return sum(float((np.asarray(g, float) * vs[i]).sum()) for i, g in zip(exam.wanted, found) if i in vs)
+    a = rate(found)
+    usual = sum(np.linalg.norm(exam.a[exam.wanted.index(i)][0] * v.ravel()) for i, v in vs.items())
+    off = abs(a - n[0, 0]) - half[0, 0] - 10 * bar[0, 0] - 1e-4 * size[0, 0] - 1e-6 * usual
+    if undefined[0] or s.kink.any() or off <= 0:
+        return
+    nearby = [np.asarray(v * (1 + 4 * EPS * rng.choice([-1.0, 1.0], np.shape(v)))) if i in vs and i < exam.subject.count else v
+              for i, v in enumerate(values)]
+    if off > 100 * abs(rate(exam.start(nearby).backward(_upstream(exam))) - a):       # more than rounding explains
+        exam.fault("stale-cache", STALE.format("with the inputs of the first call the gradient is right, with those of a later call it is not: "
+                                               "something is computed once and kept."))
+
+
+def _upstream(exam):
+    from .examine import split
+    return split(exam.u[0], exam.shapes)
+
+
+def compare(exam, found, problem):
+    for e, (i, g) in enumerate(zip(exam.wanted, found)):
+        if i in exam.misshapen or g is None or g is MISSING:
+            continue
+        if not close(exam, np.asarray(g, float).reshape(-1), exam.a[e][0]):
+            exam.fault("stale-cache", STALE.format(problem))
+            return
+
+
+# --- a second backward pass over one forward pass
+
+
+def again(exam):
+    """Backward twice after one forward pass: the same result, unless it is refused outright."""
+    if not exam.subject.upstream:
+        return
+    subject = exam.subject.renewed()
+    if exam.chance:
+        exam.chance.restore()
+    run = subject.run(exam.cast(exam.copies()))
+    first = [np.array(g, float) if g is not None and g is not MISSING else g for g in run.backward(_upstream(exam))]
+    try:
+        found = run.backward(_upstream(exam))
+    except Exception:                                     # a layer may insist on a forward pass of its own for each
+        return
+    for before, g in zip(first, found):
+        if g is None or g is MISSING or close(exam, np.asarray(g, float), before):
+            continue
+        if drew(exam):
+            exam.fault("mask-redrawn", "backward draws random numbers of its own, so its mask is not the one that forward used. Keep the "
+                       "mask of the forward pass in the cache.")
+        else:
+            exam.fault("modified-in-place", "backward, called twice after one forward pass, gives two different results: it changes "
+                       "what forward saved for it. Work on a copy of what the cache holds.")
+        return
+
+
+def drew(exam):
+    """Whether backward draws random numbers."""
+    from .chance import Chance
+    run, chance = exam.start(exam.copies()), Chance(*exam.subject.roots)
+    run.backward(_upstream(exam))
+    return chance.drawn()
+
+
+# --- vacuity: what could not have failed
+
+
+def vacuity(exam):
+    """Say what the check could not see, and which input would show it."""
+    if exam.y0.size == 0:
+        exam.note("the output is empty: nothing could be seen. Check with inputs that give an output")
+        return
+    for e in exam.evidence:
+        if e.x.size and e.where is None and not e.n.any() and not e.half.any():
+            exam.note(f"the output does not depend on {e.name} here, so any backward that returns zero passes; choose values at which "
+                      "it does (not all units off, not all saturated, training mode)")
+    module = getattr(exam.subject, "module", None)
+    for path, layer in module.named_modules() if module is not None else ():
+        if type(layer).__name__.endswith(("Dropout", "Dropout1d", "Dropout2d", "Dropout3d")) and not layer.training:
+            exam.note(f"{path or type(layer).__name__} is in eval mode and passes everything on: its mask was not checked")
+    batch_of_one(exam)
+    overlap(exam)
+
+
+def batch_of_one(exam):
+    """With one example, a missing sum over the batch looks like a right one."""
+    shapes = [exam.values[i].shape for i in exam.wanted] + list(exam.shapes)
+    if len(exam.wanted) > 1 and exam.shapes and len(shapes[0]) >= 2 and len(exam.shapes[0]) >= 2 and shapes[0][0] == exam.shapes[0][0] == 1:
+        exam.note("the batch holds one example: a missing sum or mean over the batch cannot be seen. Check with 2 or more")
+
+
+def overlap(exam):
+    """Where windows do not overlap, overwriting looks like adding."""
+    e = next((e for e in exam.evidence if e.jacobian is not None and e.where is None and e.x.ndim >= 3), None)
+    if e is None or not exam.shapes or len(exam.shapes[0]) != e.x.ndim:
+        return
+    out = exam.shapes[0]
+    shrinks = any(o < i for o, i in zip(out[2:], e.x.shape[2:])) and out[:2] == e.x.shape[:2]
+    if shrinks and (np.count_nonzero(e.jacobian, axis=1) <= 1).all() and e.n.any():
+        exam.note("no element is used by two windows: overwriting instead of adding up cannot be seen. Check with a stride below the "
+                  "window's size as well")
