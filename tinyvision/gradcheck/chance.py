@@ -125,7 +125,7 @@ def neighbours(x):
         found += [x.__globals__[name] for name in names_in(x.__code__) if name in x.__globals__]
     elif not isinstance(x, CALLABLES):                    # an object's methods may draw from globals of their own
         found += [f for f in vars(type(x)).values() if isinstance(f, types.FunctionType)
-                  and not f.__module__.startswith(("tinyvision", "torch", "numpy"))]
+                  and not (f.__module__ or "").startswith(("tinyvision", "torch", "numpy"))]
     return found
 
 

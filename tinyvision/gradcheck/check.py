@@ -30,7 +30,7 @@ def gradcheck(f, *inputs, order=1, wrt=None, names=None, dtype=np.float64, seed=
     >>> bool(gradcheck(lambda x: (x * x).sum(), x))
     True
     """
-    names = list(names) if names else [f"input {i}" for i in range(len(inputs))]
+    names = list(names) if names else parameter_names(f, len(inputs))
     values, wanted = array_inputs("gradcheck", inputs, wrt, np.float64, names)
     subject = TensorSubject(title_of(f), f, names, values, wanted)
     return examined(subject, order, seed, dtype)

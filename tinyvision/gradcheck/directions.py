@@ -15,8 +15,9 @@ from .report import InputReport
 from .subject import MISSING
 
 DIRECTIONS = 2
+MANY = 100_000                                            # above so many elements one direction moves all inputs together
+DETAILED = 3                                              # of so many wrong inputs single elements are looked at
 SAMPLE = 120                                              # elements that are looked at one by one
-SAMPLE_SECONDS = 4.0
 
 
 def measure_directions(exam):
@@ -24,20 +25,31 @@ def measure_directions(exam):
     numbers = range(len(exam.wanted))
     together, alone = groups(exam)
     passed = {n: True for n in numbers}
-    if len(together) > 1 and agrees(exam, together):
+    count = 1 if exam.n_elements > MANY else DIRECTIONS   # for each of two upstream gradients
+    if len(together) > 1 and agrees(exam, together, count=count):
         suspects = alone
     else:
         suspects = [*together, *alone]
+    wrong, skipped = 0, []
     for n in suspects:
+        if wrong == DETAILED and hasty(exam):
+            skipped.append(n)
+            continue
         passed[n] = agrees(exam, [n])
+        wrong += not passed[n]
     exam.report.inputs = []
     for n in numbers:
         i = exam.wanted[n]
-        row = InputReport(exam.subject.names[i], exam.values[i].shape, passed[n], "directions", checked=DIRECTIONS)
+        row = InputReport(exam.subject.names[i], exam.values[i].shape, passed[n], "directions",
+                          checked=DIRECTIONS if n in suspects else count)
         if i in exam.misshapen:
             row.passed, row.note = False, f"its gradient has the shape {np.shape(exam.misshapen[i])}"
         elif i in exam.missing and exam.missing[i] is MISSING and exam.subject.is_data(i):
             row = InputReport(row.name, row.shape, how="not checked", note="backward returns no gradient for it: taken as data")
+        elif n in skipped:
+            row.how, row.note = "not checked", "others are wrong already"
+        elif not passed[n] and len(exam.evidence) == DETAILED:
+            row.note = "a random direction disagrees; single elements were looked at only of the inputs above"
         elif not passed[n]:
             e = sample(exam, n)
             exam.evidence.append(e)
@@ -48,6 +60,11 @@ def measure_directions(exam):
             else:
                 row.note = "a random direction disagrees, but none of the elements looked at one by one does"
         exam.report.inputs.append(row)
+
+
+def hasty(exam):
+    """Whether a pass takes so long (a whole network) that even the search for one wrong element would take too long."""
+    return 300 * exam.forward_seconds > exam.patience
 
 
 def groups(exam):
@@ -139,7 +156,7 @@ def sample(exam, number):
     """Evidence about single elements: a wrong one, its lines along every axis, and random ones."""
     x = exam.values[exam.wanted[number]]
     start = time.perf_counter()
-    positions = [bisect(exam, number)]
+    positions = [int(exam.rng.integers(x.size)) if hasty(exam) else bisect(exam, number)]
     centre = np.unravel_index(positions[0], x.shape)
     spread = exam.rng.permutation(x.size)[:SAMPLE]
     for axis, size in enumerate(x.shape):
@@ -151,7 +168,7 @@ def sample(exam, number):
     positions += [int(order[r]) for r in sorted(ranks) if r < x.size]
     positions = np.array(list(dict.fromkeys([*positions, *map(int, spread)])))[:SAMPLE]
     cost = (time.perf_counter() - start) / 40 + 4 * exam.forward_seconds
-    positions = np.sort(positions[:max(16, int(SAMPLE_SECONDS / max(cost, 1e-9)))])
+    positions = np.sort(positions[:max(16, int(exam.patience / max(cost, 1e-9)))])
     i = exam.wanted[number]
     keep = len(positions) * exam.y0.size <= 4_000_000
     block = max(1, 300_000 // max(exam.point.size, 1))

@@ -18,7 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from ..autograd import GradientShapeError
+from ..tensor import Op
 from .chance import Chance
+from .glance import glance, glance_steps
 from .numeric import EPS, contract_bar, noise_of, scales_of, slopes
 from .report import GradReport, InputReport
 from .subject import MISSING
@@ -83,20 +85,24 @@ class Evidence:
 class Examination:
     """One check of one Subject; `run()` gives the report, and everything measured stays for the diagnosis."""
 
-    def __init__(self, subject, seed=0, dtype=np.dtype(np.float64), elements=ELEMENTS, upstream=None):
-        """elements: up to so many are measured one by one; upstream: one to use as the first, a list of arrays."""
-        self.elements, self.upstream = elements, upstream
+    def __init__(self, subject, seed=0, dtype=np.dtype(np.float64), elements=ELEMENTS, upstream=None, patience=4.0):
+        """elements: up to so many are measured one by one; upstream: one to use as the first, a list of arrays; patience: seconds
+        to spend on single elements of a large input that is wrong."""
+        self.elements, self.upstream, self.patience = elements, upstream, patience
+        self.n_elements = sum(np.size(subject.values[i]) for i in subject.wanted)
+        self.large = self.n_elements > elements           # then every pass counts
         self.subject, self.seed, self.rng = subject, seed, np.random.default_rng(seed)
         self.report = GradReport(subject.title)
         self.values, self.wanted = subject.values, subject.wanted
         self.chance, self.evidence, self.missing, self.ties = None, [], {}, set()
         self.dtype = np.dtype(dtype)
         self.fuzz = float(np.finfo(self.dtype).eps / EPS)  # how much coarser than float64 backward computes
-        self.low_output = self.low_gradient = self.inner_shape = None
+        self.is_copy = False                              # whether it examines slices for the sake of another examination
+        self.low_output = self.low_gradient = None
         self.misshapen = {}
 
     def run(self, diagnose=True, probes=True):
-        """Examine, and return the GradReport."""
+        """Examine, and return the GradReport.  Without probes, these are asked only about what is wrong."""
         start, before = time.perf_counter(), Chance(*self.subject.roots)
         with np.errstate(all="ignore"):                   # a step may leave a function's domain; results are looked at instead
             try:
@@ -104,7 +110,7 @@ class Examination:
                 self.ask()
                 self.measure()
                 self.judge()
-                if probes:
+                if probes or not self.report.passed:
                     from .probes import probe
                     probe(self)
             except Refused:
@@ -160,7 +166,10 @@ class Examination:
             found = run.backward(us)
         except Exception as error:                        # whatever a student's code raises is a finding, not a crash
             if isinstance(error, GradientShapeError):
-                self.inner_shape = (error.gradient, error.shape)
+                from .diagnosis import misshapen
+                own = isinstance(getattr(self.subject, "f", None), Op)        # then the Op's inputs are those of the check
+                name = self.subject.names[error.input] if own else f"input {error.input} of an operation"
+                self.fault(*misshapen(name, error.gradient, error.shape), stop=True)
             self.fault("error", sentence_about(error), stop=True)
         if any(not np.array_equal(a, b) for a, b in zip(us, before)):
             self.fault("modified-in-place", "backward changes the upstream gradient in place: whoever computed it, or also uses it, "
@@ -178,7 +187,10 @@ class Examination:
         self.shapes, self.y0 = [y.shape for y in first], flatten(first)
         low = [str(y.dtype) for y in first if y.dtype != self.subject.dtype]
         self.low_output = low[0] if low else None
-        if not same(self.flat(self.copies()), self.y0):
+        fast = self.large and self.subject.repeats and self.dtype == np.float64
+        self.open = self.start(self.copies()) if fast else None
+        if not same(self.flat(self.copies()) if self.open is None else flatten(self.open.outputs), self.y0):
+            self.open = None
             self.chance = Chance(*self.subject.roots)
             self.y0 = self.flat(self.copies())
             if not same(self.flat(self.copies()), self.y0):
@@ -189,11 +201,6 @@ class Examination:
         if np.isnan(self.y0).any() and any(self.values[i].size for i in self.wanted):
             self.fault("not-a-number", f"forward returns nan ({np.isnan(self.y0).sum()} of {self.y0.size} outputs), so there is no "
                        "derivative to compare with. Check with inputs from the function's domain.", stop=True)
-        inputs = [self.values[i] for i in self.wanted]
-
-        def shaken(xs):
-            return self.flat(self.with_inputs(xs))
-        self.noise_of_outputs = noise_of(shaken, inputs, np.where(np.isfinite(self.y0), self.y0, 0), self.rng)
 
     def first_outputs(self, values):
         """The outputs; a loss that also computes its gradient may fail there, which is a finding."""
@@ -234,12 +241,12 @@ class Examination:
         if not np.isfinite(self.y0).all():
             self.note(f"{(~np.isfinite(self.y0)).sum()} outputs are not finite and were left out")
         self.u0 = self.u.copy()
-        self.a = [np.stack(rows) for rows in zip(*[self.gradients(u) for u in self.u])]        # per input (k, n)
+        self.a = [np.stack(rows) for rows in zip(*[self.gradients(u, run=self.open) for u in self.u])]        # per input (k, n)
 
-    def gradients(self, u, values=None, checked=True):
+    def gradients(self, u, values=None, checked=True, run=None):
         """The analytic gradients (flat, float64) of all differentiated inputs for one upstream gradient."""
         values = self.copies() if values is None else values
-        run = self.start(values)
+        run = run or self.start(values)
         found = self.backward(run, u)
         if checked and self.dtype == np.float64:
             self.unchanged(values, "backward")
@@ -268,22 +275,28 @@ class Examination:
     # --- 3. measure
 
     def measure(self):
-        self.jitter = self.shake()
+        self.measure_noise()
         self.point, self.noise, self.weights = self.y0, self.noise_of_outputs, self.u
         if self.y0.size > OUTPUTS:
             y = np.where(np.isfinite(self.y0), self.y0, 0)
             self.point, self.weights = self.u @ y, np.eye(len(self.u))
             self.noise = 3 * np.sqrt(self.u ** 2 @ self.noise_of_outputs ** 2) + EPS * np.sqrt(self.u ** 2 @ y ** 2)
-        self.n_elements = sum(self.values[i].size for i in self.wanted)
-        if self.n_elements <= self.elements and 4 * self.n_elements * self.forward_seconds <= SECONDS:
+        if not self.large and 4 * self.n_elements * self.forward_seconds <= SECONDS:
             self.measure_elements()
         else:
             from .directions import measure_directions
             measure_directions(self)
 
+    def measure_noise(self):
+        """What rounding does to the analytic gradients and to the outputs."""
+        self.jitter = self.shake()
+        inputs = [self.values[i] for i in self.wanted]
+        self.noise_of_outputs = noise_of(lambda xs: self.flat(self.with_inputs(xs)), inputs, np.where(np.isfinite(self.y0), self.y0, 0),
+                                         self.rng, 1 if self.large else 2)
+
     def shake(self):
         """How much the analytic gradients change when inputs and upstream gradient move by rounding errors, per input (k, n)."""
-        if sum(self.values[i].size for i in self.wanted) > ELEMENTS:
+        if self.large:
             return [np.zeros_like(a) for a in self.a]
         most = [np.zeros_like(a) for a in self.a]
         for _ in range(2):
@@ -304,12 +317,23 @@ class Examination:
         return y if self.weights is self.u else self.u @ np.where(self.u[0] == 0, 0, y)
 
     def measure_elements(self):
-        m, keep = self.y0.size, self.n_elements * self.y0.size <= JACOBIAN
+        """Evidence about every input: a glance at each element, and a careful look where that is not enough."""
+        m = self.point.size
+        keep, block = self.n_elements * m <= JACOBIAN and self.weights is self.u, max(1, CELLS // max(m, 1))
         for number, i in enumerate(self.wanted):
-            x = self.values[i]
-            blocks, step = [], max(1, CELLS // max(m, 1))
-            for start in range(0, x.size, step):
-                blocks.append(self.slopes_of(i, np.arange(start, min(start + step, x.size)), keep))
+            x, blocks = self.values[i], []
+            steps = glance_steps(self, i) if x.size else None
+            for start in range(0, x.size, block):
+                positions = np.arange(start, min(start + block, x.size))
+                fine, found = glance(self, number, i, positions, steps[positions], keep)
+                if not fine.all():
+                    careful = self.slopes_of(i, positions[~fine], keep)
+                    for mine, new in zip(found[:6], careful):
+                        mine[..., ~fine] = new            # (k, n) and (n,)
+                    for mine, new in zip(found[6:], careful[6:]):
+                        if mine is not None:
+                            mine[~fine] = new             # (n, m)
+                blocks.append(found)
             self.evidence.append(self.gather(number, i, blocks, keep))
 
     def slopes_of(self, i, positions, keep=True, thorough=False):
@@ -352,7 +376,8 @@ class Examination:
 
     def confirm(self, e):
         """Measure again what seems wrong, with every step of the ladder: a right gradient must not fail for a hasty measurement."""
-        suspects = np.flatnonzero(e.wrong & ~e.kink)[:40]
+        most = int(np.clip(self.patience / (100 * max(self.forward_seconds, 1e-6)), 3, 40))
+        suspects = np.flatnonzero(e.wrong & ~e.kink)[:most]
         if not suspects.size or e.jacobian is None and e.where is None and self.y0.size > CELLS:
             return
         positions = suspects if e.where is None else e.where[suspects]
@@ -385,8 +410,9 @@ class Examination:
         row.passed, row.wrong = not wrong.any(), int(wrong.sum())
         off = np.maximum(np.abs(e.a - e.n) - e.half, 0) / np.maximum(e.size, 1e-300)
         off = np.where(wrong, 1, 1e-30) * np.where(np.isfinite(off), off, 0)
-        k = 0 if off[0].max() > 1e-12 else len(off) - 1   # the first upstream gradient has the usual size: easier to read
-        p = int(np.argmax(off[k]))
+        shows = (np.abs(e.a - e.n) - e.half > e.tolerance).any(axis=1)
+        k = int(np.argmax(shows))                         # the first upstream gradient has the usual size: easier to read
+        p = int(np.argmax(off[k])) if off[k].any() else int(np.argmax(wrong))
         place = p if e.where is None else e.where[p]
         row.worst = tuple(int(v) for v in np.unravel_index(place, e.x.shape))
         row.analytic, row.numeric, row.bar = float(e.a[k, p]), float(e.n[k, p]), float(e.bar[k, p])
@@ -437,5 +463,5 @@ def sentence_about(error):
     """What backward raised, with the line of the user's code."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if HOUSE not in Path(f.filename).parents
               and "site-packages" not in f.filename]
-    place = f" in line {frames[-1].lineno} of {Path(frames[-1].filename).name}: {frames[-1].line}" if frames else ""
-    return f"backward raises {type(error).__name__}: {error}{'' if str(error).endswith('.') else '.'}{place}"
+    place = f", in line {frames[-1].lineno} of {Path(frames[-1].filename).name} ({frames[-1].line})" if frames else ""
+    return f"backward raises {type(error).__name__}{place}: {error}{'' if str(error).endswith('.') else '.'}"

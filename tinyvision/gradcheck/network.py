@@ -21,7 +21,7 @@ CALLS = 2                                                 # a layer that is used
 MEASURED = 600                                            # elements of a layer up to which it is examined element by element
 
 
-@dataclass
+@dataclass(repr=False)
 class NetworkReport(GradReport):
     """A GradReport that also names the place: layer, the path of the wrong layer ("" is the network itself), and tensor.
 
@@ -161,9 +161,8 @@ def examine_call(report, call, seed):
         if not subject.wanted:
             return None
         few = sum(np.size(subject.values[i]) for i in subject.wanted) <= MEASURED
-        exam = Examination(subject, seed, elements=MEASURED if few else 0, upstream=upstream if any(u.any() for u in upstream) else None)
-        found = exam.run(diagnose=False, probes=False)
-        return found if found else Examination(subject, seed).run()
+        given = upstream if any(u.any() for u in upstream) else None
+        return Examination(subject, seed, elements=MEASURED if few else 0, upstream=given, patience=1.0).run(probes=False)
     finally:
         subject.close()
 

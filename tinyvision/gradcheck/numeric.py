@@ -211,10 +211,10 @@ def stairs(curve, first, sizes, y0):
     return np.where(stays, np.maximum(before, after), 0).max(axis=1)
 
 
-def noise_of(f, xs, y0, rng):
+def noise_of(f, xs, y0, rng, times=2):
     """How much the outputs change when every input moves by a rounding error: the noise that differences have to live with."""
     noise = np.zeros_like(y0)
-    for _ in range(2):
+    for _ in range(times):
         shaken = [np.asarray(x * (1 + EPS * rng.choice([-1.0, 1.0], x.shape))) for x in xs]
         with np.errstate(all="ignore"):
             change = np.abs(f(shaken) - y0)

@@ -69,7 +69,7 @@ class InputReport:
         return f"{what}{kinks}{'; ' + self.note if self.note else ''}"
 
 
-@dataclass
+@dataclass(repr=False)
 class GradReport:
     """The result of a check; true when every gradient agreed and nothing else was found.
 
@@ -119,6 +119,10 @@ class GradReport:
         lines += [wrapped(label, text) for label, text in [*self.findings(), *(("note:", note) for note in self.notes)]]
         return "\n".join(lines)
 
+    def __repr__(self):
+        """The text, for the prompt."""
+        return str(self)
+
     def _repr_html_(self):
         """The report for notebooks: in the notebook's own colours, so that it can be read on white and on black."""
         title = f": <code style='background:none;color:inherit'>{escape(self.title)}</code>" if self.title else ""
@@ -139,7 +143,8 @@ class GradReport:
                  "wrong": row.wrong, "kinks": row.kinks, "cause": row.cause, "diagnosis": row.diagnosis, "note": row.note}
                 for row in self.inputs]
         return {"title": self.title, "passed": bool(self.passed), "cause": self.cause, "diagnosis": self.diagnosis,
-                "inputs": rows, "faults": [list(fault) for fault in self.faults], "notes": list(self.notes), "seconds": round(self.seconds, 3)}
+                "inputs": rows, "faults": [list(fault) for fault in self.faults], "notes": list(self.notes),
+                "seconds": round(self.seconds, 3)}
 
     def plot(self, name=None):
         """A matplotlib figure: analytic, numeric and error as heat maps, wrong elements marked (see plot.py).

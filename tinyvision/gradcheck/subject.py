@@ -30,6 +30,7 @@ class Subject:
     """
 
     interleaves = upstream = True
+    repeats = False                                       # whether a run may be asked for gradients again and again
     draws_by_layout = False                               # whether random numbers depend on how inputs lie in memory
     dtype = np.float64
 
@@ -63,6 +64,8 @@ class Subject:
 
 class TensorSubject(Subject):
     """A callable on the engine's Tensors: a function or an Op."""
+
+    repeats = True
 
     def __init__(self, title, f, names, values, wanted):
         super().__init__(title, names, values, wanted, (f,))

@@ -28,6 +28,7 @@ def torch_subject(function, tensors, wrt, names):
 class TorchSubject(Subject):
     """A callable on torch tensors; a Module's parameters are inputs too, borrowed in float64 and given back by close()."""
 
+    repeats = True
     draws_by_layout = True                                # torch.rand_like fills memory in its order
 
     def __init__(self, function, names, values, wanted, module):

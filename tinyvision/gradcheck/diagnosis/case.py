@@ -1,5 +1,6 @@
 """A Case: the wrong gradient of one input, with everything that a hypothesis may ask for."""
 
+import time
 from functools import cached_property
 
 import numpy as np
@@ -57,7 +58,7 @@ class Case:
         """Whether backward is proportional to the upstream gradient."""
         if not self.exam.subject.upstream:
             return True
-        return all(self.close(self.ask(c * self.u[0]), c * self.a[0]) for c in (-1.0, 0.0, 3.0))
+        return all(self.close(self.ask(c * self.u[0]), c * self.a[0]) for c in (-1.0, 0.0, 3.0, 1e3, 1e-3))
 
     def ask(self, u):
         """The analytic gradient of the measured elements for another upstream gradient (m,)."""
@@ -85,6 +86,11 @@ class Case:
         tiny = 1e-6 * size
         equal = np.abs(self.b - self.j) <= np.maximum(tiny, 1e-5 * np.abs(self.j))
         return equal, (np.abs(self.b) <= tiny) & ~equal, (np.abs(self.j) <= tiny) & ~equal
+
+    @property
+    def late(self):
+        """Whether the time for explanations is over: a whole network takes long to be run again and again."""
+        return time.perf_counter() > self.exam.deadline
 
     def array(self, row):
         return row.reshape(self.shape)
@@ -134,7 +140,7 @@ class Case:
 def listed(items, most=6):
     """The first few of a list, for a sentence."""
     items = [str(item) for item in items]
-    return ", ".join(items[:most]) + (", ..." if len(items) > most else "")
+    return ", ".join(items[:most]) + (" and so on" if len(items) > most else "")
 
 
 def axes_text(axes):

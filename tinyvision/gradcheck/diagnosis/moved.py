@@ -57,6 +57,10 @@ HINTS = {"transposed": "Look at the transposes and reshapes on the way", "flippe
          "shifted": "Look at the padding and at where the slices begin"}
 
 
+OF_INPUT = {"transposed": "its transposes and reshapes", "flipped": "is it reversed where it must be, and only there?",
+            "shifted": "where do its slices begin?"}
+
+
 def gradient_moved(case):
     """A is N rearranged."""
     if not case.whole:
@@ -119,7 +123,7 @@ def slices_permuted(case):
 def other_moved(case):
     """A is the gradient at another input that is rearranged: a kernel not flipped, a weight not transposed."""
     for i, name, other in case.others():
-        if other.size > 20_000:
+        if other.size > 20_000 or case.late:
             continue
         for cause, words, move in rearranged(other.shape):
             moved = move(other)
@@ -128,7 +132,7 @@ def other_moved(case):
             values = case.exam.copies()
             values[i] = np.array(moved)
             if case.explained_at(values, tries=1) and case.explained_at(values):
-                return cause, f"the gradient of {case.name} is the one for {name} {words}. {HINTS[cause]} of {name} in backward."
+                return cause, f"the gradient of {case.name} is the one for {name} {words}. In backward, look at {name}: {OF_INPUT[cause]}."
     return None
 
 

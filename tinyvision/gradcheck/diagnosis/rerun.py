@@ -1,6 +1,7 @@
 """Hypotheses that need another examination: the same function on a batch of one, on square pictures, on small inputs."""
 
 import copy
+import time
 
 import numpy as np
 
@@ -14,7 +15,8 @@ def resized(exam, sizes):
         if i < count and isinstance(v, np.ndarray) and v.ndim:
             values[i] = v[tuple(slice(0, s) for s in sizes(v.shape, i))].copy()
     subject.values = values
-    smaller = Examination(subject, exam.seed, exam.dtype)
+    smaller = Examination(subject, exam.seed, exam.dtype, patience=exam.patience / 4)
+    smaller.is_copy = True
     return smaller
 
 
@@ -74,14 +76,18 @@ def nonsquare_only(case):
 def small_copy(exam):
     """A report on small leading slices of large inputs, where these are possible and the mistake is still there; else None."""
     distinct = sorted({s for i in exam.wanted for s in np.shape(exam.values[i]) if s > 4}, reverse=True)
+    def verdict_in_time(sizes):
+        if time.perf_counter() > exam.deadline:
+            return None
+        return verdict(exam, sizes, diagnose=True)
     for most in ((2, 5), (3, 8), (2, 12)):
         def sizes(shape, i, most=most):
             return tuple(min(s, most[0] if d == 0 and len(shape) > 2 else most[1]) for d, s in enumerate(shape))
-        report = verdict(exam, sizes, diagnose=True)
+        report = verdict_in_time(sizes)
         if report is not None and not report and report.cause not in ("", "unknown"):
             return report
     for size in distinct:                                 # one size at a time: the others may be fixed by the function
-        report = verdict(exam, lambda shape, i, size=size: tuple(min(s, 3) if s == size else s for s in shape), diagnose=True)
+        report = verdict_in_time(lambda shape, i, size=size: tuple(min(s, 3) if s == size else s for s in shape))
         if report is not None and not report and report.cause not in ("", "unknown"):
             return report
     return None

@@ -36,10 +36,13 @@ def overwritten(case, any_one=False):
     index = np.stack(np.unravel_index(np.arange(live.shape[1]), case.out_shape))          # (axes, m)
     hit = np.flatnonzero(dropped.any(axis=1))
     kept = live & ~dropped
-    if not kept[hit].any(axis=1).all():
+    wiped = len(hit)
+    hit = hit[kept[hit].any(axis=1)]                      # to the others a later window has written a zero
+    if not hit.size:
         return None
     single = np.array([all(np.ptp(index[d, kept[row]]) == 0 for row in hit) for d in range(len(case.out_shape))])
-    last, first = True, True
+    last, first = True, len(hit) == wiped
+    any_one = any_one and first
     for row in hit:
         place = index[single][:, kept[row]][:, :1]
         same_place = live[row] & (index[single] == place).all(axis=0)
@@ -52,7 +55,7 @@ def overwritten(case, any_one=False):
     if not (last or first or any_one):
         return None
     which = "last" if last else "first" if first else "one that was written"
-    return "overwritten", (f"of several contributions to an element of {case.name} only the {which} counts ({len(hit)} elements): it is "
+    return "overwritten", (f"of several contributions to an element of {case.name} only the {which} counts ({wiped} elements): it is "
                            "overwritten where it must be added up. Use += (or np.add.at for repeated indices) in backward.")
 
 

@@ -62,7 +62,7 @@ def not_linear(case):
         if case.close(shifted[0], -shifted[1]):
             return "extra-term", (f"the gradient of {case.name} is not zero when the upstream gradient is: something is added that does "
                                   "not come from it (weight decay, a regulariser, a leftover of an earlier call).")
-    if case.close(case.ask(3.0 * case.u[0]), 3.0 * case.a[0]):
+    if all(case.close(case.ask(c * case.u[0]), c * case.a[0]) for c in (3.0, 1e3, 1e-3)):
         return "guided", (f"negative upstream gradients are treated differently in the gradient of {case.name}: doubling dout doubles it, "
                           "but turning its sign round does not turn it round. Guided backpropagation makes fine pictures, but no "
                           "gradients: the mask belongs to the input (x > 0), not to dout.")
@@ -109,6 +109,9 @@ def meaning(case, c):
                     sizes.setdefault(int(np.prod([shape[d] for d in axes])), f"the size of {axes_text(axes)} of {exam.subject.names[i]}")
         for shape in exam.shapes:
             sizes.setdefault(int(np.prod(shape)), "the number of outputs")
+            for count in (1, 2, 3):
+                for axes in combinations(range(len(shape)), count):
+                    sizes.setdefault(int(np.prod([shape[d] for d in axes])), f"the size of {axes_text(axes)} of the output")
         known = sizes.get(abs(whole))
         if known and abs(whole) > 2:
             return f": {abs(whole)} is {known}. A mean divides by it, a sum does not."
@@ -211,6 +214,8 @@ def part(case):
     for axis, size in enumerate(case.shape):
         bad = np.unique(places[:, axis])
         if len(bad) < len(np.unique(shown[:, axis])):
+            if case.whole and len(bad) > 2 and np.ptp(np.diff(bad)):
+                return None                               # scattered indices are no part that anybody would write a loop for
             kept &= np.isin(shown[:, axis], bad)
             texts.append(f"{'index' if len(bad) == 1 else 'indices'} {indices(bad, size)} of axis {axis}")
     if not texts or kept.sum() > 1.25 * len(places) + 1 or kept.all():
