@@ -1,10 +1,12 @@
-"""The checker rejects every animal of the zoo of wrong backward passes, and accepts the right ones on the same inputs."""
+"""The checker rejects every animal of the zoo of wrong backward passes, names its mistake, and accepts the right ones."""
+
+import functools
 
 import numpy as np
 import pytest
 
 from tests.bugs import SECOND_ORDER, ZOO, Planted, true_gradients
-from tinyvision.gradcheck import gradcheck
+from tinyvision.gradcheck import CAUSES, gradcheck
 
 SEEDS = range(3)
 
@@ -16,17 +18,26 @@ PASS_WITH_ONES = set("""
     cross_entropy_upstream_ignored softmax_zeros batch_norm_variance_constant batch_norm_scale_forgotten layer_norm_over_batch
 """.split())
 
+# Rejected, but called by another cause than theirs on one of the seeds at least.
+MISNAMED = {"matmul_wrong_order", "batch_norm_gamma_from_input", "interpolate_corners_aligned"}
+
 
 def named(bugs):
     return pytest.mark.parametrize("bug", bugs, ids=[bug.name for bug in bugs])
 
 
+@functools.cache
+def verdict(bug, seed):
+    """(passed, cause, the report's text) for the wrong rule: kept, for two tests ask for it."""
+    report = gradcheck(bug.wrong, *bug.draw(seed), seed=seed)
+    return bool(report), report.cause, str(report)
+
+
 @named(ZOO)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_rejected(bug, seed):
-    inputs = bug.draw(seed)
-    assert gradcheck(bug.function, *inputs, seed=seed)
-    assert not gradcheck(bug.wrong, *inputs, seed=seed)
+    passed, cause, text = verdict(bug, seed)
+    assert not passed and cause, text
 
 
 @named(ZOO)
@@ -34,6 +45,13 @@ def test_the_cage_itself_is_right(bug):
     """Planting the right rule in the same way is accepted: what is rejected is the mistake, not how it was planted."""
     planted = Planted(bug.function, lambda true, g, *xs: true(g, *xs))
     assert gradcheck(planted, *bug.draw(0))
+
+
+def test_mistakes_are_named():
+    """At least nine in ten; and the list of those that are not is exact: one that gets named leaves it."""
+    misnamed = {bug.name for bug in ZOO if any(verdict(bug, seed)[1] not in bug.causes for seed in SEEDS)}
+    assert misnamed == MISNAMED
+    assert len(misnamed) <= len(ZOO) / 10
 
 
 def agrees(bug, upstream, seed):
@@ -63,13 +81,15 @@ def test_why_the_upstream_is_random():
 @named(SECOND_ORDER)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_second_order_rejected(bug, seed):
-    """These pass the first order, rightly; the second order finds them."""
+    """These pass the first order, rightly; the second order finds them, and says that it is the second that is wrong."""
     inputs = bug.draw(seed)
     assert gradcheck(bug.function, *inputs, order=2, seed=seed)
     assert gradcheck(bug.wrong, *inputs, seed=seed)
-    assert not gradcheck(bug.wrong, *inputs, order=2, seed=seed)
+    report = gradcheck(bug.wrong, *inputs, order=2, seed=seed)
+    assert not report and report.cause in bug.causes and "second order, " in str(report)
 
 
 def test_the_zoo_is_large():
-    assert len(ZOO) >= 40 and len({bug.name for bug in ZOO}) == len(ZOO)
+    assert len(ZOO) >= 60 and len({bug.name for bug in ZOO}) == len(ZOO)
     assert all(bug.rule.__doc__ for bug in ZOO + SECOND_ORDER)
+    assert {cause for bug in ZOO + SECOND_ORDER for cause in bug.causes} <= set(CAUSES)

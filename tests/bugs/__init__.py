@@ -1,8 +1,9 @@
 """A zoo of wrong backward passes: the mistakes that people make, each planted under a right forward pass.
 
 Every animal is a rule(true, g, *xs) that returns wrong gradients, where true(g, *xs) computes the right ones, and
-true(g, *xs, f=other) those of another function.  Its docstring says in words what is wrong.  test_zoo.py shows that the
-checker rejects every one of them, and which of them would pass with an upstream gradient of ones.
+true(g, *xs, f=other) those of another function.  Its docstring says in words what is wrong, its cause in one of the tags of
+tinyvision.gradcheck.CAUSES.  test_zoo.py shows that the checker rejects every one of them and names most by their cause, and
+which of them would pass with an upstream gradient of ones.  Whole layers, wrong and right, are in tests/gradcheck/layers.
 """
 
 import importlib
@@ -38,15 +39,22 @@ class Planted(Op):
 
 @dataclass(frozen=True)
 class Bug:
-    """A right function, the inputs to check it on, and the wrong rule."""
+    """A right function, the inputs to check it on, the wrong rule, and what its mistake may be called (best first)."""
 
     name: str
     function: object
     specs: tuple
     rule: object
+    causes: tuple
+    family: str
 
     def wrong(self, *xs):
         return Planted(self.function, self.rule)(*xs)
+
+    @property
+    def why(self):
+        """What is wrong, in words."""
+        return " ".join(self.rule.__doc__.split())
 
     def draw(self, seed):
         rng = np.random.default_rng([zlib.crc32(self.name.encode()), seed])
@@ -56,10 +64,14 @@ class Bug:
 ZOO = []
 
 
-def plant(function, *specs, **options):
-    """Decorator: put a rule into the zoo, as the backward pass of function(*xs, **options)."""
+def plant(function, *specs, cause, **options):
+    """Decorator: put a rule into the zoo, as the backward pass of function(*xs, **options).
+
+    cause: the tag by which a report should name the mistake, or a tuple of acceptable ones, best first.
+    """
     def add(rule):
-        ZOO.append(Bug(rule.__name__, partial(function, **options), specs, rule))
+        causes = (cause,) if isinstance(cause, str) else cause
+        ZOO.append(Bug(rule.__name__, partial(function, **options), specs, rule, causes, rule.__module__.split(".")[-1]))
         return rule
     return add
 
@@ -82,10 +94,10 @@ class Recorded(Planted):
         return self.rule(g, *xs)
 
 
-def plant_second(function, *specs):
-    """Decorator: put a rule among those of the second order."""
+def plant_second(function, *specs, cause):
+    """Decorator: put a rule among those of the second order; cause: what is wrong with the gradient of the gradient."""
     def add(rule):
-        SECOND_ORDER.append(SecondOrderBug(rule.__name__, function, specs, rule))
+        SECOND_ORDER.append(SecondOrderBug(rule.__name__, function, specs, rule, (cause,), "second_order"))
         return rule
     return add
 

@@ -74,7 +74,7 @@ class ArraysOnly(WrongSecondOrder):
 def test_second_order_is_checked_separately():
     assert gradcheck(ArraysOnly(), X)
     report = gradcheck(ArraysOnly(), X, order=2)
-    assert not report and "second order, input 0" in str(report)
+    assert not report and "second order, x" in str(report)
     assert report.diagnosis.startswith("the first derivative is right")
 
 
@@ -170,7 +170,7 @@ def test_tied_maxima_share_one_gradient(share, passes):
 
 def test_vacuity_is_said():
     dead = gradcheck(F.relu, -np.abs(X))
-    assert dead and "does not depend on input 0 here" in str(dead)
+    assert dead and "does not depend on input here" in str(dead)
     assert "in eval mode" in str(check_module(nn.Sequential(nn.Dropout(0.5)), X, train=False))
     assert "overwriting instead of adding up cannot be seen" in str(gradcheck(lambda x: F.avg_pool2d(x, 2), np.ones((1, 1, 4, 4))))
     one = check_module(nn.Linear(3, 2), X[:1])
