@@ -180,16 +180,18 @@ def kinks(found, bent, curve, smallest, y0, noise):
     if not rows.size:
         return
     where, best = bent[rows], Slopes.empty(rows.size, y0.size)
-    jump, seen = np.zeros(where.shape, bool), np.zeros(where.shape, bool)
-    for climb in (0, 1, 2, 4, 6, 7, 8, 9):
+    jump, seen = np.zeros(where.shape, bool), np.zeros(where.shape, int)
+    for climb in (0, 1, 2, 3, 4, 6, 7, 8, 9):
         step = Rung(curve, rows, smallest[rows] * RUNG ** climb, y0, noise[rows])
+        where &= (seen != 1) | step.bent                  # a kink is one at the next step as well; a turning point is not
         at_kink = where & step.bent
-        jump |= at_kink & ~seen & (step.half > 1.2 * step.bend)                       # grows as the step shrinks: no slope at all
-        seen |= at_kink
+        jump |= at_kink & (seen == 0) & (step.half > 1.2 * step.bend)                 # grows as the step shrinks: no slope at all
+        seen += at_kink
         better = at_kink & (step.one_sided_bar < best.bar)
         best.put(np.arange(rows.size), better, Slopes(
             np.minimum(step.left, step.right), np.maximum(step.left, step.right), step.one_sided_bar, step.noise,
             np.ones(where.shape, bool), np.zeros(where.shape, bool)))
+    where &= seen > 1
     best.undefined |= where & (jump | ~np.isfinite(best.bar))
     found.put(rows, where, best)
 
