@@ -56,8 +56,9 @@ class Result:
         return self.good and self.verdict.cause in self.layer.causes
 
     def to_dict(self):
-        return {"name": self.layer.name, "collection": self.layer.collection, "family": self.layer.family, "form": self.layer.form,
-                "wrong": bool(self.layer.causes), "acceptable": list(self.layer.causes), "contender": self.contender,
+        layer = self.layer
+        return {"name": layer.name, "collection": layer.collection, "family": layer.family, "form": layer.form,
+                "wrong": bool(layer.causes), "acceptable": list(layer.causes), "contender": self.contender,
                 "seed": self.seed, "passed": self.verdict.passed, "cause": self.verdict.cause, "text": self.verdict.text,
                 "good": self.good, "seconds": round(self.seconds, 4)}
 
@@ -110,7 +111,7 @@ def count(results, what):
 
 
 def errors(results, contenders):
-    """For each contender the names of the wrong layers that it passes, the right ones that it fails, and what it cannot be asked."""
+    """By contender the names of the wrong layers that it passes, of the right ones that it fails, and what it cannot be asked."""
     lines = []
     for contender in contenders:
         own = [r for r in results if r.contender == contender]

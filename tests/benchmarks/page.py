@@ -6,51 +6,61 @@ from pathlib import Path
 import tinyvision
 from tinyvision.gradcheck import CAUSES
 
-from .museum import examine, exhibits
 from .contenders import CONTENDERS
+from .museum import examine, exhibits
 
 PATH = Path(tinyvision.__file__).parent / "gradcheck" / "guide" / "museum.md"
 LONGEST = 180                                             # characters of a report that are quoted
 
 FAMILIES = {
-    "linear": ("Linear layers and arithmetic",
-               "Shapes protect you only while all sizes differ: take five samples, four inputs and three outputs, and most exchanged "
-               "axes raise an error by themselves. The mistakes below are those that remain."),
-    "convolution": ("Convolution",
-                    "Three sums over the same products, and each index may run the wrong way. A kernel and a picture that are not "
-                    "square, a stride, a padding and two pictures show nearly all of it."),
-    "pooling": ("Pooling",
-                "Who gave the maximum gets the gradient, and only once; a mean shares it out. Look at windows that overlap, at ties, "
-                "and at the last row."),
-    "activation": ("Activations",
-                   "One number in, one number out: the gradient is the upstream gradient times the slope at this very input. The "
-                   "mistakes are in the slope, in the mask, or in the upstream gradient that was forgotten."),
-    "losses": ("Softmax and losses",
-               "Every probability depends on every score of its row, and a loss is a mean of something. The terms off the diagonal, "
-               "the divisor and the regularisation are what gets lost."),
-    "normalize": ("Normalisation and dropout",
-                  "Mean and variance depend on the input too: three paths lead from an element to the output, and each of them must "
-                  "be in the gradient. Dropout must use the mask of the forward pass."),
-    "shapes": ("Shapes, lookups, borders and resampling",
-               "What was moved is moved back, what was read twice is added up, what was repeated is summed."),
-    "networks": ("Blocks and networks",
-                 "Where paths meet, gradients add; where a value is used at several times or places, so do they."),
-    "torch": ("Functions of PyTorch",
-              "The same mistakes in a `torch.autograd.Function`, and those that its context invites."),
-    "second_order": ("The gradient of the gradient",
-                     "Right in the first order, wrong in the second: what the backward pass takes out of the graph counts as a "
-                     "constant when the gradient itself is differentiated. Checked with `order=2`."),
+    "linear": (
+        "Linear layers and arithmetic",
+        "Shapes protect you only while all sizes differ: take five samples, four inputs and three outputs, and "
+        "most exchanged axes raise an error by themselves. The mistakes below are those that remain."),
+    "convolution": (
+        "Convolution",
+        "Three sums over the same products, and each index may run the wrong way. A kernel and a picture that are "
+        "not square, a stride, a padding and two pictures show nearly all of it."),
+    "pooling": (
+        "Pooling",
+        "Who gave the maximum gets the gradient, and only once; a mean shares it out. Look at windows that "
+        "overlap, at ties, and at the last row."),
+    "activation": (
+        "Activations",
+        "One number in, one number out: the gradient is the upstream gradient times the slope at this very input. "
+        "The mistakes are in the slope, in the mask, or in the upstream gradient that was forgotten."),
+    "losses": (
+        "Softmax and losses",
+        "Every probability depends on every score of its row, and a loss is a mean of something. The terms off the "
+        "diagonal, the divisor and the regularisation are what gets lost."),
+    "normalize": (
+        "Normalisation and dropout",
+        "Mean and variance depend on the input too: three paths lead from an element to the output, and each of "
+        "them must be in the gradient. Dropout must use the mask of the forward pass."),
+    "shapes": (
+        "Shapes, lookups, borders and resampling",
+        "What was moved is moved back, what was read twice is added up, what was repeated is summed."),
+    "networks": (
+        "Blocks and networks",
+        "Where paths meet, gradients add; where a value is used at several times or places, so do they."),
+    "torch": (
+        "Functions of PyTorch",
+        "The same mistakes in a `torch.autograd.Function`, and those that its context invites."),
+    "second_order": (
+        "The gradient of the gradient",
+        "Right in the first order, wrong in the second: what the backward pass takes out of the graph counts as a "
+        "constant when the gradient itself is differentiated. Checked with `order=2`."),
 }
 
 INTRODUCTION = """# The museum of wrong gradients
 
-These backward passes are all wrong, each in a way that is easy to believe in: the shapes agree, the code looks like the formula,
-and often the loss goes down all the same. Walk along, and before you read the second column of a table, guess the mistake from the
-layer's name.
+These backward passes are all wrong, each in a way that is easy to believe in: the shapes agree, the code looks like the
+formula, and often the loss goes down all the same. Walk along, and before you read the second column of a table, guess
+the mistake from the layer's name.
 
-A row gives the layer's name, what is wrong with it, its *cause* (the tag that a report carries as `report.cause`) and the sentence
-with which the checker explains it; where it takes the mistake for another one, that one stands in brackets. The code of every layer
-is in the tests, under the same name.
+A row gives the layer's name, what is wrong with it, its *cause* (the tag that a report carries as `report.cause`) and
+the sentence with which the checker explains it; where it takes the mistake for another one, that one stands in
+brackets. The code of every layer is in the tests, under the same name.
 """
 
 
@@ -71,16 +81,17 @@ def stable_rows():
 def text():
     """The page."""
     results = {r.layer.name: r for r in examine(exhibits(), 1, {"tinyvision": CONTENDERS["tinyvision"]})}
-    parts = [INTRODUCTION, totals(results.values()), causes(), *(room(*item, results) for item in wrong_layers().items()), opposite()]
-    return "\n".join(parts)
+    rooms = [room(family, layers, results) for family, layers in wrong_layers().items()]
+    return "\n".join([INTRODUCTION, totals(results.values()), causes(), *rooms, opposite()])
 
 
 def totals(results):
     wrong = [r for r in results if r.layer.causes]
     right = [r for r in results if not r.layer.causes]
     caught, named, passed = sum(r.good for r in wrong), sum(r.named for r in wrong), sum(r.good for r in right)
-    return (f"Of {len(wrong)} wrong layers the checker rejects {caught} and names the cause of {named}. Of {len(right)} right ones it "
-            f"passes {passed}. (One draw of each; `python -m tests.benchmarks.gradcheck` repeats this, beside other checks.)\n")
+    return (f"Of {len(wrong)} wrong layers the checker rejects {caught} and names the cause of {named}. Of {len(right)} right "
+            f"ones it passes {passed}.\n(One draw of each; `python -m tests.benchmarks.gradcheck` repeats this, beside other "
+            "checks.)\n")
 
 
 def causes():
@@ -90,15 +101,14 @@ def causes():
     first = {layer.causes[0]: layer for layer in reversed(layers)}
     rows = [f"| `{cause}` | {cell(meaning)} | {numbers[cause]} | `{first[cause].name}` ({FAMILIES[first[cause].family][0]}) |"
             for cause, meaning in CAUSES.items() if cause in numbers]
-    return "\n".join(["## The causes", "", "| cause | what it stands for | exhibits | for example |", "|---|---|---|---|", *rows, ""])
+    return section("The causes", "", ["cause", "what it stands for", "exhibits", "for example"], rows)
 
 
 def room(family, layers, results):
     """A family's heading, its word of advice and its table."""
     title, advice = FAMILIES[family]
     rows = [f"| `{layer.name}` | {cell(layer.why)} | `{layer.causes[0]}` | {said_of(results[layer.name])} |" for layer in layers]
-    return "\n".join([f"## {title}", "", advice, "", "| layer | what is wrong | cause | what the report says |", "|---|---|---|---|",
-                      *rows, ""])
+    return section(title, advice, ["layer", "what is wrong", "cause", "what the report says"], rows)
 
 
 def opposite():
@@ -109,10 +119,16 @@ def opposite():
             families.setdefault(layer.family, []).append(layer)
     rows = [f"| {family.replace('_', ' ')} | {len(layers)} | `{layers[0].name}`: {cell(layers[0].why)} |"
             for family, layers in sorted(families.items())]
-    return "\n".join(["## The opposite wing", "", "A checker that fails everything would catch all of these. So the museum keeps right "
-                      "layers too, the awkward ones: at kinks and ties, with numbers of all sizes, saturated, empty, in every form in "
-                      "which people hand things over. None of them may be failed.", "", "| family | layers | for example |",
-                      "|---|---|---|", *rows, ""])
+    return section("The opposite wing",
+                   "A checker that fails everything would catch all of these. So the museum keeps right layers too, the awkward "
+                   "ones: at kinks and ties, with numbers of all sizes, saturated, empty, in every form in which people hand "
+                   "things over. None of them may be failed.", ["family", "layers", "for example"], rows)
+
+
+def section(title, words, columns, rows):
+    """A heading, a paragraph and a table."""
+    table = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|", *rows]
+    return "\n".join([f"## {title}", "", *([words, ""] if words else []), *table, ""])
 
 
 def said_of(result):

@@ -15,7 +15,7 @@ from tests.gradcheck.layers import HAS_TORCH
 from tinyvision import nn
 from tinyvision.gradcheck import check_module, gradcheck
 
-REPEATS = 5
+REPEATS = 9
 
 
 def machine(threads):
@@ -125,7 +125,8 @@ def measure(repeats=REPEATS, large=True):
 
 
 def table(rows, repeats):
-    lines = ["", f"speed, medians of {repeats} alternating repeats, float64", f"{'':46}{'tinyvision':>12}{'gradcheck of PyTorch':>22}{'ratio':>8}"]
+    lines = ["", f"speed, medians of {repeats} alternating repeats, float64",
+             f"{'':46}{'tinyvision':>12}{'gradcheck of PyTorch':>22}{'ratio':>8}"]
     for name, a, b in rows:
         theirs = f"{1000 * b:>19.1f} ms{a / b:>8.2f}" if b else f"{'-':>22}{'-':>8}"
         lines.append(f"{name:46}{1000 * a:>9.1f} ms{theirs}")

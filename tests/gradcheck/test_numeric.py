@@ -1,4 +1,4 @@
-"""Numeric derivatives against derivatives that are known: the bar holds, kinks and jumps are recognised, and nothing is printed."""
+"""Numeric derivatives against known ones: the bar holds, kinks and jumps are recognised, and nothing warns."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,8 @@ def measured(f, x, scale=None, thorough=False):
         y0 = f(x)
         noise = noise_of(lambda xs: f(xs[0]), [x], y0, np.random.default_rng(0))
         scales = np.abs(x) if scale is None else np.array([scale])
-        return slopes(lambda i, t: f(x + t), np.where(scales > 0, scales, 1), np.abs(x), y0, noise, np.ones((1, len(y0))), thorough)
+        scales = np.where(scales > 0, scales, 1)
+        return slopes(lambda i, t: f(x + t), scales, np.abs(x), y0, noise, np.ones((1, len(y0))), thorough)
 
 
 def off(s, true):
@@ -50,7 +51,8 @@ def huber(x):
 AWKWARD = [
     (np.log, 1e-8, None, 1e8), (np.log, 1e-300, None, 1e300), (np.log, 1e8, None, 1e-8),
     (lambda x: x + 1, 1e-8, None, 1.0), (lambda x: x + 1, 1e-12, None, 1.0),
-    (sigmoid, 40.0, None, sigmoid_slope(40)), (sigmoid, -40.0, None, sigmoid_slope(40)), (sigmoid, -700.0, None, sigmoid_slope(700)),
+    (sigmoid, 40.0, None, sigmoid_slope(40)), (sigmoid, -40.0, None, sigmoid_slope(40)),
+    (sigmoid, -700.0, None, sigmoid_slope(700)),
     (sigmoid, 30.0, None, sigmoid_slope(30)),
     (lambda x: np.exp(30 * x), 0.0, None, 30.0), (lambda x: np.exp(30 * x), 1.0, None, 30 * np.exp(30)),
     (lambda x: np.exp(30 * x), -20.0, None, 30 * np.exp(-600)),
@@ -78,7 +80,8 @@ def test_gelu_far_on_the_left():
 
 
 @pytest.mark.parametrize("f, x, true, most", [
-    (np.log, 1e-8, 1e8, 1e-6), (np.exp, 1.0, np.e, 1e-6), (lambda x: x + 1, 1e-8, 1.0, 1e-6), (sigmoid, -40.0, sigmoid_slope(40), 1e-6),
+    (np.log, 1e-8, 1e8, 1e-6), (np.exp, 1.0, np.e, 1e-6), (lambda x: x + 1, 1e-8, 1.0, 1e-6),
+    (sigmoid, -40.0, sigmoid_slope(40), 1e-6),
     (lambda x: 1 / x, 1e-4, -1e8, 1e-6), (huber, 1.0, 1.0, 1e-6), (lambda x: np.sin(1e4 * x), 1.0, 1e4 * np.cos(1e4), 1e-6),
 ])
 def test_bars_are_narrow(f, x, true, most):
@@ -102,10 +105,13 @@ RANDOM = {
 }
 
 
-@pytest.mark.parametrize("name, thorough", [(name, thorough) for name in RANDOM for thorough in (False, True) if name != "gelu" or thorough])
+@pytest.mark.parametrize("thorough", [False, True])
+@pytest.mark.parametrize("name", RANDOM)
 def test_the_true_slope_lies_within_the_bar(name, thorough):
     """At 99 of 100 random points within five bars, as the judge allows; and at nearly all within one (GELU has stairs)."""
     f, slope, draw = RANDOM[name]
+    if name == "gelu" and not thorough:
+        pytest.skip("its stairs are looked for on the whole ladder only")
     xs = draw(np.random.default_rng(3), 150)
     found = np.array([off(measured(f, x, thorough=thorough), slope(x))[0, 0] for x in xs])
     assert np.mean(found <= 5) >= 0.99 and np.mean(found <= 1) >= 0.95
@@ -154,7 +160,8 @@ def test_beside_a_kink_there_is_one(name, x, scale):
 def test_ties_of_maxima(ahead, kink):
     """max(x, 0.75) where x is 0.75, or nearly; the slope beside the tie is exactly 1 or 0."""
     s = measured(lambda x: np.maximum(x, 0.75), 0.75 + ahead)
-    assert s.kink[0, 0] == kink and (s.low[0, 0], s.high[0, 0]) == pytest.approx((0, 1) if kink else (float(ahead > 0),) * 2, abs=1e-6)
+    ends = (0, 1) if kink else (float(ahead > 0),) * 2
+    assert s.kink[0, 0] == kink and (s.low[0, 0], s.high[0, 0]) == pytest.approx(ends, abs=1e-6)
 
 
 def test_a_kink_of_one_output_is_not_one_of_another():
@@ -163,7 +170,10 @@ def test_a_kink_of_one_output_is_not_one_of_another():
     assert s.value[0, 1:3] == pytest.approx([1, 1], abs=1e-7) and abs(s.value[0, 3]) <= 1e-6
 
 
-@pytest.mark.parametrize("f", [np.square, np.cos, lambda x: 1e6 * x ** 2, lambda x: np.abs(x) ** 3, lambda x: x * np.abs(x), np.exp])
+CURVED = [np.square, np.cos, np.exp, lambda x: 1e6 * x ** 2, lambda x: np.abs(x) ** 3, lambda x: x * np.abs(x)]
+
+
+@pytest.mark.parametrize("f", CURVED)
 def test_curved_functions_have_no_kink(f):
     assert not measured(f, 0.0).kink[0, 0]
 

@@ -85,7 +85,8 @@ def check_module(module, *inputs, order=1, wrt=None, names=None, train=True, dty
 
 def module_inputs(module, inputs, wrt, names):
     """The inputs of a module; there may be none to differentiate, as before an embedding."""
-    if any(getattr(raw(x), "dtype", None) is not None and raw(x).dtype.kind == "f" for x in inputs) or next(module.parameters(), None) is None:
+    floats = any(getattr(raw(x), "dtype", np.dtype(int)).kind == "f" for x in inputs)
+    if floats or next(module.parameters(), None) is None:
         return array_inputs("check_module", inputs, None, np.float64, names)
     return [raw(x) for x in inputs], []
 
@@ -190,6 +191,8 @@ def add_second_order(report, subject, exam, seed):
     if not found:
         report.faults += found.faults
         report.cause = found.cause if found.cause not in ("", "unknown") else "second-order"
-        report.diagnosis = ("the first derivative is right, but the derivative of the gradient is not. Is an input, the upstream gradient or "
-                            "something computed from them taken out of the graph in backward (x.data, an array kept from forward)? Write "
+        report.diagnosis = ("the first derivative is right, but the derivative of the gradient is not. Is an input, the "
+                            "upstream gradient or "
+                            "something computed from them taken out of the graph in backward (x.data, an array kept from "
+                            "forward)? Write "
                             f"the rule in operations on Tensors. In detail: {found.diagnosis}")

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from .numeric import EPS, scales_of, slopes
+from .numeric import EPS, Rung, scales_of, slopes
 from .report import InputReport
 from .subject import MISSING
 
@@ -125,10 +125,8 @@ def away_from_kinks(exam, numbers, v, curve, off):
     from .examine import RTOL, contract
     if not exam.subject.upstream:
         return off
-    h = 2.0 ** -20
-    right, left = curve(h) - exam.y0, exam.y0 - curve(-h)
-    steep = np.maximum(np.abs(right), np.abs(left))
-    rough = ~(np.abs(right - left) <= 1e-3 * steep + 20 * exam.noise_of_outputs + 20 * EPS * np.abs(exam.y0))
+    near = Rung(lambda j, t: curve(t), np.zeros(1, int), np.array([2.0 ** -20]), exam.y0, exam.noise_of_outputs[None])
+    rough = near.bent[0] | ~np.isfinite(near.bar[0])
     if not rough.any() or rough.all():
         return off
     u = np.where(rough, 0, exam.u)
@@ -165,7 +163,8 @@ def sample(exam, number):
             positions.append(int(np.ravel_multi_index([*centre[:axis], place, *centre[axis + 1:]], x.shape)))
     order = np.argsort(x, axis=None)                      # by value as well: a branch of the function may be taken by few elements
     rank = int(np.flatnonzero(order == positions[0])[0])
-    ranks = {*np.linspace(0, x.size - 1, 24).astype(int), *range(max(rank - 4, 0), min(rank + 5, x.size)), *range(5), *range(x.size - 5, x.size)}
+    ranks = {*np.linspace(0, x.size - 1, 24).astype(int), *range(max(rank - 4, 0), min(rank + 5, x.size))}
+    ranks |= {*range(5), *range(x.size - 5, x.size)}
     positions += [int(order[r]) for r in sorted(ranks) if r < x.size]
     positions = np.array(list(dict.fromkeys([*positions, *map(int, spread)])))[:SAMPLE]
     cost = (time.perf_counter() - start) / 40 + 4 * exam.forward_seconds

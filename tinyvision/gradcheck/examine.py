@@ -97,6 +97,7 @@ class Examination:
         self.chance, self.evidence, self.missing, self.ties = None, [], {}, set()
         self.dtype = np.dtype(dtype)
         self.fuzz = float(np.finfo(self.dtype).eps / EPS)  # how much coarser than float64 backward computes
+        self.outside = None                               # what forward raised at a point nearby
         self.is_copy = False                              # whether it examines slices for the sake of another examination
         self.low_output = self.low_gradient = None
         self.misshapen = {}
@@ -172,7 +173,8 @@ class Examination:
                 self.fault(*misshapen(name, error.gradient, error.shape), stop=True)
             self.fault("error", sentence_about(error), stop=True)
         if any(not np.array_equal(a, b) for a, b in zip(us, before)):
-            self.fault("modified-in-place", "backward changes the upstream gradient in place: whoever computed it, or also uses it, "
+            self.fault("modified-in-place", "backward changes the upstream gradient in place: whoever computed it, or also uses "
+                                            "it, "
                                             "is left with wrong numbers. Work on a copy, dout.copy(), or write dx = dout * mask.")
         return found
 
@@ -194,12 +196,14 @@ class Examination:
             self.chance = Chance(*self.subject.roots)
             self.y0 = self.flat(self.copies())
             if not same(self.flat(self.copies()), self.y0):
-                self.fault("not-repeatable", "two identical calls of forward give different results, even with all random numbers held "
+                self.fault("not-repeatable", "two identical calls of forward give different results, even with all random "
+                                             "numbers held "
                            "still. Draw random numbers from an argument or a Generator that the layer keeps, and keep no state "
                            "that changes from call to call.", stop=True)
             self.note("forward draws random numbers; they were held still")
         if np.isnan(self.y0).any() and any(self.values[i].size for i in self.wanted):
-            self.fault("not-a-number", f"forward returns nan ({np.isnan(self.y0).sum()} of {self.y0.size} outputs), so there is no "
+            self.fault("not-a-number", f"forward returns nan ({np.isnan(self.y0).sum()} of {self.y0.size} outputs), so there is "
+                                       f"no "
                        "derivative to compare with. Check with inputs from the function's domain.", stop=True)
 
     def first_outputs(self, values):
@@ -223,7 +227,8 @@ class Examination:
                  if isinstance(old, np.ndarray) and not np.array_equal(v, old, equal_nan=True)]
         names += self.subject.changed(self.values)
         if names:
-            self.fault("modified-in-place", f"{who} changes its input {', '.join(names)} in place: the caller's array is no longer what "
+            self.fault("modified-in-place", f"{who} changes its input {', '.join(names)} in place: the caller's array is no "
+                                            f"longer what "
                                             "it was. Work on a copy, or write x = x - m instead of x -= m.")
 
     # --- 2. ask
@@ -259,7 +264,8 @@ class Examination:
             self.missing[i] = g
             return np.zeros(x.size)
         if g.dtype.kind not in "fiub":
-            self.fault("error", f"backward returns something of dtype {g.dtype} as the gradient of {name}. Return an array of floats.",
+            self.fault("error", f"backward returns something of dtype {g.dtype} as the gradient of {name}. Return an array of "
+                                f"floats.",
                        stop=True)
         if g.shape != x.shape:
             self.misshapen[i] = g
@@ -291,8 +297,9 @@ class Examination:
         """What rounding does to the analytic gradients and to the outputs."""
         self.jitter = self.shake()
         inputs = [self.values[i] for i in self.wanted]
-        self.noise_of_outputs = noise_of(lambda xs: self.flat(self.with_inputs(xs)), inputs, np.where(np.isfinite(self.y0), self.y0, 0),
-                                         self.rng, 1 if self.large else 2)
+        self.point, self.weights = self.y0, self.u
+        self.noise_of_outputs = noise_of(lambda xs: self.view(self.with_inputs(xs)), inputs,
+                                         np.where(np.isfinite(self.y0), self.y0, 0), self.rng, 1 if self.large else 2)
 
     def shake(self):
         """How much the analytic gradients change when inputs and upstream gradient move by rounding errors, per input (k, n)."""
@@ -313,7 +320,11 @@ class Examination:
 
     def view(self, values):
         """What is differentiated numerically: the outputs, or, where these are many, <u, y> for each upstream gradient u."""
-        y = self.flat(values)
+        try:
+            y = self.flat(values)
+        except Exception as error:                        # a step out of the function's domain (an index out of range), like a nan
+            self.outside = error
+            return np.full(self.point.size, np.nan)
         return y if self.weights is self.u else self.u @ np.where(self.u[0] == 0, 0, y)
 
     def measure_elements(self):
@@ -403,6 +414,9 @@ class Examination:
         if not e.x.size:
             row.how, row.note = "not checked", "it has no elements"
             return row
+        if e.undefined.all() and self.outside is not None:
+            self.fault("error", f"forward cannot be computed at any point beside the checked {e.name}, so there is no derivative: it "
+                                f"raises {type(self.outside).__name__}: {self.outside}. Choose inputs inside of its domain.")
         if e.undefined.any():
             row.note = f"{e.undefined.sum()} elements at a jump or an infinite slope were not judged"
         wrong = e.wrong

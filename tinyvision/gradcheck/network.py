@@ -180,7 +180,8 @@ def blame(report, call, found):
     """Take over what was found about one layer, and say where it stands."""
     where = f"layer {call.path!r}" if call.path else "the network itself"
     parts = any(True for _ in call.module.children())
-    rest = (" All of its parts are right, so look at what its own forward does between them: an addition, a concatenation, a function, "
+    rest = (" All of its parts are right, so look at what its own forward does between them: an addition, a concatenation, a "
+            "function, "
             "detach() or .data." if parts else "")
     wrong = [row for row in found.inputs if not row.passed]
     report.layer, report.tensor = call.path, wrong[0].name if wrong else ""

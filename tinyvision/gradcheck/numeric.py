@@ -119,7 +119,8 @@ class Rung:
             grown = np.maximum(np.abs(y[0]), np.abs(y[1]))
             spread = EPS * np.maximum(grown, np.abs(y0))
             # an output that stands still may only be rounded to the same number, at the outputs' usual size if its own is 0
-            self.noise = np.where(self.still, EPS * np.maximum(np.abs(y0), np.median(np.abs(y0)) if y0.size else 0), 4 * (spread + noise)) / h
+            usual = np.median(np.abs(y0)) if y0.size else 0
+            self.noise = np.where(self.still, EPS * np.maximum(np.abs(y0), usual), 4 * (spread + noise)) / h
             self.grown = (grown > 2 * np.abs(y0)) & ~self.still
             self.right, self.left = (4 * y[2] - y[0] - 3 * y0) / h, (3 * y0 - 4 * y[3] + y[1]) / h
             coarse = np.maximum(np.abs(self.right - (y[0] - y0) / h), np.abs(self.left - (y0 - y[1]) / h))

@@ -18,7 +18,8 @@ def probe(exam):
     try:
         (interleaved if exam.subject.interleaves else in_turn)(exam)
     except Exception as error:                            # it may insist on its own inputs; that much is said
-        exam.note(f"a stale cache could not be looked for: with other inputs of the same shapes it raises {type(error).__name__}: {error}")
+        exam.note(f"a stale cache could not be looked for: with other inputs of the same shapes it raises "
+                  f"{type(error).__name__}: {error}")
     again(exam)
     if exam is not whole:
         whole.report.faults += [fault for fault in exam.report.faults if fault not in whole.report.faults]
@@ -50,10 +51,12 @@ def precision(exam):
     if exam.dtype != np.float64:
         return
     if exam.low_output:
-        exam.fault("precision-lost", f"forward returns {exam.low_output} for float64 inputs, which is too coarse to be differentiated "
+        exam.fault("precision-lost", f"forward returns {exam.low_output} for float64 inputs, which is too coarse to be "
+                                     f"differentiated "
                    "numerically. Let it compute in the dtype of its input.")
-    elif squeezed(exam.y0) in ("float16", "float32") and np.unique(exam.y0).size > 0.9 * exam.y0.size and not any(squeezed(exam.values[i].ravel()) for i in exam.wanted):
-        exam.fault("precision-lost", f"every output of forward is exactly a {squeezed(exam.y0)} number: somewhere in forward numbers pass through "
+    elif all_squeezed(exam):
+        exam.fault("precision-lost", f"every output of forward is exactly a {squeezed(exam.y0)} number: somewhere in forward "
+                                     f"numbers pass through "
                    "an array of that type. Let it compute in the dtype of its input.")
         exam.low_output = squeezed(exam.y0)
     if exam.low_gradient:
@@ -65,9 +68,18 @@ def precision(exam):
             continue
         rounded = squeezed(a[0])
         if rounded and not exam.low_gradient and (exam.subject.upstream or not squeezed(exam.values[i].ravel())):
-            exam.fault("precision-lost", f"every element of the gradient of {exam.subject.names[i]} is exactly a {rounded} number, though the upstream "
-                       "gradient is not: somewhere in backward it passes through an array of that type (np.zeros(..., dtype=...), "
+            exam.fault("precision-lost", f"every element of the gradient of {exam.subject.names[i]} is exactly a {rounded} "
+                                         f"number, though the upstream "
+                       "gradient is not: somewhere in backward it passes through an array of that type (np.zeros(..., "
+                       "dtype=...), "
                        "astype, a buffer made of integers).")
+
+
+def all_squeezed(exam):
+    """Whether the outputs are exactly numbers of a coarser type, though the inputs are not, and are not just a few levels."""
+    levels = np.unique(exam.y0).size <= 0.9 * exam.y0.size
+    return (squeezed(exam.y0) in ("float16", "float32") and not levels
+            and not any(squeezed(exam.values[i].ravel()) for i in exam.wanted))
 
 
 def squeezed(a):
@@ -99,8 +111,9 @@ def layout(exam):
         problem = None if close(exam, y, exam.y0, exam.noise_of_outputs) else "the outputs differ"
         if not problem:
             for e, (i, g) in enumerate(zip(exam.wanted, found)):
-                if i not in exam.misshapen and g is not None and g is not MISSING and not close(exam, np.asarray(g, float).reshape(-1), exam.a[e][0],
-                                                                               exam.jitter[e][0]):
+                if i in exam.misshapen or g is None or g is MISSING:
+                    continue
+                if not close(exam, np.asarray(g, float).reshape(-1), exam.a[e][0], exam.jitter[e][0]):
                     problem = f"the gradient of {exam.subject.names[i]} differs"
                     break
     except Refused:
@@ -108,7 +121,8 @@ def layout(exam):
     except Exception as error:                            # whatever it is, it does not happen with contiguous arrays
         problem = f"it raises {type(error).__name__}: {error}"
     if problem:
-        exam.fault("memory-layout", f"for inputs that are not contiguous in memory (a transposed picture, a slice) {problem}. Do not "
+        exam.fault("memory-layout", f"for inputs that are not contiguous in memory (a transposed picture, a slice) {problem}. "
+                                    f"Do not "
                    "write through x.ravel() or x.reshape(), which copy then, and do not assign to x.shape.")
 
 
@@ -205,7 +219,8 @@ def right_at(exam, values, found):
     nearby = [np.asarray(v * (1 + 4 * EPS * rng.choice([-1.0, 1.0], np.shape(v)))) if i in vs and i < exam.subject.count else v
               for i, v in enumerate(values)]
     if off > 100 * abs(rate(exam.start(nearby).backward(_upstream(exam))) - a):       # more than rounding explains
-        exam.fault("stale-cache", STALE.format("with the inputs of the first call the gradient is right, with those of a later call it is not: "
+        exam.fault("stale-cache", STALE.format("with the inputs of the first call the gradient is right, with those of a later "
+                                               "call it is not: "
                                                "something is computed once and kept."))
 
 
@@ -243,10 +258,12 @@ def again(exam):
         if g is None or g is MISSING or close(exam, np.asarray(g, float), before):
             continue
         if drew(exam):
-            exam.fault("mask-redrawn", "backward draws random numbers of its own, so its mask is not the one that forward used. Keep the "
+            exam.fault("mask-redrawn", "backward draws random numbers of its own, so its mask is not the one that forward used. "
+                                       "Keep the "
                        "mask of the forward pass in the cache.")
         else:
-            exam.fault("modified-in-place", "backward, called twice after one forward pass, gives two different results: it changes "
+            exam.fault("modified-in-place", "backward, called twice after one forward pass, gives two different results: it "
+                                            "changes "
                        "what forward saved for it. Work on a copy of what the cache holds.")
         return
 
@@ -269,7 +286,8 @@ def vacuity(exam):
         return
     for e in exam.evidence:
         if e.x.size and e.where is None and not e.n.any() and not e.half.any():
-            exam.note(f"the output does not depend on {e.name} here, so any backward that returns zero passes; choose values at which "
+            exam.note(f"the output does not depend on {e.name} here, so any backward that returns zero passes; choose values at "
+                      f"which "
                       "it does (not all units off, not all saturated, training mode)")
     module = getattr(exam.subject, "module", None)
     for path, layer in module.named_modules() if module is not None else ():
@@ -282,7 +300,9 @@ def vacuity(exam):
 def batch_of_one(exam):
     """With one example, a missing sum over the batch looks like a right one."""
     shapes = [exam.values[i].shape for i in exam.wanted] + list(exam.shapes)
-    if len(exam.wanted) > 1 and exam.shapes and len(shapes[0]) >= 2 and len(exam.shapes[0]) >= 2 and shapes[0][0] == exam.shapes[0][0] == 1:
+    if len(exam.wanted) < 2 or not exam.shapes or min(len(shapes[0]), len(exam.shapes[0])) < 2:
+        return
+    if shapes[0][0] == exam.shapes[0][0] == 1:
         exam.note("the batch holds one example: a missing sum or mean over the batch cannot be seen. Check with 2 or more")
 
 
@@ -294,5 +314,6 @@ def overlap(exam):
     out = exam.shapes[0]
     shrinks = any(o < i for o, i in zip(out[2:], e.x.shape[2:])) and out[:2] == e.x.shape[:2]
     if shrinks and (np.count_nonzero(e.jacobian, axis=1) <= 1).all() and e.n.any():
-        exam.note("no element is used by two windows: overwriting instead of adding up cannot be seen. Check with a stride below the "
+        exam.note("no element is used by two windows: overwriting instead of adding up cannot be seen. Check with a stride "
+                  "below the "
                   "window's size as well")

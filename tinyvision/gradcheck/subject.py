@@ -165,7 +165,8 @@ class GradientSubject(TensorSubject):
 
     def __init__(self, inner, upstreams):
         n, k = len(inner.values), len(upstreams)
-        super().__init__(inner.title, inner, [*inner.names, *upstream_names(k)], [*inner.values, *upstreams], [*inner.wanted, *range(n, n + k)])
+        super().__init__(inner.title, inner, [*inner.names, *upstream_names(k)], [*inner.values, *upstreams],
+                         [*inner.wanted, *range(n, n + k)])
         self.inner, self.n, self.roots, self.count = inner, n, inner.roots, inner.count
 
     def tensors(self, values, requires_grad=False):

@@ -54,7 +54,7 @@ class Layer:
 
     @contextlib.contextmanager
     def drawn(self, seed=0):
-        """The arguments of the check.  Inside, the global sources of random numbers are this layer's; then they are given back."""
+        """The arguments of the check.  Inside, the global sources of random numbers are this layer's, and are then given back."""
         key = [zlib.crc32(self.name.encode()), seed]
         with borrowed_chance(zlib.crc32(repr(key).encode())):
             yield self.make(np.random.default_rng(key))

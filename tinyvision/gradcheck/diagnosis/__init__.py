@@ -26,7 +26,7 @@ HYPOTHESES = [
     values.region, moved.slices_permuted, structure.factor_by_element, values.at_labels, values.part, structure.wrong_axis,
     structure.contributions_dropped, terms.statistics_missing, terms.elementwise, structure.factor_by_output,
     moved.moved_but_for_the_border, structure.misplaced, structure.contributions_added, terms.constant_term, terms.separable,
-    rerun.batch_only, rerun.nonsquare_only,
+    structure.factor_by_any_element, rerun.batch_only, rerun.nonsquare_only,
 ]
 # What can be seen from a sample of elements: asked before smaller inputs are tried.
 ON_SAMPLES = [
@@ -35,7 +35,8 @@ ON_SAMPLES = [
 ]
 
 # Faults after which the numbers mean nothing, or which explain them; the others are harmless where the numbers are right.
-DECISIVE = ["error", "not-a-number", "not-repeatable", "wrong-shape", "missing-sum", "transposed", "modified-in-place", "mask-redrawn", "stale-cache"]
+DECISIVE = ["error", "not-a-number", "not-repeatable", "wrong-shape", "missing-sum", "transposed", "modified-in-place",
+            "mask-redrawn", "stale-cache"]
 
 
 def diagnose(exam):
@@ -100,12 +101,15 @@ def at_kinks(exam, e):
     """Only elements on a kink are wrong."""
     tied = [p for number, p in exam.ties if number == e.number]
     if tied and not e.wrong.any():
-        return "ties-counted-twice", (f"{len(tied)} elements of {e.name} tie with each other (equal maxima), and together they get more or less "
-                                      "than the whole gradient of the output they share. Give it to the first of them, or divide it.")
+        return "ties-counted-twice", (f"{len(tied)} elements of {e.name} tie with each other (equal maxima), and together they "
+                                      f"get more or less "
+                                      "than the whole gradient of the output they share. Give it to the first of them, or "
+                                      "divide it.")
     p = int(np.flatnonzero(e.wrong)[0])
     k = int(np.argmax(np.abs(e.a[:, p] - e.n[:, p]) - e.half[:, p] > e.tolerance[:, p]))              # the first that shows it
     low, high = e.n[k, p] - e.half[k, p], e.n[k, p] + e.half[k, p]
-    return "wrong-subgradient", (f"{e.name} is on a kink at {list(map(int, np.unravel_index(p if e.where is None else e.where[p], e.x.shape)))}, "
+    return "wrong-subgradient", (f"{e.name} is on a kink at "
+                                 f"{list(map(int, np.unravel_index(p if e.where is None else e.where[p], e.x.shape)))}, "
                                  f"where any slope from {low:.5g} to {high:.5g} would do, but the gradient is {e.a[k, p]:.5g}.")
 
 
@@ -122,7 +126,8 @@ def coarse(e):
 def unknown(row):
     if row.worst is None:
         return row.note
-    return (f"none of the known mistakes explains the gradient of {row.name}. Begin with the worst element, {list(row.worst)}: analytic "
+    return (f"none of the known mistakes explains the gradient of {row.name}. Begin with the worst element, {list(row.worst)}: "
+            f"analytic "
             f"{row.analytic:.6g}, numeric {row.numeric:.6g} +- {row.bar:.1g}; report.plot() shows where it is wrong.")
 
 
@@ -135,8 +140,10 @@ def misshapen(name, g, shape):
         if all(p == f or p == 1 for p, f in zip(padded, found)):
             axes = [d for d, (p, f) in enumerate(zip(padded, found)) if p != f or d < lead]
             listed = ", ".join(map(str, axes))
-            return "missing-sum", (f"the gradient of {name} has shape {found}, but {name} has {shape}: {name} was repeated along axis {listed} "
-                                   f"(broadcast), so its gradient is the sum over it: .sum(axis={axes[0] if len(axes) == 1 else tuple(axes)}).")
+            return "missing-sum", (f"the gradient of {name} has shape {found}, but {name} has {shape}: {name} was repeated "
+                                   f"along axis {listed} "
+                                   f"(broadcast), so its gradient is the sum over it: "
+                                   f".sum(axis={axes[0] if len(axes) == 1 else tuple(axes)}).")
         kept = leftover_axes(found, shape)
         if kept is not None:
             return "missing-sum", (f"the gradient of {name} has shape {found}, but {name} has {shape}: the sum over axis "

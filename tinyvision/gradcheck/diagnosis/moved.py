@@ -53,7 +53,8 @@ def shift(z, step, axis):
     return out
 
 
-HINTS = {"transposed": "Look at the transposes and reshapes on the way", "flipped": "Look at where a kernel or an axis is reversed",
+HINTS = {"transposed": "Look at the transposes and reshapes on the way", "flipped": "Look at where a kernel or an axis is "
+                                                                                    "reversed",
          "shifted": "Look at the padding and at where the slices begin"}
 
 
@@ -79,11 +80,13 @@ def upstream_moved(case):
     for cause, words, move in rearranged(case.out_shape):
         u = np.stack([move(row.reshape(case.out_shape)).ravel() for row in case.u])
         if case.explains(u @ case.j.T):
-            return cause, (f"the gradient of {case.name} is that of an upstream gradient {words}: the elements of dout meet the wrong "
+            return cause, (f"the gradient of {case.name} is that of an upstream gradient {words}: the elements of dout meet the "
+                           f"wrong "
                            f"outputs. {HINTS[cause]}.")
         both = np.stack([move(case.array(row)).ravel() for row in u @ case.j.T]) if case.out_shape == case.shape else None
         if cause == "flipped" and both is not None and case.explains(both):
-            return cause, (f"the gradient of {case.name} runs the wrong way: it is the right one for everything {words}. A running sum or a "
+            return cause, (f"the gradient of {case.name} runs the wrong way: it is the right one for everything {words}. A "
+                           f"running sum or a "
                            "shift is undone from the other end.")
     return None
 
@@ -97,11 +100,12 @@ def moved_but_for_the_border(case):
     for count in range(1, min(len(large), 3) + 1):
         for axes in combinations(large, count):
             for step in (1, -1, 2, -2):
-                ahead = tuple(slice(max(step, 0), step if step < 0 else None) if d in axes else slice(None) for d in range(len(case.shape)))
-                behind = tuple(slice(max(-step, 0), -step if step > 0 else None) if d in axes else slice(None) for d in range(len(case.shape)))
+                ahead, behind = (tuple(slice(max(s, 0), s if s < 0 else None) if d in axes else slice(None)
+                                       for d in range(len(case.shape))) for s in (step, -step))
                 one, other, room = a[(slice(None), *ahead)], n[(slice(None), *behind)], slack[(slice(None), *ahead)]
                 if (np.abs(one - other) <= room).all() and np.ptp(other) > 0:
-                    return "shifted", (f"the gradient of {case.name} is the right one moved by {step} along {axes_text(axes)}. {HINTS['shifted']}.")
+                    return "shifted", (f"the gradient of {case.name} is the right one moved by {step} along {axes_text(axes)}. "
+                                       f"{HINTS['shifted']}.")
     return None
 
 
@@ -115,14 +119,16 @@ def slices_permuted(case):
         a, n, slack = (np.moveaxis(z.reshape(len(z), *case.shape), axis + 1, 0).reshape(size, -1) for z in (case.a, case.n, case.slack))
         order = [int(np.argmin(np.abs(n - row).max(axis=1))) for row in a]
         if sorted(order) == list(range(size)) != order and (np.abs(a - n[order]) <= slack).all():
-            return "transposed", (f"the slices of the gradient of {case.name} along axis {axis} are in the wrong order: {order} instead of "
+            return "transposed", (f"the slices of the gradient of {case.name} along axis {axis} are in the wrong order: {order} "
+                                  f"instead of "
                                   f"{list(range(size))}. Look at the reshapes: which index runs fastest?")
     return None
 
 
 def other_moved(case):
     """A is the gradient at another input that is rearranged: a kernel not flipped, a weight not transposed."""
-    for i, name, other in case.others():
+    own = [(case.position, case.name, case.x)]            # for instance a matrix whose inverse is not transposed
+    for i, name, other in [*case.others(), *own]:
         if other.size > 20_000 or case.late:
             continue
         for cause, words, move in rearranged(other.shape):
@@ -147,6 +153,7 @@ def other_replaced(case):
             values = case.exam.copies()
             values[i] = replaced
             if case.explained_at(values, tries=1) and case.explained_at(values):
-                return "factor-per-axis", (f"the gradient of {case.name} is the one for {name} {words}: a factor {name} is missing or "
+                return "factor-per-axis", (f"the gradient of {case.name} is the one for {name} {words}: a factor {name} is "
+                                           f"missing or "
                                            "misused in backward.")
     return None

@@ -17,8 +17,10 @@ def diagonal_only(case):
         return None
     if not case.explains(case.u * np.diag(case.j)):
         return None
-    return "diagonal-only", (f"the gradient of {case.name} uses only the diagonal of the Jacobian, as if every output depended on its own "
-                             "input alone. Here each output depends on others as well (through a sum, a mean or a norm): these terms "
+    return "diagonal-only", (f"the gradient of {case.name} uses only the diagonal of the Jacobian, as if every output depended "
+                             f"on its own "
+                             "input alone. Here each output depends on others as well (through a sum, a mean or a norm): these "
+                             "terms "
                              "are missing.")
 
 
@@ -55,7 +57,8 @@ def overwritten(case, any_one=False):
     if not (last or first or any_one):
         return None
     which = "last" if last else "first" if first else "one that was written"
-    return "overwritten", (f"of several contributions to an element of {case.name} only the {which} counts ({wiped} elements): it is "
+    return "overwritten", (f"of several contributions to an element of {case.name} only the {which} counts ({wiped} elements): "
+                           f"it is "
                            "overwritten where it must be added up. Use += (or np.add.at for repeated indices) in backward.")
 
 
@@ -74,7 +77,8 @@ def one_contribution(case):
         fits = (np.abs(terms - case.a[:, row, None]) <= case.slack[:, row, None]).all(axis=0) & live
         if live.sum() < 2 or fits.sum() < 1 or len(case.u) < 2:
             return None
-    return "overwritten", (f"every wrong element of the gradient of {case.name} equals the contribution of a single output: overwritten where "
+    return "overwritten", (f"every wrong element of the gradient of {case.name} equals the contribution of a single output: "
+                           f"overwritten where "
                            "it must be added up. Use += in backward.")
 
 
@@ -108,7 +112,8 @@ def contributions_dropped(case):
     live = np.abs(case.j) > 1e-6 * np.abs(case.j).max()
     if not dropped.any() or not (equal | dropped).all():
         return None
-    return "term-missing", (f"in the gradient of {case.name} {int(dropped.sum())} of {int(live.sum())} contributions of outputs are missing, "
+    return "term-missing", (f"in the gradient of {case.name} {int(dropped.sum())} of {int(live.sum())} contributions of outputs "
+                            f"are missing, "
                             f"and the others are right: a path from {case.name} to the output is not followed.")
 
 
@@ -127,7 +132,8 @@ def contributions_added(case):
     if extra.sum() < 0.02 * np.count_nonzero(case.b) or dropped.any():
         return None
     rest = "all the right contributions" if (equal | extra).all() else "contributions of the wrong size"
-    return "mask-missing", (f"the gradient of {case.name} has {rest}, and {int(extra.sum())} more from outputs that do not depend on the "
+    return "mask-missing", (f"the gradient of {case.name} has {rest}, and {int(extra.sum())} more from outputs that do not "
+                            f"depend on the "
                             "element. A mask or an index is missing in backward.")
 
 
@@ -138,12 +144,14 @@ def misplaced(case):
     size = np.abs(case.j).max()
     shared, used = ({round(v, 6) for v in m[np.abs(m) > 1e-6 * size] / size} for m in (case.j, case.b))
     if used <= shared and 3 <= 2 * len(shared) < np.count_nonzero(case.j) and len(shared) > 2:
-        return "shifted", (f"the gradient of {case.name} is made of the right numbers, but they meet the wrong elements. Look at where the windows "
+        return "shifted", (f"the gradient of {case.name} is made of the right numbers, but they meet the wrong elements. Look "
+                           f"at where the windows "
                            "begin, and at stride, dilation and padding in backward.")
     for axis, words in ((0, "every output's contributions have the right values but land in the wrong elements"),
                         (1, "every element gets contributions of the right values, but from the wrong outputs")):
         if case.j.shape[axis] > 2 and (np.abs(np.sort(case.b, axis) - np.sort(case.j, axis)) <= 1e-6 * size).all():
-            return "shifted", (f"in the gradient of {case.name} {words}. Look at where the windows begin, and at stride, dilation and padding in "
+            return "shifted", (f"in the gradient of {case.name} {words}. Look at where the windows begin, and at stride, "
+                               f"dilation and padding in "
                                "backward.")
     return None
 
@@ -158,12 +166,18 @@ def another_mask(case):
     levels = [np.unique(np.round(d / max(size, 1e-300), 6)) for d in (right, used)]
     if max(off) > 1e-6 * size or not all(len(v) == 2 and v[0] == 0 for v in levels) or levels[0][1] != levels[1][1]:
         return None
-    return "mask-redrawn", (f"the gradient of {case.name} is masked, but not by the mask of the forward pass: {int((right != used).sum())} elements "
+    return "mask-redrawn", (f"the gradient of {case.name} is masked, but not by the mask of the forward pass: "
+                            f"{int((right != used).sum())} elements "
                             "are on where they must be off, or off where they must be on. Keep forward's mask in the cache.")
 
 
-def factor_by_element(case):
-    """A = N times a factor that depends on one axis of the input (or two)."""
+def factor_by_any_element(case):
+    """A = N times a factor of each element's own."""
+    return factor_by_element(case, of_its_own=True)
+
+
+def factor_by_element(case, of_its_own=False):
+    """A = N times a factor that depends on one axis of the input (or two); of its own only where it is another input."""
     if not case.whole or not case.shape:
         return None
     live = case.judged & (np.abs(case.n) > 1e-3 * np.abs(case.n).max(axis=1, keepdims=True)).all(axis=0)
@@ -185,10 +199,14 @@ def factor_by_element(case):
                 values = f.reshape(-1)
                 if len(values) < 2 or np.nanmax(values) - np.nanmin(values) <= 1e-6 * np.nanmax(np.abs(values)):
                     continue
+                whole = all(case.shape[d] == 1 for d in rest)
+                if whole and not of_its_own and not matched(case, f, axes):
+                    continue
                 others = values[np.isfinite(values) & (np.abs(values - 1) > 1e-5)]
                 if len(others) < np.isfinite(values).sum() and np.ptp(others) <= 1e-5 * np.abs(others).max():
                     continue                              # one factor, in some places only: a part is wrong
-                return "factor-per-axis", (f"the gradient of {case.name} is right but for a factor that depends on {axes_text(axes)}: "
+                return "factor-per-axis", (f"the gradient of {case.name} is right but for a factor that depends on "
+                                           f"{axes_text(axes)}: "
                                            f"{listed(map(figure, values))}{matched(case, f, axes)}.")
     return None
 
@@ -232,16 +250,20 @@ def factor_by_output(case):
     if known.sum() > 5 and np.ptp(y):
         fit = np.polyval(np.polyfit(y, 1 / d[known], 2), y)
         if np.abs(fit - 1 / d[known]).max() <= 1e-5 * np.abs(fit).max() < np.inf and np.ptp(fit) > 1e-3 * np.abs(fit).max():
-            return "local-derivative-missing", (f"in the gradient of {case.name} every output's share lacks one factor, which is a function of the "
-                                                f"output: the derivative of the last nonlinearity (1 - y^2 for tanh, y (1 - y) for sigmoid).")
+            return "local-derivative-missing", (f"in the gradient of {case.name} every output's share lacks one factor, which "
+                                                f"is a function of the "
+                                                f"output: the derivative of the last nonlinearity (1 - y^2 for tanh, y (1 - y) "
+                                                f"for sigmoid).")
     for axis in range(len(case.out_shape)):
         rest = tuple(a for a in range(len(case.out_shape)) if a != axis)
         f = nan_mean(grid, rest)
         if np.nanmax(np.abs(grid - f)) <= 1e-5 * np.nanmax(np.abs(grid)):
-            return "factor-per-axis", (f"the gradient of {case.name} is right but for a factor on each output that depends on axis {axis}: "
+            return "factor-per-axis", (f"the gradient of {case.name} is right but for a factor on each output that depends on "
+                                       f"axis {axis}: "
                                        f"{listed(map(figure, f.reshape(-1)))}{matched(case, f, (axis,))}.")
     return "factor-per-axis", (f"the gradient of {case.name} is right but for a factor that each output's share has, from "
-                               f"{figure(np.nanmin(d))} to {figure(np.nanmax(d))}: a weight, a count or a divisor that differs from output "
+                               f"{figure(np.nanmin(d))} to {figure(np.nanmax(d))}: a weight, a count or a divisor that differs "
+                               f"from output "
                                "to output (at borders?) is missing or misused.")
 
 
@@ -261,15 +283,20 @@ def wrong_axis(case):
         return None
     lost, new = right - found, found - right
     if new and lost:
-        return "wrong-axis", (f"in the gradient of {case.name} axes are mixed up: an element belongs to the outputs with the same index "
-                              f"along {text_of(lost)}, but backward treats {text_of(new)} so. Look at the axis arguments of sums and "
+        return "wrong-axis", (f"in the gradient of {case.name} axes are mixed up: an element belongs to the outputs with the "
+                              f"same index "
+                              f"along {text_of(lost)}, but backward treats {text_of(new)} so. Look at the axis arguments of "
+                              f"sums and "
                               "means in backward.")
     if lost:
-        return "wrong-axis", (f"backward adds up over {text_of(lost)} in the gradient of {case.name}, along which elements and outputs with "
-                              "different indices have nothing to do with each other. Look at the axis arguments of sums and means.")
+        return "wrong-axis", (f"backward adds up over {text_of(lost)} in the gradient of {case.name}, along which elements and "
+                              f"outputs with "
+                              "different indices have nothing to do with each other. Look at the axis arguments of sums and "
+                              "means.")
     if case.shape == case.out_shape and all((p, p) in found for p in range(len(case.shape)) if case.shape[p] > 1):
         return None                                       # nothing is coupled any more: a term is missing
-    return "wrong-axis", (f"the gradient of {case.name} leaves out couplings along {text_of(new)}: forward sums over this axis as well, "
+    return "wrong-axis", (f"the gradient of {case.name} leaves out couplings along {text_of(new)}: forward sums over this axis "
+                          f"as well, "
                           "backward does not. Look at the axis arguments of sums and means.")
 
 
