@@ -75,24 +75,28 @@ def slopes(curve, scales, sizes, y0, noise, weights, thorough=False):
     if thorough:
         noise = np.maximum(noise, stairs(curve, first, sizes, y0))
     reached, bend = np.zeros(count, int), np.zeros((count, y0.size))                  # bend: the last one seen, 0 where smooth
-    rows = np.arange(count)
+    rows, last, grown = np.arange(count), np.full((count, y0.size), np.inf), np.zeros((count, y0.size), int)
     for rung in range(DOWN + 1):
         if not rows.size:
             break
         reached[rows] = rung
-        step = Rung(curve, rows, first[rows] * RUNG ** -rung, y0, noise[rows])
+        step = Rung(curve, rows, first[rows] * RUNG ** -rung, y0, noise[rows], sizes[rows])
         blind = ~step.bent & (8 * step.noise >= bend[rows]) & (bend[rows] > 0)        # too much rounding to see the bend again
         bend[rows] = np.where(step.bent, step.half, np.where(blind, bend[rows], 0))
         found.put(rows, ~step.bent & ~blind & (step.bar < found.bar[rows]), step.smooth())
+        steep = np.abs(step.value) > 1.5 * last[rows]     # grows with every smaller step: a jump, or an infinite slope
+        steep &= (step.bar > 0.2 * np.abs(step.value)) & (np.abs(step.value) > 30 * step.noise)
+        grown[rows], last[rows] = np.where(steep, grown[rows] + 1, 0), np.abs(step.value)
         on = thorough | step.wants_smaller(found, rows, weights)
         rows = rows[on & (first[rows] * RUNG ** (-rung - 1.0) > 16 * EPS * sizes[rows])]
     bent = bend > 0
     kinks(found, bent, curve, first * RUNG ** -reached.astype(float), y0, noise)
-    rows = np.flatnonzero(~settled(found, weights) & ~found.kink.any(axis=1))
+    found.undefined |= (grown > 2) & (found.bar > 0.2 * np.abs(found.value))
+    rows = np.flatnonzero(~settled(found, weights) & ~found.kink.any(axis=1) & ~found.undefined.any(axis=1))
     for rung in range(1, UP + 1):
         if not rows.size:
             break
-        step = Rung(curve, rows, first[rows] * RUNG ** rung, y0, noise[rows])
+        step = Rung(curve, rows, first[rows] * RUNG ** rung, y0, noise[rows], sizes[rows])
         # seen from afar a bounded function has no slope at all: a larger step must confirm what is known
         found.put(rows, ~step.bent & (step.bar < found.bar[rows]) & step.agrees(found, rows), step.smooth())
         rows = rows[~settled(found, weights, rows)] if not thorough else rows
@@ -105,7 +109,7 @@ def slopes(curve, scales, sizes, y0, noise, weights, thorough=False):
 class Rung:
     """The five points of some curves at one step size h (rows,), and what follows from them for every output."""
 
-    def __init__(self, curve, rows, h, y0, noise):
+    def __init__(self, curve, rows, h, y0, noise, sizes=0.0):
         y = np.empty((4, rows.size, y0.size))
         for j, (i, step) in enumerate(zip(rows, h)):
             for k, t in enumerate((step, -step, step / 2, -step / 2)):
@@ -118,8 +122,8 @@ class Rung:
             self.still = (y[0] == y0) & (y[1] == y0)
             grown = np.maximum(np.abs(y[0]), np.abs(y[1]))
             spread = EPS * np.maximum(grown, np.abs(y0))
-            # an output that stands still may only be rounded to the same number, at the outputs' usual size if its own is 0
-            usual = np.median(np.abs(y0)) if y0.size else 0
+            # an output that stands still may only be rounded to the same number, of its own size or of what it is made from
+            usual = np.maximum(np.median(np.abs(y0)) if y0.size else 0, np.reshape(sizes, (-1, 1)))
             self.noise = np.where(self.still, EPS * np.maximum(np.abs(y0), usual), 4 * (spread + noise)) / h
             self.grown = (grown > 2 * np.abs(y0)) & ~self.still
             self.right, self.left = (4 * y[2] - y[0] - 3 * y0) / h, (3 * y0 - 4 * y[3] + y[1]) / h

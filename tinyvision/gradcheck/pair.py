@@ -16,6 +16,7 @@ import inspect
 import numpy as np
 
 from ..tensor import raw
+from .chance import Chance
 from .subject import MISSING, Run, Subject, array_inputs, parameter_names
 
 # Arguments by these names are data, unless backward returns a gradient for them.
@@ -24,6 +25,15 @@ CONSTANT_NAMES = {"y", "t", "target", "targets", "label", "labels", "y_true", "t
 
 def pair_subject(op, forward, backward, inputs, wrt, names):
     """The Subject for check_pair: which of the forms it is, is seen from the arguments and from one forward pass."""
+    before = Chance(forward, backward)
+    try:
+        return form_of(op, forward, backward, inputs, wrt, names)
+    finally:
+        before.restore()                                  # what that pass drew is given back
+
+
+def form_of(op, forward, backward, inputs, wrt, names):
+    """The Subject of one of the forms."""
     layer = layer_of(forward, backward)
     if layer is not None:
         extra = () if backward is None or callable(backward) else (backward,)        # check_pair(layer, x): x came second

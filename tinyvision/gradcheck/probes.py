@@ -205,17 +205,22 @@ def right_at(exam, values, found):
     if not np.isfinite(y0).all():
         return
     noise = noise_of(lambda xs: exam.flat(exam.with_inputs(xs)), [values[i] for i in exam.wanted], y0, rng)
-    s = slopes(lambda j, t: exam.flat(moved(t)), np.ones(1), np.ones(1), y0, noise, exam.u[:1])
     from .examine import contract
-    n, half, bar, size, _, undefined, *_ = contract(s, exam.u[:1], False)
+
+    def measured(thorough):
+        s = slopes(lambda j, t: exam.flat(moved(t)), np.ones(1), np.ones(1), y0, noise, exam.u[:1], thorough)
+        n, half, bar, size, _, undefined, *_ = contract(s, exam.u[:1], False)
+        return n[0, 0], half[0, 0] + 10 * bar[0, 0] + 1e-4 * size[0, 0], undefined[0] or s.kink.any()
 
     def rate(found):
         return sum(float((np.asarray(g, float) * vs[i]).sum()) for i, g in zip(exam.wanted, found) if i in vs)
     a = rate(found)
     usual = sum(np.linalg.norm(exam.a[exam.wanted.index(i)][0] * v.ravel()) for i, v in vs.items())
-    off = abs(a - n[0, 0]) - half[0, 0] - 10 * bar[0, 0] - 1e-4 * size[0, 0] - 1e-6 * usual
-    if undefined[0] or s.kink.any() or off <= 0:
-        return
+    for thorough in (False, True):
+        n, room, rough = measured(thorough)
+        off = abs(a - n) - room - 1e-6 * usual
+        if rough or off <= 0:
+            return
     nearby = [np.asarray(v * (1 + 4 * EPS * rng.choice([-1.0, 1.0], np.shape(v)))) if i in vs and i < exam.subject.count else v
               for i, v in enumerate(values)]
     if off > 100 * abs(rate(exam.start(nearby).backward(_upstream(exam))) - a):       # more than rounding explains

@@ -151,3 +151,10 @@ def axes_text(axes):
 def figure(value):
     """A number for a sentence: 2, 0.25, 1.0159."""
     return f"{value:.5g}"
+
+
+def quadratic(x, y):
+    """The coefficients of the best parabola y(x), highest power first; None where the numbers do not determine one."""
+    if not (np.isfinite(x).all() and np.isfinite(y).all()) or np.unique(x).size < 4 or not np.ptp(x):
+        return None
+    return np.linalg.lstsq(np.vander(x, 3), y, rcond=None)[0]

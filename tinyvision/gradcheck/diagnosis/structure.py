@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from .case import axes_text, figure, listed
+from .case import axes_text, figure, listed, quadratic
 from .values import indices
 
 
@@ -248,7 +248,8 @@ def factor_by_output(case):
     grid, known = d.reshape(case.out_shape), np.isfinite(d) & (d != 0)
     y = case.exam.y0[known]
     if known.sum() > 5 and np.ptp(y):
-        fit = np.polyval(np.polyfit(y, 1 / d[known], 2), y)
+        c = quadratic(y, 1 / d[known])
+        fit = np.zeros(len(y)) if c is None else np.polyval(c, y)
         if np.abs(fit - 1 / d[known]).max() <= 1e-5 * np.abs(fit).max() < np.inf and np.ptp(fit) > 1e-3 * np.abs(fit).max():
             return "local-derivative-missing", (f"in the gradient of {case.name} every output's share lacks one factor, which "
                                                 f"is a function of the "

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 
-from .case import axes_text, figure
+from .case import axes_text, figure, quadratic
 
 
 def path_missing(case):
@@ -156,8 +156,8 @@ def guesses(case, x, y, right):
         yield "the square root of the right one", np.sqrt(np.abs(right))
     yield f"taken at the output y instead of at {case.name}", derivative_at(case, y)
     if len(x) > 4:                                        # f' as a polynomial of y, such as y (1 - y), applied to x
-        c = np.polyfit(y, right, 2)
-        if np.abs(np.polyval(c, y) - right).max() <= 1e-6 * np.abs(right).max():
+        c = quadratic(y, right)
+        if c is not None and np.abs(np.polyval(c, y) - right).max() <= 1e-6 * np.abs(right).max():
             yield f"the formula for the output y, applied to {case.name}", np.polyval(c, x)
 
 
