@@ -1,4 +1,4 @@
-"""check_network on whole networks: it names the layer and the tensor of every mistake, passes right networks, and gives all back."""
+"""check_network on whole networks: it names the layer and the tensor of a mistake, passes right networks, gives all back."""
 
 import json
 import re
@@ -214,8 +214,9 @@ def test_a_layer_that_gets_no_gradient_is_noted():
 
 def state(net):
     """All that a check could leave changed, copied."""
-    tensors = {name: (t._data, t.numpy().copy(), t.dtype, t.requires_grad, t.grad, None if t.grad is None else t.grad.numpy().copy(),
-                      len(t._hooks or {}), t.op) for name, t in [*net.named_parameters(), *net.named_buffers()]}
+    tensors = {name: (t._data, t.numpy().copy(), t.dtype, t.requires_grad, t.grad,
+                      None if t.grad is None else t.grad.numpy().copy(), len(t._hooks or {}), t.op)
+               for name, t in [*net.named_parameters(), *net.named_buffers()]}
     modules = {path: (m.training, len(m._forward_hooks), len(m._forward_pre_hooks), type(m)) for path, m in net.named_modules()}
     return tensors, modules
 
@@ -243,8 +244,7 @@ def lived_in(name, seed, single):
     return net, x, loss
 
 
-@pytest.mark.parametrize("single", [False, True], ids=["double", "single"])
-@pytest.mark.parametrize("train", [False, True, None])
+@pytest.mark.parametrize("train, single", [(True, False), (False, True), (None, True)])
 @pytest.mark.parametrize("name", ["drop_lenet", "projected_resnet", "unet_norm_bias_zero", "lenet_linear_bias_twice"])
 def test_the_network_is_given_back(name, train, single, seed):
     net, x, loss = lived_in(name, seed, single)

@@ -192,7 +192,5 @@ def add_second_order(report, subject, exam, seed):
         report.faults += found.faults
         report.cause = found.cause if found.cause not in ("", "unknown") else "second-order"
         report.diagnosis = ("the first derivative is right, but the derivative of the gradient is not. Is an input, the "
-                            "upstream gradient or "
-                            "something computed from them taken out of the graph in backward (x.data, an array kept from "
-                            "forward)? Write "
-                            f"the rule in operations on Tensors. In detail: {found.diagnosis}")
+                            "upstream gradient or something computed from them taken out of the graph in backward (x.data, an "
+                            f"array kept from forward)? Write the rule in operations on Tensors. In detail: {found.diagnosis}")

@@ -173,9 +173,9 @@ class Examination:
                 self.fault(*misshapen(name, error.gradient, error.shape), stop=True)
             self.fault("error", sentence_about(error), stop=True)
         if any(not np.array_equal(a, b) for a, b in zip(us, before)):
-            self.fault("modified-in-place", "backward changes the upstream gradient in place: whoever computed it, or also uses "
-                                            "it, "
-                                            "is left with wrong numbers. Work on a copy, dout.copy(), or write dx = dout * mask.")
+            self.fault("modified-in-place", "backward changes the upstream gradient in place: whoever computed it, or also "
+                                            "uses it, is left with wrong numbers. Work on a copy, dout.copy(), or write dx = "
+                                            "dout * mask.")
         return found
 
     # --- 1. look
@@ -197,14 +197,12 @@ class Examination:
             self.y0 = self.flat(self.copies())
             if not same(self.flat(self.copies()), self.y0):
                 self.fault("not-repeatable", "two identical calls of forward give different results, even with all random "
-                                             "numbers held "
-                           "still. Draw random numbers from an argument or a Generator that the layer keeps, and keep no state "
-                           "that changes from call to call.", stop=True)
+                                             "numbers held still. Draw random numbers from an argument or a Generator that the "
+                                             "layer keeps, and keep no state that changes from call to call.", stop=True)
             self.note("forward draws random numbers; they were held still")
         if np.isnan(self.y0).any() and any(self.values[i].size for i in self.wanted):
-            self.fault("not-a-number", f"forward returns nan ({np.isnan(self.y0).sum()} of {self.y0.size} outputs), so there is "
-                                       f"no "
-                       "derivative to compare with. Check with inputs from the function's domain.", stop=True)
+            self.fault("not-a-number", f"forward returns nan ({np.isnan(self.y0).sum()} of {self.y0.size} outputs), so there "
+                                       "is no derivative to compare with. Check with inputs from the function's domain.", stop=True)
 
     def first_outputs(self, values):
         """The outputs; a loss that also computes its gradient may fail there, which is a finding."""
@@ -228,8 +226,7 @@ class Examination:
         names += self.subject.changed(self.values)
         if names:
             self.fault("modified-in-place", f"{who} changes its input {', '.join(names)} in place: the caller's array is no "
-                                            f"longer what "
-                                            "it was. Work on a copy, or write x = x - m instead of x -= m.")
+                                            "longer what it was. Work on a copy, or write x = x - m instead of x -= m.")
 
     # --- 2. ask
 
@@ -265,7 +262,7 @@ class Examination:
             return np.zeros(x.size)
         if g.dtype.kind not in "fiub":
             self.fault("error", f"backward returns something of dtype {g.dtype} as the gradient of {name}. Return an array of "
-                                f"floats.",
+                                "floats.",
                        stop=True)
         if g.shape != x.shape:
             self.misshapen[i] = g
@@ -275,7 +272,8 @@ class Examination:
         if not np.isfinite(g).all():
             bad = np.argwhere(~np.isfinite(g))
             self.fault("not-a-number", f"the gradient of {name} is not finite at {len(bad)} of {g.size} elements, first at "
-                       f"{bad[0].tolist()}: a division by zero, a logarithm of zero or an overflow in backward?", stop=True)
+                                       f"{bad[0].tolist()}: a division by zero, a logarithm of zero or an overflow in "
+                                       "backward?", stop=True)
         return g.astype(np.float64).ravel()
 
     # --- 3. measure
@@ -415,8 +413,9 @@ class Examination:
             row.how, row.note = "not checked", "it has no elements"
             return row
         if e.undefined.all() and self.outside is not None:
-            self.fault("error", f"forward cannot be computed at any point beside the checked {e.name}, so there is no derivative: it "
-                                f"raises {type(self.outside).__name__}: {self.outside}. Choose inputs inside of its domain.")
+            self.fault("error", f"forward cannot be computed at any point beside the checked {e.name}, so there is no "
+                                f"derivative: it raises {type(self.outside).__name__}: {self.outside}. Choose inputs inside of "
+                                "its domain.")
         if e.undefined.any():
             row.note = f"{e.undefined.sum()} elements at a jump or an infinite slope were not judged"
         wrong = e.wrong

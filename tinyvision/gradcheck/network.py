@@ -181,8 +181,7 @@ def blame(report, call, found):
     where = f"layer {call.path!r}" if call.path else "the network itself"
     parts = any(True for _ in call.module.children())
     rest = (" All of its parts are right, so look at what its own forward does between them: an addition, a concatenation, a "
-            "function, "
-            "detach() or .data." if parts else "")
+            "function, detach() or .data." if parts else "")
     wrong = [row for row in found.inputs if not row.passed]
     report.layer, report.tensor = call.path, wrong[0].name if wrong else ""
     report.inputs, report.faults, report.notes = found.inputs, found.faults, report.notes + found.notes

@@ -18,7 +18,7 @@ def probe(exam):
     try:
         (interleaved if exam.subject.interleaves else in_turn)(exam)
     except Exception as error:                            # it may insist on its own inputs; that much is said
-        exam.note(f"a stale cache could not be looked for: with other inputs of the same shapes it raises "
+        exam.note("a stale cache could not be looked for: with other inputs of the same shapes it raises "
                   f"{type(error).__name__}: {error}")
     again(exam)
     if exam is not whole:
@@ -52,16 +52,14 @@ def precision(exam):
         return
     if exam.low_output:
         exam.fault("precision-lost", f"forward returns {exam.low_output} for float64 inputs, which is too coarse to be "
-                                     f"differentiated "
-                   "numerically. Let it compute in the dtype of its input.")
+                                     "differentiated numerically. Let it compute in the dtype of its input.")
     elif all_squeezed(exam):
         exam.fault("precision-lost", f"every output of forward is exactly a {squeezed(exam.y0)} number: somewhere in forward "
-                                     f"numbers pass through "
-                   "an array of that type. Let it compute in the dtype of its input.")
+                                     "numbers pass through an array of that type. Let it compute in the dtype of its input.")
         exam.low_output = squeezed(exam.y0)
     if exam.low_gradient:
         exam.fault("precision-lost", "the gradient of {} is {} for float64 inputs. Make buffers of the input's dtype: "
-                   "np.zeros_like(x), and no astype.".format(*exam.low_gradient))
+                                     "np.zeros_like(x), and no astype.".format(*exam.low_gradient))
     most = max((np.abs(a[0]).max(initial=0) for a in exam.a), default=0)
     for a, i in zip(exam.a, exam.wanted):
         if np.abs(a[0]).max(initial=0) <= 1e-9 * most:    # rounding errors in place of a zero
@@ -69,10 +67,8 @@ def precision(exam):
         rounded = squeezed(a[0])
         if rounded and not exam.low_gradient and (exam.subject.upstream or not squeezed(exam.values[i].ravel())):
             exam.fault("precision-lost", f"every element of the gradient of {exam.subject.names[i]} is exactly a {rounded} "
-                                         f"number, though the upstream "
-                       "gradient is not: somewhere in backward it passes through an array of that type (np.zeros(..., "
-                       "dtype=...), "
-                       "astype, a buffer made of integers).")
+                                         "number, though the upstream gradient is not: somewhere in backward it passes through "
+                                         "an array of that type (np.zeros(..., dtype=...), astype, a buffer made of integers).")
 
 
 def all_squeezed(exam):
@@ -122,8 +118,8 @@ def layout(exam):
         problem = f"it raises {type(error).__name__}: {error}"
     if problem:
         exam.fault("memory-layout", f"for inputs that are not contiguous in memory (a transposed picture, a slice) {problem}. "
-                                    f"Do not "
-                   "write through x.ravel() or x.reshape(), which copy then, and do not assign to x.shape.")
+                                    "Do not write through x.ravel() or x.reshape(), which copy then, and do not assign to "
+                                    "x.shape.")
 
 
 def strange(x):
@@ -225,8 +221,7 @@ def right_at(exam, values, found):
               for i, v in enumerate(values)]
     if off > 100 * abs(rate(exam.start(nearby).backward(_upstream(exam))) - a):       # more than rounding explains
         exam.fault("stale-cache", STALE.format("with the inputs of the first call the gradient is right, with those of a later "
-                                               "call it is not: "
-                                               "something is computed once and kept."))
+                                               "call it is not: something is computed once and kept."))
 
 
 def _upstream(exam):
@@ -263,13 +258,11 @@ def again(exam):
         if g is None or g is MISSING or close(exam, np.asarray(g, float), before):
             continue
         if drew(exam):
-            exam.fault("mask-redrawn", "backward draws random numbers of its own, so its mask is not the one that forward used. "
-                                       "Keep the "
-                       "mask of the forward pass in the cache.")
+            exam.fault("mask-redrawn", "backward draws random numbers of its own, so its mask is not the one that forward "
+                                       "used. Keep the mask of the forward pass in the cache.")
         else:
             exam.fault("modified-in-place", "backward, called twice after one forward pass, gives two different results: it "
-                                            "changes "
-                       "what forward saved for it. Work on a copy of what the cache holds.")
+                                            "changes what forward saved for it. Work on a copy of what the cache holds.")
         return
 
 
@@ -291,9 +284,8 @@ def vacuity(exam):
         return
     for e in exam.evidence:
         if e.x.size and e.where is None and not e.n.any() and not e.half.any():
-            exam.note(f"the output does not depend on {e.name} here, so any backward that returns zero passes; choose values at "
-                      f"which "
-                      "it does (not all units off, not all saturated, training mode)")
+            exam.note(f"the output does not depend on {e.name} here, so any backward that returns zero passes; choose values "
+                      "at which it does (not all units off, not all saturated, training mode)")
     module = getattr(exam.subject, "module", None)
     for path, layer in module.named_modules() if module is not None else ():
         if type(layer).__name__.endswith(("Dropout", "Dropout1d", "Dropout2d", "Dropout3d")) and not layer.training:
@@ -320,5 +312,4 @@ def overlap(exam):
     shrinks = any(o < i for o, i in zip(out[2:], e.x.shape[2:])) and out[:2] == e.x.shape[:2]
     if shrinks and (np.count_nonzero(e.jacobian, axis=1) <= 1).all() and e.n.any():
         exam.note("no element is used by two windows: overwriting instead of adding up cannot be seen. Check with a stride "
-                  "below the "
-                  "window's size as well")
+                  "below the window's size as well")

@@ -14,7 +14,7 @@ def torch_subject(function, tensors, wrt, names):
         raise TypeError(f"check_torch: function must be callable, got {type(function).__name__}.")
     if isinstance(function, type) and issubclass(function, torch.autograd.Function):
         raise TypeError(f"check_torch: pass {function.__name__}.apply, which calls the function; the class itself only "
-                        f"describes it.")
+                        "describes it.")
     arrays = [x.detach().cpu().resolve_conj().numpy() if isinstance(x, torch.Tensor) else x for x in tensors]
     target = function.forward if isinstance(function, torch.nn.Module) else function
     names = list(names) if names else parameter_names(target, len(arrays))
@@ -71,8 +71,7 @@ class TorchSubject(Subject):
         for item in outputs:
             if not isinstance(item, self.torch.Tensor):
                 raise TypeError(f"check_torch: function must return a tensor or a tuple of them, got {type(item).__name__}. "
-                                f"Does it lack "
-                                "its return?")
+                                "Does it lack its return?")
         return [o for o in outputs if o.is_floating_point()]
 
     def forward(self, values):

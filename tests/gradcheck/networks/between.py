@@ -151,15 +151,15 @@ def with_end(block, end):
 
 
 @fault(short_resnet, "layer3", "input")
-def resnet_stage_gradient_clipped(stage):
-    """The gradient is clipped on its way back into a stage of blocks."""
-    with_end(stage, Same(lambda g: np.clip(g, -np.abs(g).max() / 4, np.abs(g).max() / 4)))
+def resnet_stage_gradient_negated(stage):
+    """The sign of the gradient is turned on its way back into a stage of blocks."""
+    with_end(stage, Same(lambda g: -g))
 
 
 @fault(unet, "merge.1", "input")
-def unet_double_conv_gradient_in_half_precision(block):
-    """The gradient is rounded to half precision on its way back into a double convolution."""
-    with_end(block, Same(lambda g: g.astype(np.float16).astype(np.float64)))
+def unet_double_conv_gradient_shifted(block):
+    """The gradient comes one row lower back into a double convolution."""
+    with_end(block, Same(lambda g: np.roll(g, 1, axis=2)))
 
 
 @fault(unet, "up.0", "input")

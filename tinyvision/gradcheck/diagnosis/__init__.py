@@ -102,15 +102,14 @@ def at_kinks(exam, e):
     tied = [p for number, p in exam.ties if number == e.number]
     if tied and not e.wrong.any():
         return "ties-counted-twice", (f"{len(tied)} elements of {e.name} tie with each other (equal maxima), and together they "
-                                      f"get more or less "
-                                      "than the whole gradient of the output they share. Give it to the first of them, or "
-                                      "divide it.")
+                                      "get more or less than the whole gradient of the output they share. Give it to the first "
+                                      "of them, or divide it.")
     p = int(np.flatnonzero(e.wrong)[0])
     k = int(np.argmax(np.abs(e.a[:, p] - e.n[:, p]) - e.half[:, p] > e.tolerance[:, p]))              # the first that shows it
     low, high = e.n[k, p] - e.half[k, p], e.n[k, p] + e.half[k, p]
     return "wrong-subgradient", (f"{e.name} is on a kink at "
-                                 f"{list(map(int, np.unravel_index(p if e.where is None else e.where[p], e.x.shape)))}, "
-                                 f"where any slope from {low:.5g} to {high:.5g} would do, but the gradient is {e.a[k, p]:.5g}.")
+                                 f"{list(map(int, np.unravel_index(p if e.where is None else e.where[p], e.x.shape)))}, where "
+                                 f"any slope from {low:.5g} to {high:.5g} would do, but the gradient is {e.a[k, p]:.5g}.")
 
 
 def coarse(e):
@@ -127,8 +126,7 @@ def unknown(row):
     if row.worst is None:
         return row.note
     return (f"none of the known mistakes explains the gradient of {row.name}. Begin with the worst element, {list(row.worst)}: "
-            f"analytic "
-            f"{row.analytic:.6g}, numeric {row.numeric:.6g} +- {row.bar:.1g}; report.plot() shows where it is wrong.")
+            f"analytic {row.analytic:.6g}, numeric {row.numeric:.6g} +- {row.bar:.1g}; report.plot() shows where it is wrong.")
 
 
 def misshapen(name, g, shape):
@@ -141,8 +139,7 @@ def misshapen(name, g, shape):
             axes = [d for d, (p, f) in enumerate(zip(padded, found)) if p != f or d < lead]
             listed = ", ".join(map(str, axes))
             return "missing-sum", (f"the gradient of {name} has shape {found}, but {name} has {shape}: {name} was repeated "
-                                   f"along axis {listed} "
-                                   f"(broadcast), so its gradient is the sum over it: "
+                                   f"along axis {listed} (broadcast), so its gradient is the sum over it: "
                                    f".sum(axis={axes[0] if len(axes) == 1 else tuple(axes)}).")
         kept = leftover_axes(found, shape)
         if kept is not None:

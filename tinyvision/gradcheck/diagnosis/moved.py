@@ -80,14 +80,12 @@ def upstream_moved(case):
     for cause, words, move in rearranged(case.out_shape):
         u = np.stack([move(row.reshape(case.out_shape)).ravel() for row in case.u])
         if case.explains(u @ case.j.T):
-            return cause, (f"the gradient of {case.name} is that of an upstream gradient {words}: the elements of dout meet the "
-                           f"wrong "
-                           f"outputs. {HINTS[cause]}.")
+            return cause, (f"the gradient of {case.name} is that of an upstream gradient {words}: the elements of dout meet "
+                           f"the wrong outputs. {HINTS[cause]}.")
         both = np.stack([move(case.array(row)).ravel() for row in u @ case.j.T]) if case.out_shape == case.shape else None
         if cause == "flipped" and both is not None and case.explains(both):
             return cause, (f"the gradient of {case.name} runs the wrong way: it is the right one for everything {words}. A "
-                           f"running sum or a "
-                           "shift is undone from the other end.")
+                           "running sum or a shift is undone from the other end.")
     return None
 
 
@@ -119,9 +117,8 @@ def slices_permuted(case):
         a, n, slack = (np.moveaxis(z.reshape(len(z), *case.shape), axis + 1, 0).reshape(size, -1) for z in (case.a, case.n, case.slack))
         order = [int(np.argmin(np.abs(n - row).max(axis=1))) for row in a]
         if sorted(order) == list(range(size)) != order and (np.abs(a - n[order]) <= slack).all():
-            return "transposed", (f"the slices of the gradient of {case.name} along axis {axis} are in the wrong order: {order} "
-                                  f"instead of "
-                                  f"{list(range(size))}. Look at the reshapes: which index runs fastest?")
+            return "transposed", (f"the slices of the gradient of {case.name} along axis {axis} are in the wrong order: "
+                                  f"{order} instead of {list(range(size))}. Look at the reshapes: which index runs fastest?")
     return None
 
 
@@ -154,6 +151,5 @@ def other_replaced(case):
             values[i] = replaced
             if case.explained_at(values, tries=1) and case.explained_at(values):
                 return "factor-per-axis", (f"the gradient of {case.name} is the one for {name} {words}: a factor {name} is "
-                                           f"missing or "
-                                           "misused in backward.")
+                                           "missing or misused in backward.")
     return None

@@ -54,9 +54,8 @@ def batch_only(case):
     smaller = resized(exam, lambda shape, i: (1, *shape[1:]) if shape[0] == batch and (len(shape) > 1 or i not in exam.wanted) else shape)
     if not right_and_alive(smaller, case):
         return None
-    return "batch-only", (f"the gradient of {case.name} is right for a batch of one and wrong for {batch}: something is summed, "
-                          f"averaged or "
-                          "matched wrongly over the batch.")
+    return "batch-only", (f"the gradient of {case.name} is right for a batch of one and wrong for {batch}: something is "
+                          "summed, averaged or matched wrongly over the batch.")
 
 
 def nonsquare_only(case):
@@ -70,9 +69,8 @@ def nonsquare_only(case):
         return (*shape[:-2], min(shape[-2:]), min(shape[-2:])) if len(shape) >= 3 and i in exam.wanted else shape
     if not right_and_alive(resized(exam, square), case):
         return None
-    return "nonsquare-only", (f"the gradient of {case.name} is right for square pictures and wrong for others: height and width "
-                              f"are mixed up "
-                              "somewhere in backward.")
+    return "nonsquare-only", (f"the gradient of {case.name} is right for square pictures and wrong for others: height and "
+                              "width are mixed up somewhere in backward.")
 
 
 def small_copy(exam):

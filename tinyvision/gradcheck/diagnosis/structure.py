@@ -18,10 +18,8 @@ def diagonal_only(case):
     if not case.explains(case.u * np.diag(case.j)):
         return None
     return "diagonal-only", (f"the gradient of {case.name} uses only the diagonal of the Jacobian, as if every output depended "
-                             f"on its own "
-                             "input alone. Here each output depends on others as well (through a sum, a mean or a norm): these "
-                             "terms "
-                             "are missing.")
+                             "on its own input alone. Here each output depends on others as well (through a sum, a mean or a "
+                             "norm): these terms are missing.")
 
 
 def overwritten(case, any_one=False):
@@ -58,8 +56,8 @@ def overwritten(case, any_one=False):
         return None
     which = "last" if last else "first" if first else "one that was written"
     return "overwritten", (f"of several contributions to an element of {case.name} only the {which} counts ({wiped} elements): "
-                           f"it is "
-                           "overwritten where it must be added up. Use += (or np.add.at for repeated indices) in backward.")
+                           "it is overwritten where it must be added up. Use += (or np.add.at for repeated indices) in "
+                           "backward.")
 
 
 def one_of_several(case):
@@ -78,8 +76,7 @@ def one_contribution(case):
         if live.sum() < 2 or fits.sum() < 1 or len(case.u) < 2:
             return None
     return "overwritten", (f"every wrong element of the gradient of {case.name} equals the contribution of a single output: "
-                           f"overwritten where "
-                           "it must be added up. Use += in backward.")
+                           "overwritten where it must be added up. Use += in backward.")
 
 
 def outputs_dropped(case):
@@ -112,9 +109,9 @@ def contributions_dropped(case):
     live = np.abs(case.j) > 1e-6 * np.abs(case.j).max()
     if not dropped.any() or not (equal | dropped).all():
         return None
-    return "term-missing", (f"in the gradient of {case.name} {int(dropped.sum())} of {int(live.sum())} contributions of outputs "
-                            f"are missing, "
-                            f"and the others are right: a path from {case.name} to the output is not followed.")
+    return "term-missing", (f"in the gradient of {case.name} {int(dropped.sum())} of {int(live.sum())} contributions of "
+                            f"outputs are missing, and the others are right: a path from {case.name} to the output is not "
+                            "followed.")
 
 
 def profile(dropped, live, shape, axis):
@@ -133,8 +130,7 @@ def contributions_added(case):
         return None
     rest = "all the right contributions" if (equal | extra).all() else "contributions of the wrong size"
     return "mask-missing", (f"the gradient of {case.name} has {rest}, and {int(extra.sum())} more from outputs that do not "
-                            f"depend on the "
-                            "element. A mask or an index is missing in backward.")
+                            "depend on the element. A mask or an index is missing in backward.")
 
 
 def misplaced(case):
@@ -145,14 +141,12 @@ def misplaced(case):
     shared, used = ({round(v, 6) for v in m[np.abs(m) > 1e-6 * size] / size} for m in (case.j, case.b))
     if used <= shared and 3 <= 2 * len(shared) < np.count_nonzero(case.j) and len(shared) > 2:
         return "shifted", (f"the gradient of {case.name} is made of the right numbers, but they meet the wrong elements. Look "
-                           f"at where the windows "
-                           "begin, and at stride, dilation and padding in backward.")
+                           "at where the windows begin, and at stride, dilation and padding in backward.")
     for axis, words in ((0, "every output's contributions have the right values but land in the wrong elements"),
                         (1, "every element gets contributions of the right values, but from the wrong outputs")):
         if case.j.shape[axis] > 2 and (np.abs(np.sort(case.b, axis) - np.sort(case.j, axis)) <= 1e-6 * size).all():
             return "shifted", (f"in the gradient of {case.name} {words}. Look at where the windows begin, and at stride, "
-                               f"dilation and padding in "
-                               "backward.")
+                               "dilation and padding in backward.")
     return None
 
 
@@ -167,8 +161,8 @@ def another_mask(case):
     if max(off) > 1e-6 * size or not all(len(v) == 2 and v[0] == 0 for v in levels) or levels[0][1] != levels[1][1]:
         return None
     return "mask-redrawn", (f"the gradient of {case.name} is masked, but not by the mask of the forward pass: "
-                            f"{int((right != used).sum())} elements "
-                            "are on where they must be off, or off where they must be on. Keep forward's mask in the cache.")
+                            f"{int((right != used).sum())} elements are on where they must be off, or off where they must be "
+                            "on. Keep forward's mask in the cache.")
 
 
 def factor_by_any_element(case):
@@ -206,8 +200,7 @@ def factor_by_element(case, of_its_own=False):
                 if len(others) < np.isfinite(values).sum() and np.ptp(others) <= 1e-5 * np.abs(others).max():
                     continue                              # one factor, in some places only: a part is wrong
                 return "factor-per-axis", (f"the gradient of {case.name} is right but for a factor that depends on "
-                                           f"{axes_text(axes)}: "
-                                           f"{listed(map(figure, values))}{matched(case, f, axes)}.")
+                                           f"{axes_text(axes)}: {listed(map(figure, values))}{matched(case, f, axes)}.")
     return None
 
 
@@ -252,20 +245,17 @@ def factor_by_output(case):
         fit = np.zeros(len(y)) if c is None else np.polyval(c, y)
         if np.abs(fit - 1 / d[known]).max() <= 1e-5 * np.abs(fit).max() < np.inf and np.ptp(fit) > 1e-3 * np.abs(fit).max():
             return "local-derivative-missing", (f"in the gradient of {case.name} every output's share lacks one factor, which "
-                                                f"is a function of the "
-                                                f"output: the derivative of the last nonlinearity (1 - y^2 for tanh, y (1 - y) "
-                                                f"for sigmoid).")
+                                                "is a function of the output: the derivative of the last nonlinearity (1 - y^2 "
+                                                "for tanh, y (1 - y) for sigmoid).")
     for axis in range(len(case.out_shape)):
         rest = tuple(a for a in range(len(case.out_shape)) if a != axis)
         f = nan_mean(grid, rest)
         if np.nanmax(np.abs(grid - f)) <= 1e-5 * np.nanmax(np.abs(grid)):
             return "factor-per-axis", (f"the gradient of {case.name} is right but for a factor on each output that depends on "
-                                       f"axis {axis}: "
-                                       f"{listed(map(figure, f.reshape(-1)))}{matched(case, f, (axis,))}.")
+                                       f"axis {axis}: {listed(map(figure, f.reshape(-1)))}{matched(case, f, (axis,))}.")
     return "factor-per-axis", (f"the gradient of {case.name} is right but for a factor that each output's share has, from "
                                f"{figure(np.nanmin(d))} to {figure(np.nanmax(d))}: a weight, a count or a divisor that differs "
-                               f"from output "
-                               "to output (at borders?) is missing or misused.")
+                               "from output to output (at borders?) is missing or misused.")
 
 
 def summed_over_another_axis(case):
@@ -285,20 +275,16 @@ def wrong_axis(case):
     lost, new = right - found, found - right
     if new and lost:
         return "wrong-axis", (f"in the gradient of {case.name} axes are mixed up: an element belongs to the outputs with the "
-                              f"same index "
-                              f"along {text_of(lost)}, but backward treats {text_of(new)} so. Look at the axis arguments of "
-                              f"sums and "
-                              "means in backward.")
+                              f"same index along {text_of(lost)}, but backward treats {text_of(new)} so. Look at the axis "
+                              "arguments of sums and means in backward.")
     if lost:
         return "wrong-axis", (f"backward adds up over {text_of(lost)} in the gradient of {case.name}, along which elements and "
-                              f"outputs with "
-                              "different indices have nothing to do with each other. Look at the axis arguments of sums and "
-                              "means.")
+                              "outputs with different indices have nothing to do with each other. Look at the axis arguments "
+                              "of sums and means.")
     if case.shape == case.out_shape and all((p, p) in found for p in range(len(case.shape)) if case.shape[p] > 1):
         return None                                       # nothing is coupled any more: a term is missing
     return "wrong-axis", (f"the gradient of {case.name} leaves out couplings along {text_of(new)}: forward sums over this axis "
-                          f"as well, "
-                          "backward does not. Look at the axis arguments of sums and means.")
+                          "as well, backward does not. Look at the axis arguments of sums and means.")
 
 
 def aligned(matrix, case, pairs):

@@ -17,8 +17,7 @@ def path_missing(case):
             sign = "missing" if c > 0 else "too much"
             return ("term-missing" if c > 0 else "extra-term"), (
                 f"in the gradient of {case.name} {figure(abs(c))} times the upstream gradient itself is {sign}: the path that "
-                f"leads from "
-                f"{case.name} straight to the output (a skip connection).")
+                f"leads from {case.name} straight to the output (a skip connection).")
     if case.j is not None and case.out_shape == case.shape and case.j.shape[0] == case.j.shape[1]:
         d = case.n - case.a
         share = d / np.where(case.u, case.u, np.inf)      # u through a mask: a shortcut in front of a relu
@@ -26,13 +25,11 @@ def path_missing(case):
         coupled = np.abs(case.j - np.diag(np.diag(case.j))).max() > 1e-6 * np.abs(case.j).max()
         if coupled and 2 < on.sum() and np.ptp(share[:, on]) <= 1e-5 * np.abs(share).max() and case.explains(case.n - share[0] * case.u):
             return "term-missing", (f"in the gradient of {case.name} {figure(share[0][on][0])} times the upstream gradient is "
-                                    f"missing wherever the "
-                                    f"output lets it through: the path that leads from {case.name} straight to the output (a "
-                                    f"skip connection).")
+                                    f"missing wherever the output lets it through: the path that leads from {case.name} "
+                                    "straight to the output (a skip connection).")
         if case.explains(case.n - case.u * np.diag(case.j)):
             return "term-missing", (f"in the gradient of {case.name} the direct term is missing: what an element does to its "
-                                    f"own output. Only its "
-                                    "effect through the others is there.")
+                                    "own output. Only its effect through the others is there.")
     x = case.x.ravel()
     if x.any() and np.ptp(x):
         for k in range(len(case.u)):
@@ -40,12 +37,11 @@ def path_missing(case):
             if not c or np.abs(case.n[k] - case.a[k] - c * x)[case.judged].max() > 1e-5 * np.abs(case.n[k] - case.a[k]).max():
                 return None
         if c < 0:
-            return "extra-term", (f"in the gradient of {case.name} {figure(-c)} times {case.name} itself is too much: a penalty "
-                                  f"(weight decay) that the "
-                                  "loss does not have.")
+            return "extra-term", (f"in the gradient of {case.name} {figure(-c)} times {case.name} itself is too much: a "
+                                  "penalty (weight decay) that the loss does not have.")
         return "term-missing", (f"what is missing in the gradient of {case.name} is {figure(c)} times {case.name} itself: the "
-                                f"term of a squared "
-                                "penalty (weight decay: d/dw of r w^2 is 2 r w), or of another path that is proportional to it.")
+                                "term of a squared penalty (weight decay: d/dw of r w^2 is 2 r w), or of another path that is "
+                                "proportional to it.")
     return None
 
 
@@ -83,25 +79,21 @@ def along(case, d, axes, candidates):
     constant = np.broadcast_to(d.mean(axis=over, keepdims=True), d.shape)
     if fits(case, d, constant):
         return "term-missing", (f"what is missing in the gradient of {case.name} is the same for all elements along "
-                                f"{axes_text(axes)}: the term "
-                                "that goes through their mean (or sum). A mean depends on every element, so its derivative "
-                                "belongs in "
-                                "backward.")
+                                f"{axes_text(axes)}: the term that goes through their mean (or sum). A mean depends on every "
+                                "element, so its derivative belongs in backward.")
     for name, z in candidates[1:]:
         if fits(case, d, project(d, z[None], over)):
             return "term-missing", (f"what is missing in the gradient of {case.name} is a multiple of {name} along "
-                                    f"{axes_text(axes)}: the term that "
-                                    "goes through a sum of squares, a norm, a variance or a softmax's sum.")
+                                    f"{axes_text(axes)}: the term that goes through a sum of squares, a norm, a variance or a "
+                                    "softmax's sum.")
     for name, z in candidates[1:]:
         centred = z - z.mean(axis=axes, keepdims=True)
         if fits(case, d, project(d, centred[None], over)):
             return "term-missing", (f"what is missing in the gradient of {case.name} is a multiple of {name} minus its mean "
-                                    f"along {axes_text(axes)}: "
-                                    "the term that goes through the variance.")
+                                    f"along {axes_text(axes)}: the term that goes through the variance.")
         if fits(case, d, constant + project(d - constant, centred[None], over)) and np.prod([case.shape[a] for a in axes]) > 4:
             return "term-missing", (f"what is missing in the gradient of {case.name} are the terms that go through mean and "
-                                    f"variance along "
-                                    f"{axes_text(axes)}: both depend on every element.")
+                                    f"variance along {axes_text(axes)}: both depend on every element.")
     return None
 
 
@@ -131,14 +123,12 @@ def elementwise(case):
     with np.errstate(all="ignore"):
         if same(used, y / x):
             return "term-missing", (f"the gradient of {case.name} misses one half of the product rule: backward uses y / "
-                                    f"{case.name}, and the "
-                                    f"derivative of that factor is not there.{at}")
+                                    f"{case.name}, and the derivative of that factor is not there.{at}")
     for words, guess in guesses(case, x, y, right):
         if guess is not None and same(used, guess):
             return "wrong-local-derivative", f"the derivative that backward multiplies by is {words}.{at}"
-    return "wrong-local-derivative", (f"the function works element by element, and the derivative that backward multiplies by "
-                                      f"is not its "
-                                      f"derivative.{at}")
+    return "wrong-local-derivative", ("the function works element by element, and the derivative that backward multiplies by "
+                                      f"is not its derivative.{at}")
 
 
 def same(a, b):
@@ -199,9 +189,9 @@ def constant_term(case):
     changed = np.abs(case.a[0] - a).max() > 1e-3 * np.abs(a).max()
     if not size or not changed or np.abs(d - then).max() > 1e-4 * size + 1e-6 * np.abs(n).max():
         return None
-    return "term-missing", (f"what is missing in the gradient of {case.name} does not depend on {case.name}: it is the gradient "
-                            f"of a linear "
-                            "term (a weighted sum, a smoothed or shifted target) that backward leaves out.")
+    return "term-missing", (f"what is missing in the gradient of {case.name} does not depend on {case.name}: it is the "
+                            "gradient of a linear term (a weighted sum, a smoothed or shifted target) that backward leaves "
+                            "out.")
 
 
 def separable(case):
@@ -219,6 +209,5 @@ def separable(case):
     p = int(np.argmax(np.abs(case.a[0] - case.n[0])))
     x, used, right = case.x.ravel()[p], case.a[0][p], case.n[0][p]
     return "wrong-local-derivative", (f"each element of {case.name} has its own term, and the formula of the term's derivative "
-                                      f"is wrong: at "
-                                      f"{case.name} = {figure(x)} backward gives {figure(used)}, right is {figure(right)} (ratio "
-                                      f"{figure(used / right) if right else 'infinite'}).")
+                                      f"is wrong: at {case.name} = {figure(x)} backward gives {figure(used)}, right is "
+                                      f"{figure(right)} (ratio {figure(used / right) if right else 'infinite'}).")

@@ -13,13 +13,10 @@ def nothing(case):
         return None
     if case.position in case.exam.missing:
         return "missing-gradient", (f"backward returns no gradient for {case.name}, though the output depends on it. None says "
-                                    f"that the "
-                                    "gradient is zero; return the gradient, or, if it is data, name what to check in wrt. In a "
-                                    "graph: "
-                                    "detach(), .data or a new Tensor cuts it.")
+                                    "that the gradient is zero; return the gradient, or, if it is data, name what to check in "
+                                    "wrt. In a graph: detach(), .data or a new Tensor cuts it.")
     return "zero-gradient", (f"the gradient of {case.name} is zero everywhere, though the output depends on it. Is the result "
-                             f"of the "
-                             "computation returned, and is the graph not cut?")
+                             "of the computation returned, and is the graph not cut?")
 
 
 def whole_numbers(case):
@@ -28,8 +25,7 @@ def whole_numbers(case):
         if not (case.a == np.trunc(case.a)).all() or not (np.abs(case.a - case.n) <= 1 + case.slack)[:, case.judged].all():
             return None
     return "precision-lost", (f"the gradient of {case.name} is cut to whole numbers: it passes through an array of integers. "
-                              f"Make buffers of floats, "
-                              "np.zeros(x.shape), where x may hold integers.")
+                              "Make buffers of floats, np.zeros(x.shape), where x may hold integers.")
 
 
 def upstream_ignored(case):
@@ -42,8 +38,7 @@ def upstream_ignored(case):
     as_sum = case.j is not None and case.close(case.j.sum(axis=1), case.a[0])
     extra = " It equals the gradient of y.sum()." if as_sum else ""
     return "upstream-ignored", (f"the gradient of {case.name} does not change with the upstream gradient.{extra} Multiply by "
-                                f"dout: "
-                                "the chain rule is dL/dx = dL/dy * dy/dx.")
+                                "dout: the chain rule is dL/dx = dL/dy * dy/dx.")
 
 
 def only_the_sum_of_upstream(case):
@@ -53,9 +48,8 @@ def only_the_sum_of_upstream(case):
     size = np.abs(case.b).max()
     if (np.abs(case.b - case.b[:, :1]) > 1e-6 * size).any():
         return None
-    return "upstream-ignored", (f"the gradient of {case.name} depends on the sum of the upstream gradient only, so every output "
-                                f"counts "
-                                "alike. Multiply every output's derivative by its own element of dout.")
+    return "upstream-ignored", (f"the gradient of {case.name} depends on the sum of the upstream gradient only, so every "
+                                "output counts alike. Multiply every output's derivative by its own element of dout.")
 
 
 def not_linear(case):
@@ -67,16 +61,13 @@ def not_linear(case):
         shifted = [case.ask(c * case.u[0]) - constant for c in (1.0, -1.0)]
         if case.close(shifted[0], -shifted[1]):
             return "extra-term", (f"the gradient of {case.name} is not zero when the upstream gradient is: something is added "
-                                  f"that does "
-                                  "not come from it (weight decay, a regulariser, a leftover of an earlier call).")
+                                  "that does not come from it (weight decay, a regulariser, a leftover of an earlier call).")
     if all(case.close(case.ask(c * case.u[0]), c * case.a[0]) for c in (3.0, 1e3, 1e-3)):
         return "guided", (f"negative upstream gradients are treated differently in the gradient of {case.name}: doubling dout "
-                          f"doubles it, "
-                          "but turning its sign round does not turn it round. Guided backpropagation makes fine pictures, but no "
-                          "gradients: the mask belongs to the input (x > 0), not to dout.")
+                          "doubles it, but turning its sign round does not turn it round. Guided backpropagation makes fine "
+                          "pictures, but no gradients: the mask belongs to the input (x > 0), not to dout.")
     return "nonlinear-upstream", (f"the gradient of {case.name} is not proportional to the upstream gradient: it is clipped, "
-                                  f"squared or "
-                                  "normalised on the way. A backward pass is linear in dout.")
+                                  "squared or normalised on the way. A backward pass is linear in dout.")
 
 
 def swapped(case):
@@ -84,8 +75,7 @@ def swapped(case):
     for other in case.exam.evidence:
         if other is not case.e and other.x.shape == case.shape and other.where is None and case.whole and case.explains(other.n):
             return "swapped-gradients", (f"the gradient returned for {case.name} is that of {other.name}. Return gradients in "
-                                         f"the order "
-                                         "of forward's arguments.")
+                                         "the order of forward's arguments.")
     return None
 
 
@@ -107,9 +97,8 @@ def meaning(case, c):
     exam = case.exam
     dead = case.zero.mean()
     if dead and 0 < c < 1 and case.out_shape == case.shape:
-        return (f". {figure(100 * dead)}% of the elements have no gradient at all; if that is dropout, the scale 1 / (1 - p) is "
-                f"missing, with "
-                f"1 - p = {figure(c)}.")
+        return (f". {figure(100 * dead)}% of the elements have no gradient at all; if that is dropout, the scale 1 / (1 - p) "
+                f"is missing, with 1 - p = {figure(c)}.")
     if abs(c - round(c)) < 1e-6 * abs(c) or abs(1 / c - round(1 / c)) < 1e-6 / abs(c):
         whole = round(c) if abs(c) >= 1 else round(1 / c)
         sizes = {}
@@ -144,8 +133,7 @@ def local_derivative_missing(case):
         return None
     what = "the upstream gradient itself" if case.out_shape == case.shape else "the sum of the upstream gradient"
     return "local-derivative-missing", (f"the gradient of {case.name} is {what}: the function's own derivative is missing. "
-                                        f"Multiply dout by "
-                                        "dy/dx.")
+                                        "Multiply dout by dy/dx.")
 
 
 def sum_to(u, shape):
@@ -166,9 +154,8 @@ def mask_missing(case):
     if not off.any() or not live.any() or (case.wrong & live).any():
         return None
     return "mask-missing", (f"the gradient of {case.name} is right where it is not zero, but it also flows to {int(off.sum())} "
-                            f"elements "
-                            f"that the output does not depend on here, such as {place(case, off)}. A mask is missing in backward "
-                            "(x > 0, the dropout mask, the place of the maximum).")
+                            f"elements that the output does not depend on here, such as {place(case, off)}. A mask is missing "
+                            "in backward (x > 0, the dropout mask, the place of the maximum).")
 
 
 def place(case, mask):
@@ -259,9 +246,8 @@ def at_border(case, places, shown):
         inner = ~outer(shown, width)
         if outer(places, width).all() and inner.any() and outer(shown, width).sum() <= 1.6 * len(places) + 1:
             return "wrong-slice", (f"the gradient of {case.name} is wrong only at the border, {width} "
-                                   f"element{'s' * (width > 1)} deep ({len(places)} elements), right inside{inside(case)}. Look "
-                                   f"at the "
-                                   "padding.")
+                                   f"element{'s' * (width > 1)} deep ({len(places)} elements), right inside{inside(case)}. "
+                                   "Look at the padding.")
     return None
 
 
@@ -278,6 +264,6 @@ def at_labels(case):
         here = classes == labels[:, None]
         if wrong.any() and not wrong[~here].any() and wrong[here].mean() > 0.3:
             return "term-missing", (f"the gradient of {case.name} is wrong only at the element of the right class, "
-                                    f"{case.exam.subject.names[i]}, of each "
-                                    "row: the term through the right class's own score is missing or wrong.")
+                                    f"{case.exam.subject.names[i]}, of each row: the term through the right class's own score "
+                                    "is missing or wrong.")
     return None
