@@ -64,7 +64,7 @@ class InputReport:
             return f"not checked{': ' + self.note if self.note else ''}"
         if not self.passed:
             return "; ".join(filter(None, [counted(self) if self.worst is not None else "", self.note]))
-        what = f"{self.checked} {'random directions' if self.how == 'directions' else 'element' + 's' * (self.checked != 1)}"
+        what = f"{self.checked} {'random direction' if self.how == 'directions' else 'element'}{'s' * (self.checked != 1)}"
         kinks = f", {self.kinks} on a kink" if self.kinks else ""
         return f"{what}{kinks}{'; ' + self.note if self.note else ''}"
 

@@ -116,7 +116,7 @@ def with_shortcut(block, shortcut):
     block.forward = forward
 
 
-@fault(resnet, "layer2.1", "input")
+@fault(short_resnet, "layer1.0", "input")
 def resnet_shortcut_detached(block):
     """The shortcut is detached: only the convolutions carry the gradient."""
     with_shortcut(block, lambda x: x.detach())
@@ -156,10 +156,10 @@ def resnet_stage_gradient_negated(stage):
     with_end(stage, Same(lambda g: -g))
 
 
-@fault(unet, "merge.1", "input")
-def unet_double_conv_gradient_shifted(block):
-    """The gradient comes one row lower back into a double convolution."""
-    with_end(block, Same(lambda g: np.roll(g, 1, axis=2)))
+@fault(flat_unet, "merge.0", "input")
+def unet_double_conv_gradient_halved(block):
+    """Half of the gradient comes back into a double convolution."""
+    with_end(block, Same(lambda g: g / 2))
 
 
 @fault(unet, "up.0", "input")
