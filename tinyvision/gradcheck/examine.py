@@ -444,7 +444,7 @@ def contract(s, u, keep):
     bar = contract_bar(np.where(s.undefined, 0, s.bar - s.noise), np.where(s.undefined, 0, s.noise), u).T
     size = np.sqrt(np.maximum(np.abs(low), np.abs(high)) ** 2 @ u.T ** 2).T
     return (value @ u.T).T, half, bar, size, (s.kink & matters).any(axis=1) & ~undefined, undefined, \
-        value if keep else None, s.kink & matters if keep else None
+        value if keep else None, s.kink & ~s.undefined & matters if keep else None
 
 
 def flatten(outputs):

@@ -81,6 +81,8 @@ def slopes(curve, scales, sizes, y0, noise, weights, thorough=False):
             break
         reached[rows] = rung
         step = Rung(curve, rows, first[rows] * RUNG ** -rung, y0, noise[rows], sizes[rows])
+        # a kink shows at every wider step as well: where one was seen to be smooth, a bend is rounding that was underestimated
+        step.bent &= ~(found.bar[rows] <= 1e-3 * np.abs(found.value[rows]))
         blind = ~step.bent & (8 * step.noise >= bend[rows]) & (bend[rows] > 0)        # too much rounding to see the bend again
         bend[rows] = np.where(step.bent, step.half, np.where(blind, bend[rows], 0))
         found.put(rows, ~step.bent & ~blind & (step.bar < found.bar[rows]), step.smooth())
