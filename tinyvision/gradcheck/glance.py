@@ -47,7 +47,8 @@ def glance(exam, number, i, positions, steps, keep):
     bar = 3 * np.sqrt(noise ** 2 @ exam.weights.T ** 2).T
     fine = (np.abs(exam.a[number][:, positions] - n) <= 1e-7 * size + bar).all(axis=0) & (bar <= 1e-5 * size + 1e-300).all(axis=0)
     if not affine:
-        bent = np.abs(up + down - 2 * exam.point) / wide > 1e-3 * np.abs(slope) + 10 * noise
+        steepest = np.abs(slope).max(axis=1, keepdims=True, initial=0)
+        bent = np.abs(up + down - 2 * exam.point) / wide > 1e-3 * np.abs(slope) + 1e-4 * steepest + 10 * noise
         fine &= ~(bent & (np.abs(exam.weights).max(axis=0) > 0)).any(axis=1)
     none = np.zeros(len(positions), bool)
     return fine, (n, np.zeros_like(n), bar, size, none, none.copy(), slope if keep else None,
