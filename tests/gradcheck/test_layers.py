@@ -95,6 +95,13 @@ def drawn_inputs(layer, seed):
         return inputs
 
 
+@pytest.mark.parametrize("seed", [1, 2, 111])
+def test_stairs_of_rounding_are_not_taken_for_the_function(seed):
+    """GELU far on the left: 1 + tanh moves in steps of 1e-16, between which its slope is another one."""
+    (layer,) = [layer for layer in LAYERS if layer.name == "gelu_tanh"]
+    assert (report := layer.check(seed)), str(report)
+
+
 def test_rounding_is_no_kink():
     """One output's rounding noise is ten times its estimate here: what was smooth at a wide step stays smooth."""
     (layer,) = [layer for layer in LAYERS if layer.name == "layer_norm_nearly_constant"]

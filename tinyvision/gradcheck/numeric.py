@@ -209,14 +209,15 @@ def stairs(curve, first, sizes, y0):
     1 + tanh(x) far on the left moves in steps of 1e-16, however small it is.  Halve the step: the second difference of a smooth
     function falls by 4 and a kink's by 2, but what stairs leave in it stays, as long as the step is wider than a stair.
     """
-    halvings, left = 16, []
+    halvings, left = 20, []
     for i in range(len(first)):
-        second = np.array([curve(i, t) + curve(i, -t) - 2 * y0 for t in 64 * first[i] * 2.0 ** -np.arange(halvings)])
+        second = np.array([curve(i, t) + curve(i, -t) - 2 * y0 for t in 1024 * first[i] * 2.0 ** -np.arange(halvings)])
         left.append(np.abs(second[1:] - second[:-1] / 4))
     left = np.nan_to_num(np.array(left).reshape(len(first), halvings - 1, y0.size), nan=np.inf, posinf=np.inf)
     before, after = np.maximum(left[:, :-3], left[:, 1:-2]), np.maximum(left[:, 2:-1], left[:, 3:])
     most = 1000 * EPS * np.maximum(1, np.maximum(sizes[:, None], np.abs(y0)))         # higher ones are no rounding
-    stays = (after >= 0.5 * before) & (after > 0) & (np.maximum(before, after) <= most[:, None])
+    # over two halvings, a kink would leave a quarter
+    stays = (after >= 0.35 * before) & (after > 0) & (np.maximum(before, after) <= most[:, None])
     return np.where(stays, np.maximum(before, after), 0).max(axis=1)
 
 
