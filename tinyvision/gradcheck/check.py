@@ -11,10 +11,10 @@ report calls the inputs; seed, of the random upstream gradients.
 import numpy as np
 
 from ..nn import Module
-from ..tensor import Op, Tensor, raw
-from .examine import Examination, split
+from ..tensor import Op, raw
+from .examine import Examination
 from .pair import LossSubject, ModelSubject, pair_subject
-from .subject import ModuleSubject, TensorSubject, array_inputs, parameter_names
+from .subject import ModuleSubject, TensorSubject, array_inputs, parameter_names, split
 
 
 def gradcheck(f, *inputs, order=1, wrt=None, names=None, dtype=np.float64, seed=0):

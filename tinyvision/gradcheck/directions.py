@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from .numeric import EPS, Rung, scales_of, slopes
+from .numeric import EPS, RTOL, Rung, contract, scales_of, slopes
 from .report import InputReport
 from .subject import MISSING
 
@@ -93,7 +93,6 @@ def agrees(exam, numbers, box=None, count=DIRECTIONS):
 
 def excess(exam, numbers, box=None, count=DIRECTIONS):
     """How much <A, v> is off beyond the tolerance, relative to the change: (count, k); at most 0 where it agrees."""
-    from .examine import RTOL, contract
     vs = [[direction(exam, n, box) for n in numbers] for _ in range(count)]
 
     def outputs(j, t):
@@ -122,7 +121,6 @@ def along(exam, gradients, numbers, vs):
 
 def away_from_kinks(exam, numbers, v, curve, off):
     """The excess (k,) with those outputs left out that have a kink within reach of the direction: ties, units near zero."""
-    from .examine import RTOL, contract
     if not exam.subject.upstream:
         return off
     near = Rung(lambda j, t: curve(t), np.zeros(1, int), np.array([2.0 ** -20]), exam.y0, exam.noise_of_outputs[None])

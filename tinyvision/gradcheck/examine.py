@@ -20,17 +20,21 @@ import numpy as np
 from ..autograd import GradientShapeError
 from ..tensor import Op
 from .chance import Chance
+from .diagnosis import diagnose as name_the_mistake
+from .diagnosis import misshapen
+from .directions import measure_directions
 from .glance import glance, glance_steps
-from .numeric import EPS, contract_bar, noise_of, scales_of, slopes
+from .numeric import EPS, RTOL, contract, noise_of, scales_of, slopes
+from .probes import probe
 from .report import GradReport, InputReport
-from .subject import MISSING
+from .subject import MISSING, flatten, split
+from .ties import forgive, judge_ties
 
 ELEMENTS = 2000                                           # above so many, directions are tried before single elements
 SECONDS = 20.0                                            # longest time to spend on elements one by one
 OUTPUTS = 20_000                                          # above so many outputs only the <u, y> are looked at, not each by itself
 CELLS = 300_000                                           # numbers of one block of slopes: bounds the memory
 JACOBIAN = 4_000_000                                      # entries of a Jacobian that is worth keeping for the diagnosis
-RTOL = 1e-7                                               # of the size of what is added up to the derivative
 HOUSE = Path(__file__).parent.parent
 
 
@@ -112,12 +116,10 @@ class Examination:
                 self.measure()
                 self.judge()
                 if probes or not self.report.passed:
-                    from .probes import probe
                     probe(self)
             except Refused:
                 pass
             if diagnose:
-                from .diagnosis import diagnose as name_the_mistake
                 name_the_mistake(self)
         before.restore()                                  # a check leaves no trace in anybody's random numbers
         self.report.seconds = time.perf_counter() - start
@@ -167,7 +169,6 @@ class Examination:
             found = run.backward(us)
         except Exception as error:                        # whatever a student's code raises is a finding, not a crash
             if isinstance(error, GradientShapeError):
-                from .diagnosis import misshapen
                 own = isinstance(getattr(self.subject, "f", None), Op)        # then the Op's inputs are those of the check
                 name = self.subject.names[error.input] if own else f"input {error.input} of an operation"
                 self.fault(*misshapen(name, error.gradient, error.shape), stop=True)
@@ -288,7 +289,6 @@ class Examination:
         if not self.large and 4 * self.n_elements * self.forward_seconds <= SECONDS:
             self.measure_elements()
         else:
-            from .directions import measure_directions
             measure_directions(self)
 
     def measure_noise(self):
@@ -376,7 +376,6 @@ class Examination:
     def judge(self):
         if self.report.inputs:                            # by directions
             return
-        from .ties import forgive, judge_ties
         for e in self.evidence:
             self.confirm(e)
             forgive(self, e)
@@ -431,36 +430,6 @@ class Examination:
         row.analytic, row.numeric, row.bar = float(e.a[k, p]), float(e.n[k, p]), float(e.bar[k, p])
         row.a, row.n, row.mask = e.full(e.a[0]), e.full(e.n[0]), e.full(wrong.astype(float)) == 1
         return row
-
-
-def contract(s, u, keep):
-    """Slopes (count, m) seen through k upstream gradients: centre, half width, bar and size (k, count); kink and undefined (count,)."""
-    matters = np.abs(u).max(axis=0) > 0
-    low, high = np.where(s.undefined, 0, s.low), np.where(s.undefined, 0, s.high)
-    value, width = (low + high) / 2, (high - low) / 2
-    undefined = (s.undefined & matters).any(axis=1)
-    half = (width @ np.abs(u).T).T
-    half[:, undefined] = np.inf
-    bar = contract_bar(np.where(s.undefined, 0, s.bar - s.noise), np.where(s.undefined, 0, s.noise), u).T
-    size = np.sqrt(np.maximum(np.abs(low), np.abs(high)) ** 2 @ u.T ** 2).T
-    return (value @ u.T).T, half, bar, size, (s.kink & matters).any(axis=1) & ~undefined, undefined, \
-        value if keep else None, s.kink & ~s.undefined & matters if keep else None
-
-
-def flatten(outputs):
-    if len(outputs) == 1:
-        return np.array(outputs[0], np.float64).reshape(-1)
-    return np.concatenate([np.asarray(y, np.float64).reshape(-1) for y in outputs]) if outputs else np.zeros(0)
-
-
-def split(u, shapes):
-    """The flat upstream gradient as fresh arrays, one per output."""
-    parts, start = [], 0
-    for shape in shapes:
-        size = int(np.prod(shape))
-        parts.append(u[start:start + size].reshape(shape).copy())
-        start += size
-    return parts
 
 
 def shaken(x, rng, fuzz=1.0):

@@ -27,6 +27,7 @@ RUNG = 32.0                                               # from one step size t
 FIRST = 2.0 ** -13                                        # of the scale of what is moved: about 1e-4
 DOWN, UP = 11, 5                                          # rungs below and above the first
 TARGET = 3e-7                                             # a curve is settled when its bar is this share of its slope
+RTOL = 1e-7                                               # of the size of what is added up to the derivative
 
 
 @dataclass
@@ -176,6 +177,20 @@ def contract_bar(truncation, noise, weights):
         part = np.abs(weights)[None] * truncation[:, None] if np.isinf(truncation).any() else None
         linear = truncation @ np.abs(weights).T if part is None else np.where(weights[None] == 0, 0, part).sum(axis=2)
     return linear + 3 * np.sqrt(noise ** 2 @ weights.T ** 2)
+
+
+def contract(s, u, keep):
+    """Slopes (count, m) seen through k upstream gradients: centre, half width, bar and size (k, count); kink and undefined (count,)."""
+    matters = np.abs(u).max(axis=0) > 0
+    low, high = np.where(s.undefined, 0, s.low), np.where(s.undefined, 0, s.high)
+    value, width = (low + high) / 2, (high - low) / 2
+    undefined = (s.undefined & matters).any(axis=1)
+    half = (width @ np.abs(u).T).T
+    half[:, undefined] = np.inf
+    bar = contract_bar(np.where(s.undefined, 0, s.bar - s.noise), np.where(s.undefined, 0, s.noise), u).T
+    size = np.sqrt(np.maximum(np.abs(low), np.abs(high)) ** 2 @ u.T ** 2).T
+    return (value @ u.T).T, half, bar, size, (s.kink & matters).any(axis=1) & ~undefined, undefined, \
+        value if keep else None, s.kink & ~s.undefined & matters if keep else None
 
 
 def kinks(found, bent, curve, smallest, y0, noise):

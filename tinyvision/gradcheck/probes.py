@@ -6,8 +6,10 @@ forward pass overwrites, does its harm only in a network.
 
 import numpy as np
 
-from .numeric import EPS, noise_of, scales_of, slopes
-from .subject import MISSING
+from .chance import Chance
+from .diagnosis.rerun import resized
+from .numeric import EPS, contract, noise_of, scales_of, slopes
+from .subject import MISSING, split
 
 
 def probe(exam):
@@ -28,7 +30,6 @@ def probe(exam):
 
 def smaller(exam):
     """An examination of the same function on the first picture (or two vectors) of large inputs, as far as the probes need it."""
-    from .diagnosis.rerun import resized
     if not exam.large or not exam.report.passed:
         return exam
     small = resized(exam, lambda shape, i: (min(shape[0], 1 if len(shape) > 2 else 2), *shape[1:]) if len(shape) > 1 else shape)
@@ -100,7 +101,6 @@ def layout(exam):
     try:
         run = exam.start(values)
         y = np.concatenate([np.asarray(o, float).reshape(-1) for o in run.outputs]) if run.outputs else np.zeros(0)
-        from .examine import Refused, split
         us = [strange(u) for u in split(exam.u[0], exam.shapes)]
         found = run.backward(us)
         problem = None if close(exam, y, exam.y0, exam.noise_of_outputs) else "the outputs differ"
@@ -111,8 +111,6 @@ def layout(exam):
                 if not close(exam, np.asarray(g, float).reshape(-1), exam.a[e][0], exam.jitter[e][0]):
                     problem = f"the gradient of {exam.subject.names[i]} differs"
                     break
-    except Refused:
-        raise
     except Exception as error:                            # whatever it is, it does not happen with contiguous arrays
         problem = f"it raises {type(error).__name__}: {error}"
     if problem:
@@ -200,8 +198,6 @@ def right_at(exam, values, found):
     if not np.isfinite(y0).all():
         return
     noise = noise_of(lambda xs: exam.flat(exam.with_inputs(xs)), [values[i] for i in exam.wanted], y0, rng)
-    from .examine import contract
-
     def measured(thorough):
         s = slopes(lambda j, t: exam.flat(moved(t)), np.ones(1), np.ones(1), y0, noise, exam.u[:1], thorough)
         n, half, bar, size, _, undefined, *_ = contract(s, exam.u[:1], False)
@@ -224,7 +220,6 @@ def right_at(exam, values, found):
 
 
 def _upstream(exam):
-    from .examine import split
     return split(exam.u[0], exam.shapes)
 
 
@@ -267,7 +262,6 @@ def again(exam):
 
 def drew(exam):
     """Whether backward draws random numbers."""
-    from .chance import Chance
     run, chance = exam.start(exam.copies()), Chance(*exam.subject.roots)
     run.backward(_upstream(exam))
     return chance.drawn()

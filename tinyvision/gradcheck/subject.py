@@ -185,6 +185,22 @@ class GradientSubject(TensorSubject):
         return [raw(y) for y in self.call(self.tensors(values))]
 
 
+def flatten(outputs):
+    if len(outputs) == 1:
+        return np.array(outputs[0], np.float64).reshape(-1)
+    return np.concatenate([np.asarray(y, np.float64).reshape(-1) for y in outputs]) if outputs else np.zeros(0)
+
+
+def split(u, shapes):
+    """The flat upstream gradient as fresh arrays, one per output."""
+    parts, start = [], 0
+    for shape in shapes:
+        size = int(np.prod(shape))
+        parts.append(u[start:start + size].reshape(shape).copy())
+        start += size
+    return parts
+
+
 def array_inputs(op, inputs, wrt, dtype, names=None, may_have_none=False):
     """Checked values and the positions to differentiate: float arrays as `dtype`, integer ones and everything else as they are."""
     values = []

@@ -7,8 +7,7 @@ direction the function is smooth, and the sum of the gradients of all tied eleme
 
 import numpy as np
 
-from .examine import RTOL, contract
-from .numeric import EPS, scales_of, slopes
+from .numeric import EPS, RTOL, contract, scales_of, slopes
 
 NEIGHBOURS = 60                                           # nearby points that show which slopes a kink may have
 MOST_GROUPS = 64                                          # so many groups of tied elements are judged

@@ -8,14 +8,13 @@ import numpy as np
 
 def resized(exam, sizes):
     """An Examination of the same function on leading slices of its inputs; sizes(shape, position) gives the new shape, or None."""
-    from ..examine import Examination
     subject = copy.copy(exam.subject)
     values, count = list(exam.values), subject.count
     for i, v in enumerate(values):
         if i < count and isinstance(v, np.ndarray) and v.ndim:
             values[i] = v[tuple(slice(0, s) for s in sizes(v.shape, i))].copy()
     subject.values = values
-    smaller = Examination(subject, exam.seed, exam.dtype, patience=exam.patience / 4)
+    smaller = type(exam)(subject, exam.seed, exam.dtype, patience=exam.patience / 4)
     smaller.is_copy = True
     return smaller
 
