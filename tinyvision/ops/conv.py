@@ -9,61 +9,49 @@ before the image, and x reads 0 outside it.  T is linear in each argument, so it
     conv_transpose(u, w)    = dT/dx  (N, C, *S)         = <conv_transpose(u, w), x>
     conv_weight_grad(x, u)  = dT/dw  (O, C/G, *K)       = <conv_weight_grad(x, u), w>
 
-and the gradients of each are the other two.  With the patches of x as columns (im2col), Q = C/G * prod(K) rows and
-P = prod(O) columns, each is a matrix product, the same three as for a linear layer:
-
-    y = W @ col            gcol = W^T @ u,  gx = col2im(gcol)            gW = sum_n u @ col^T
-
-G groups split channels and filters into G independent convolutions: one more axis in front of the product.
+and the gradients of each are the other two.  kernels/conv.py computes the three: with the patches of x as
+columns each is a matrix product, the same three as for a linear layer.  G groups split channels and filters into G independent
+convolutions.  A bias is one number added to all outputs of its filter, so its gradient is the sum of u over them.
 
 Conventions: cross-correlation (the kernel is not flipped); conv_transpose's weight is (C, O/G, *K), that of the conv whose
 gradient it is.  Sources: Chellapilla, Puri and Simard 2006 (im2col); Dumoulin and Visin 2016, arXiv:1603.07285 (shapes).
 """
 
-from math import prod
-
-from ..kernels.im2col import col2im, im2col
+from ..kernels import conv as kernels
 from ..kernels.window import Window
 from ..tensor import Op
+from .broadcast import broadcast_to
 from .shapes import AXES, as_tuple, batched, check_fits, check_float
 
 
 class ConvOp(Op):
-    """(N, C, *S), (O, C/G, *K) -> (N, O, *O)"""
+    """(N, C, *S), (O, C/G, *K) and, if given, (O,) -> (N, O, *O)"""
 
     def __init__(self, window, groups=1):
         self.window, self.groups = window, groups
 
-    def forward(self, x, w):
-        G, N, O, out = self.groups, len(x), len(w), self.window.output(x.shape[2:])
-        col = im2col(x, self.window)                                      # (N, C, *K, *O)
-        Q, P = prod(w.shape[1:]), prod(out)
-        y = w.reshape(G, O // G, Q) @ col.reshape(N, G, Q, P)             # (G, O/G, Q) @ (N, G, Q, P)
-        return y.reshape(N, O, *out)
+    def forward(self, x, w, b=None):
+        return kernels.conv(x, w, b, self.window, self.groups)
 
-    def backward(self, g, x, w):
+    def backward(self, g, x, w, b=None):
         gx = ConvTransposeOp(self.window, self.groups, x.shape[2:])(g, w) if self.needs[0] else None
         gw = ConvWeightGradOp(self.window, self.groups)(x, g) if self.needs[1] else None
-        return gx, gw
+        return (gx, gw) if b is None else (gx, gw, ChannelSumOp()(g) if self.needs[2] else None)
 
 
 class ConvTransposeOp(Op):
-    """(N, O, *O), (O, C/G, *K) -> (N, C, *sizes): the gradient of conv with respect to its input"""
+    """(N, O, *O), (O, C/G, *K) and, if given, (C,) -> (N, C, *sizes): the gradient of conv with respect to its input"""
 
     def __init__(self, window, groups, sizes):
         self.window, self.groups, self.sizes = window, groups, sizes
 
-    def forward(self, u, w):
-        G, N, O, out, Cg = self.groups, len(u), len(w), u.shape[2:], w.shape[1]
-        Q, P = prod(w.shape[1:]), prod(out)
-        wt, u = w.reshape(G, O // G, Q).swapaxes(1, 2), u.reshape(N, G, O // G, P)            # wt: (G, Q, O/G)
-        col = wt * u if O == G else wt @ u                                # (N, G, Q, P); depthwise: sums of one term
-        return col2im(col.reshape(N, G * Cg, *self.window.size, *out), self.sizes, self.window)
+    def forward(self, u, w, b=None):
+        return kernels.conv_transpose(u, w, b, self.window, self.groups, self.sizes)
 
-    def backward(self, g, u, w):
+    def backward(self, g, u, w, b=None):
         gu = ConvOp(self.window, self.groups)(g, w) if self.needs[0] else None
         gw = ConvWeightGradOp(self.window, self.groups)(g, u) if self.needs[1] else None
-        return gu, gw
+        return (gu, gw) if b is None else (gu, gw, ChannelSumOp()(g) if self.needs[2] else None)
 
 
 class ConvWeightGradOp(Op):
@@ -73,16 +61,22 @@ class ConvWeightGradOp(Op):
         self.window, self.groups = window, groups
 
     def forward(self, x, u):
-        G, N, O, C, out = self.groups, len(u), u.shape[1], x.shape[1], u.shape[2:]
-        Q, P = C // G * prod(self.window.size), prod(out)
-        col = im2col(x, self.window).reshape(N, G, Q, P)
-        gw = u.reshape(N, G, O // G, P) @ col.swapaxes(2, 3)              # (N, G, O/G, Q)
-        return gw.sum(axis=0).reshape(O, C // G, *self.window.size)
+        return kernels.conv_weight_grad(x, u, self.window, self.groups)
 
     def backward(self, g, x, u):
         gx = ConvTransposeOp(self.window, self.groups, x.shape[2:])(u, g) if self.needs[0] else None
         gu = ConvOp(self.window, self.groups)(x, g) if self.needs[1] else None
         return gx, gu
+
+
+class ChannelSumOp(Op):
+    """(N, C, *S) -> (C,): the gradient of the bias, which every pixel of its channel has in it"""
+
+    def forward(self, u):
+        return kernels.channel_sum(u)
+
+    def backward(self, g, u):
+        return broadcast_to(g.reshape((1, -1) + (1,) * (u.ndim - 2)), u.shape)
 
 
 def convolve(op, n, input, weight, bias, stride, padding, dilation, groups):
@@ -101,7 +95,7 @@ def convolve(op, n, input, weight, bias, stride, padding, dilation, groups):
     dilation = as_tuple(op, "dilation", dilation, n, least=1)
     window = Window(size, stride, paddings(op, padding, size, stride, dilation), dilation)
     check_fits(op, window, x.shape[2:])
-    return finish(ConvOp(window, groups)(x, weight), bias, batch)
+    return finish(ConvOp(window, groups), x, weight, bias, batch)
 
 
 def paddings(op, padding, size, stride, dilation):
@@ -141,7 +135,7 @@ def conv_transposed(op, n, input, weight, bias, stride, padding, output_padding,
     if min(sizes) < 1 or min(u.shape[2:]) < 1:
         raise ValueError(f"{op}: the output must have at least one pixel, got sizes {sizes} from input {input.shape}, kernel "
                          f"{size}, stride {stride} and padding {lows}. Use less padding or a larger input.")
-    return finish(ConvTransposeOp(window, groups, sizes)(u, weight), bias, batch)
+    return finish(ConvTransposeOp(window, groups, sizes), u, weight, bias, batch)
 
 
 def check_weight(op, n, weight):
@@ -157,10 +151,9 @@ def check_bias(op, bias, channels):
         raise ValueError(f"{op}: bias must have one value per output channel, shape ({channels},), got {bias.shape}.")
 
 
-def finish(y, bias, batch):
-    """Add the bias to every pixel of its channel, and take away a batch axis that was put in front."""
-    if bias is not None:
-        y = y + bias.reshape((1, -1) + (1,) * (y.ndim - 2))
+def finish(op, x, weight, bias, batch):
+    """Apply the op, with the bias if there is one, and take away a batch axis that was put in front."""
+    y = op(x, weight) if bias is None else op(x, weight, bias)
     return y if batch else y[0]
 
 

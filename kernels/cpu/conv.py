@@ -1,0 +1,457 @@
+"""The three passes of convolution without an im2col matrix: two kernels over the tile buffer of layout.py.
+
+    correlate      y[m, p] = bias[m] + sum over k of  w[m, k] * buffer[off[k] + p]         conv, and conv_transpose
+    weight_grad    gw[m, k] = sum over p of  u[m, p] * buffer[off[k] + p]                  conv_weight_grad
+
+The transposed convolution is a convolution too: of u, with the kernel flipped and its two channel axes exchanged.  With a
+stride S, output pixel h is reached by those taps k only for which h + lo - k*D is a multiple of S; so the outputs split into
+S phases per axis, and each is a convolution of stride 1 with its own taps, written at every S-th pixel.
+
+Who owns what: a worker takes every T-th item, an item is a tile of output rows of one image (and a share of the filters
+where there are few tiles), and its buffer belongs to the worker.  No two items write the same output.  In weight_grad each
+worker adds up sums of its own, and these are added up at the end: their order depends on the number of workers, so results
+for different numbers of threads differ by rounding.
+"""
+
+from functools import lru_cache
+from itertools import product
+from math import prod
+
+import numpy as np
+from numba import prange
+from numba.np.unsafe.ndarray import to_fixed_tuple
+
+from ..registry import forced
+from . import tile
+from .jit import compiled, inner, scratch, threads
+from .layout import Axis, dot_vectors, ints, layout, pointwise, vectors
+
+CHUNK = 64                                                # vectors at a time: the factor's share stays in the first-level cache
+
+
+@inner
+def fill(buffer, start, x, first, count, step, L):
+    """buffer[start : start + count] = x[first :: step]"""
+    if step == 1:
+        tile.copy_row(buffer, start, x, first, count)
+        return
+    j = 0
+    if step == 2:
+        while j + L <= count:
+            tile.take_even(buffer, start + j, x, first + 2 * j)
+            j += L
+    for i in range(j, count):
+        buffer[start + i] = x[first + i * step]
+
+
+@inner
+def pack(x, base, z0, r0, buffer, start, channels, size, stride, first, planes, hphases, wphases, lines, pitch, phase, plane,
+         L):
+    """Copy what one tile of one image reads to the buffer, with zeros for what lies outside of it (layout.py)."""
+    H, W, zero = size[1], size[2], buffer.dtype.type(0)
+    for c in range(channels):
+        for d in range(planes.size):
+            z, to = z0 + planes[d], start + (c * planes.size + d) * plane
+            source = base + (c * size[0] + z) * H * W
+            for a in range(hphases.size):
+                for b in range(wphases.size):
+                    column = first[2] + wphases[b]        # of the picture, where the row begins
+                    lo = min(pitch, max(0, -(column // stride[2])))
+                    hi = max(lo, min(pitch, (W - 1 - column) // stride[2] + 1))
+                    for i in range(lines):
+                        row, at = (r0 + i) * stride[1] + first[1] + hphases[a], to + i * pitch
+                        if row < 0 or row >= H or z < 0 or z >= size[0] or hi == lo:
+                            buffer[at:at + pitch] = zero
+                        else:
+                            for j in range(at, at + lo):
+                                buffer[j] = zero
+                            fill(buffer, at + lo, x, source + row * W + column + lo * stride[2], hi - lo, stride[2], L)
+                            for j in range(at + hi, at + pitch):
+                                buffer[j] = zero
+                    for j in range(to + lines * pitch, to + phase):
+                        buffer[j] = zero                  # what the last row reads beyond its end
+                    to += phase
+
+
+@inner
+def panel(w, start, row, off, M, rows, wp, at):
+    """Weights in the order in which the micro-kernel reads them: wp[k, m] = w[m, k], zeros for rows that are not there."""
+    for k in range(off.size):
+        q, s = at + k * M, start + off[k]
+        for m in range(rows):
+            wp[q + m] = w[s + m * row]
+        for m in range(rows, M):
+            wp[q + m] = 0
+
+
+@lru_cache(None)
+def correlate_kernel(M, N, pieces):
+    """The kernel for tiles of M filters and N vectors."""
+    some, two, one = tile.fma_tile(M, N, pieces), tile.fma_tile(M, 2, pieces), tile.fma_tile(M, 1, pieces)
+
+    def correlate(x, w, bias, y, geometry, size, stride, first, planes, hphases, wphases, off, woff, vin, vout, panels, buffers, outs):
+        (images, groups, C, O, OD, tiles, shares, together, OH, OW, rows, lines, pitch, phase, plane, image, copied, direct, L,
+         wrow, wgroup, YD, YH, YW, sd, sh, sw, ad, ah, aw) = to_fixed_tuple(geometry, 30)
+        K, T, V = off.size, buffers.shape[0], vin.size // pieces // together
+        blocks, packed = (O + M - 1) // M, panels.shape[0] == 1
+        share, sets = (blocks + shares - 1) // shares, (images + together - 1) // together
+        if packed:                                        # the weights of all blocks, once for all tiles
+            for b_ in prange(groups * blocks):
+                b = np.int64(b_)                          # prange counts in uint64, and that with int64 makes float64
+                m = max(0, min(b % blocks * M, O - M))
+                panel(w, b // blocks * wgroup + m * wrow, wrow, woff, M, min(M, O - m), panels[0], b * M * K)
+        for t_ in prange(T):
+            t = np.int64(t_)
+            buffer, out, weights = buffers[t], outs[t], panels[0 if packed else t]
+            for item in range(t, sets * groups * OD * tiles * shares, T):
+                part, r0, rest = item % shares, item // shares % tiles * rows, item // shares // tiles
+                od, g, n0 = rest % OD, rest // OD % groups, rest // OD // groups * together
+                r0 = min(r0, OH - rows)                   # the last tile overlaps the one before it
+                base, count = (n0 * groups + g) * C * size[0] * size[1] * size[2], min(together, images - n0)
+                source, s = x, base + (od * size[1] + r0) * size[2]
+                if copied:
+                    source, s = buffer, 0
+                    for i in range(count):
+                        pack(x, base + i * groups * C * size[0] * size[1] * size[2], od * stride[0], r0, buffer, i * image, C, size,
+                             stride, first, planes, hphases, wphases, lines, pitch, phase, plane, L)
+                for b in range(part * share, min(blocks, (part + 1) * share)):
+                    m, wk = max(0, min(b * M, O - M)), (g * blocks + b) * M * K
+                    if not packed:
+                        wk = 0
+                        panel(w, g * wgroup + m * wrow, wrow, woff, M, min(M, O - m), weights, 0)
+                    row = (((n0 * groups + g) * O + m) * YD + od * sd + ad) * YH + r0 * sh + ah
+                    to, o, ldo, bk = out, 0, out.size // M, g * O + m
+                    if direct:
+                        to, o, ldo = y, row * YW + aw, YD * YH * YW
+                    v, end = 0, V * count
+                    while end - v >= N and end - v != N + 1:              # N + 1 are better cut into pairs than into N and one
+                        some(weights, wk, off, K, source, s, vin, v, to, o, ldo, vout, bias, bk)
+                        v += N
+                    while v + 2 <= end:
+                        two(weights, wk, off, K, source, s, vin, v, to, o, ldo, vout, bias, bk)
+                        v += 2
+                    if v < end:
+                        one(weights, wk, off, K, source, s, vin, v, to, o, ldo, vout, bias, bk)
+                    if not direct:
+                        for i in range(count):
+                            for j in range(min(M, O - m)):
+                                at = row + (i * groups * O + j) * YD * YH
+                                for r in range(rows):
+                                    spread(y, (at + r * sh) * YW + aw, sw, out, j * ldo + i * V * L + r * pitch, OW)
+
+    correlate.__qualname__ = f"correlate_{M}x{N}x{pieces}"                # the name under which it is kept
+    return compiled(correlate)
+
+
+@inner
+def spread(y, start, step, out, at, count):
+    """y[start :: step] = out[at : at + count]"""
+    a = out[at:at + count]
+    if step == 1:
+        tile.copy_row(y, start, out, at, count)
+    else:
+        for j in range(count):
+            y[start + j * step] = a[j]
+
+
+@lru_cache(None)
+def weight_grad_kernel(M, N, pieces):
+    """The kernel for tiles of M filters and N taps."""
+    dots = tile.dot_tile(M, N, pieces)
+
+    def weight_grad(x, u, geometry, size, stride, first, planes, hphases, wphases, off, vin, buffers, factors, sums, gw):
+        (images, groups, C, O, OD, tiles, together, OH, OW, rows, lines, pitch, phase, plane, image, copied, whole, L,
+         taps) = to_fixed_tuple(geometry, 19)
+        K, T, V = off.size, buffers.shape[0], vin.size // pieces // together
+        blocks, parts = (O + M - 1) // M, sums.shape[0]
+        sets = (images + together - 1) // together
+        for t_ in prange(T):
+            t = np.int64(t_)                              # prange counts in uint64, and that with int64 makes float64
+            buffer, factor = buffers[t], factors[t]
+            part, share = (t, 0) if parts == T else (0, t)
+            total, own = sums[part], blocks if parts == T else (blocks + T - 1) // T
+            for g in range(groups):
+                lo, hi = g * blocks + share * own, g * blocks + min(blocks, (share + 1) * own)
+                for j in range(lo * M * K, hi * M * K):
+                    total[j] = 0
+                for item in range(part, sets * OD * tiles, parts):
+                    n0, od, r0 = item // tiles // OD * together, item // tiles % OD, item % tiles * rows
+                    count, height = min(together, images - n0), min(rows, OH - r0)
+                    source, s = x, ((n0 * groups + g) * C * size[0] + od) * size[1] * size[2] + r0 * size[2]
+                    if copied:
+                        source, s = buffer, 0
+                        for i in range(count):
+                            pack(x, ((n0 + i) * groups + g) * C * size[0] * size[1] * size[2], od * stride[0], r0, buffer, i * image,
+                                 C, size, stride, first, planes, hphases, wphases, lines, pitch, phase, plane, L)
+                    for b in range(lo - g * blocks, hi - g * blocks):
+                        for i in range(count):
+                            for m in range(M):
+                                if b * M + m < O:
+                                    start = ((((n0 + i) * groups + g) * O + b * M + m) * OD + od) * OH * OW + r0 * OW
+                                    line_up(u, start, height, rows, OW, pitch, factor, i * V, V, M, m, L, pieces, whole)
+                                else:
+                                    line_up(u, 0, 0, rows, OW, pitch, factor, i * V, V, M, m, L, pieces, whole)
+                        for v in range(0, V * count, CHUNK):
+                            some = min(CHUNK, V * count - v)
+                            for k in range(0, K, N):
+                                dots(factor, v * M * L, source, off, k, vin, v, some, total, (g * blocks + b) * M * K + k, K)
+        for b_ in prange(groups * O):
+            b = np.int64(b_)
+            at, to = (b // O * blocks * M + b % O) * K, b * taps
+            for k in range(taps):
+                value = sums[0, at + k]
+                for part in range(1, parts):
+                    value += sums[part, at + k]
+                gw[to + k] = value
+
+    weight_grad.__qualname__ = f"weight_grad_{M}x{N}x{pieces}"
+    return compiled(weight_grad)
+
+
+@inner
+def line_up(u, start, height, rows, OW, pitch, factor, v0, V, M, m, L, pieces, whole):
+    """Row m of the factor: `height` rows of u in the vectors' order, with zeros wherever there is no output.
+
+    factor[(v0 + v)*M*L + m*L + lane], in vectors of whole rows, or of all columns from the first to the last.
+    """
+    if whole:
+        piece, place = L // pieces, v0 * pieces
+        for r in range(rows):
+            for c in range(0, OW, piece):
+                to = factor[(place // pieces * M + m) * L + place % pieces * piece:][:piece]
+                n = min(piece, OW - c) if r < height else 0
+                a = u[start + r * OW + c:][:n]
+                for j in range(n):
+                    to[j] = a[j]
+                for j in range(n, piece):
+                    to[j] = 0
+                place += 1
+        return
+    for v in range(V):
+        to = factor[((v0 + v) * M + m) * L:][:L]
+        for j in range(L):
+            to[j] = 0
+    for r in range(height):
+        c = 0
+        while c < OW:                                     # a row may begin and end in the middle of a vector
+            p = r * pitch + c
+            n = min(L - p % L, OW - c)
+            to, a = factor[((v0 + p // L) * M + m) * L + p % L:][:n], u[start + r * OW + c:][:n]
+            for j in range(n):
+                to[j] = a[j]
+            c += n
+
+
+# --- plans: the integers of a geometry, once for all calls with it
+
+ONE = Axis((0,), 1, 1, 1)
+
+
+def three(axes):
+    """Signals and pictures as volumes of depth (and height) 1."""
+    return (ONE,) * (3 - len(axes)) + tuple(axes)
+
+
+def row_of(axes, L):
+    """Axes without neighbourhood are one long axis; cut to rows of whole vectors where that is possible."""
+    pixels = prod(a.size for a in axes)
+    width = next((w for w in (256, 128, 64, 32, 16) if w % L == 0 and pixels % w == 0), pixels)
+    return ONE, Axis((0,), 1, pixels // width, pixels // width), Axis((0,), 1, width, width)
+
+
+def tables(axes):
+    """Strides, first shifts and phases as arrays; and the planes of the depth's taps."""
+    depth, height, width = axes
+    return (ints([a.size for a in axes]), ints([a.stride for a in axes]), ints([a.first for a in axes]), ints(depth.shifts),
+            ints(height.phases), ints(width.phases))
+
+
+class Correlation:
+    """The plan of one call of correlate: x (images, groups*C, *sizes) -> the outputs at first + step*j of y (.., groups*O, *out)."""
+
+    def __init__(self, images, groups, C, O, axes, woff, wrow, wgroup, out, step, first, dtype, workers):
+        L = tile.lanes(dtype)
+        M, N = tile_for(O)
+        in_place = pointwise(*axes)
+        if in_place and set(step) == {1} and out == tuple(a.size for a in axes):
+            axes = row_of(axes, L)
+            out = tuple(a.size for a in axes)
+        depth, height, width = axes
+        in_place = in_place and (width.count >= L or L <= height.count * width.count < 4096)
+        blocks, K = -(-O // M), len(woff)
+        plan = layout(C, depth, height, width, dtype.itemsize, most_images=images // workers, in_place=in_place)
+        cut = vectors(plan, out[2] * step[1], groups * O * prod(out), L, step[2] == 1 and O >= M)
+        items, shares = -(-images // plan.images) * groups * depth.count * plan.tiles, 1
+        while items * shares < 2 * workers and 2 * shares <= blocks:
+            shares *= 2
+        self.kernel = correlate_kernel(M, N, cut.pieces)
+        self.geometry = ints([images, groups, C, O, depth.count, plan.tiles, shares, plan.images, height.count, width.count, plan.rows,
+                              plan.lines, plan.pitch, plan.phase, plan.plane, plan.image, plan.copied, cut.direct, L, wrow, wgroup,
+                              *out, *step, *first])
+        self.tables = (*tables(axes), plan.offsets(), ints(woff), cut.vin, cut.vout)
+        self.scratch = [("buffer", workers, plan.numbers + 2 * L, dtype),
+                        ("out", workers, 1 if cut.direct else M * cut.count * L, dtype)]
+        # one tile in all: each worker brings its own filters in order, on the way through them
+        own = items == 1 and blocks >= workers
+        self.panels = ("panel", workers, M * K, dtype) if own else ("panels", 1, groups * blocks * M * K, dtype)
+        self.bias = np.zeros(groups * O + M, dtype)
+
+    def __call__(self, x, w, bias, y):
+        if bias is not None:
+            padded = self.bias.copy()
+            padded[:len(bias)] = bias
+        buffers, outs, panels = (scratch(*what) for what in (*self.scratch, self.panels))
+        self.kernel(x.reshape(-1), w.reshape(-1), self.bias if bias is None else padded, y.reshape(-1), self.geometry, *self.tables,
+                    panels, buffers, outs)
+
+
+def tile_for(O):
+    """Filters and vectors of a register tile for O filters."""
+    M, N = tile.FMA
+    return (M, N) if O > M // 2 else (1, 2 * N)
+
+
+@lru_cache(512)
+def conv_plan(images, C, O, sizes, window, groups, dtype, workers):
+    axes = three([Axis(tuple(k * d - lo for k in range(n)), s, o, h)
+                  for n, d, (lo, _), s, o, h in zip(window.size, window.dilation, window.padding, window.stride, window.output(sizes), sizes)])
+    K = C // groups * prod(window.size)
+    return Correlation(images, groups, C // groups, O // groups, axes, np.arange(K), K, O // groups * K,
+                       tuple(a.count for a in axes), (1, 1, 1), (0, 0, 0), dtype, workers)
+
+
+def phases(n, d, lo, s, h, u):
+    """Of one axis of a transposed convolution: (first, Axis of u, taps) for each phase of its h outputs."""
+    for a in range(min(s, h)):
+        taps = [k for k in range(n) if (a + lo - k * d) % s == 0]
+        yield a, Axis(tuple((a + lo - k * d) // s for k in taps), 1, -(-(h - a) // s), u) if taps else None, taps
+
+
+@lru_cache(512)
+def transpose_plans(images, O, C, sizes, out, window, groups, dtype, workers):
+    """A Correlation for each phase of the outputs, and the phases that no tap reaches."""
+    O, C, taps = O // groups, C // groups, prod(window.size)
+    kernel = (1,) * (3 - window.ndim) + window.size
+    step = (1,) * (3 - window.ndim) + window.stride
+    whole = (1,) * (3 - window.ndim) + sizes
+    each = [phases(n, d, lo, s, h, u) for n, d, (lo, _), s, h, u in
+            zip(window.size, window.dilation, window.padding, window.stride, sizes, out)]
+    plans, empty = [], []
+    for found in product(*[[(0, ONE, [0])]] * (3 - window.ndim), *each):
+        first, axes, ks = zip(*found)
+        if None in axes:
+            empty.append((..., *(slice(a, None, s) for a, s in zip(first, step))))
+            continue
+        tap = [(k[0] * kernel[1] + k[1]) * kernel[2] + k[2] for k in product(*ks)]
+        woff = (C * taps * np.arange(O)[:, None] + np.array(tap)).ravel()
+        plans.append(Correlation(images, groups, O, C, axes, woff, taps, O * C * taps, whole, step, first, dtype, workers))
+    return plans, empty
+
+
+class WeightGradient:
+    """The plan of one call of weight_grad."""
+
+    def __init__(self, images, groups, C, O, axes, taps, dtype, workers):
+        L, (M, N) = tile.lanes(dtype), tile.DOT if O > 1 else (1, 9)       # depthwise: the taps of one filter
+        in_place = pointwise(*axes)
+        if in_place:
+            axes = row_of(axes, L)
+            in_place = axes[2].count % L == 0
+        depth, height, width = axes
+        plan = layout(C, depth, height, width, dtype.itemsize, most_images=images // workers, in_place=in_place)
+        cut = dot_vectors(plan, L)
+        off = plan.offsets()
+        off = np.append(off, np.repeat(off[-1:], -len(off) % N))          # the last tile is filled up with a tap that it has
+        blocks, items = -(-O // M), -(-images // plan.images) * depth.count * plan.tiles
+        # each worker its own sums, or, where these are large or the items few, its own filters
+        parts = workers if items >= 2 * workers and O * groups * len(off) < 1 << 18 or blocks < workers else 1
+        self.kernel = weight_grad_kernel(M, N, cut.pieces)
+        self.geometry = ints([images, groups, C, O, depth.count, plan.tiles, plan.images, height.count, width.count, plan.rows, plan.lines,
+                              plan.pitch, plan.phase, plan.plane, plan.image, plan.copied, cut.direct, L, taps])
+        self.tables = (*tables(axes), ints(off), cut.vin)
+        self.scratch = [("buffer", workers, plan.numbers + 2 * L, dtype), ("factor", workers, cut.count * M * L, dtype)]
+        self.sums = (parts, groups * blocks * M * len(off))
+
+    def __call__(self, x, u, gw):
+        buffers, factors = (scratch(*what) for what in self.scratch)
+        self.kernel(x.reshape(-1), u.reshape(-1), self.geometry, *self.tables, buffers, factors, np.empty(self.sums, x.dtype),
+                    gw.reshape(-1))
+
+
+@lru_cache(512)
+def weight_plan(images, C, O, sizes, out, window, groups, dtype, workers):
+    axes = three([Axis(tuple(k * d - lo for k in range(n)), s, o, h)
+                  for n, d, (lo, _), s, o, h in zip(window.size, window.dilation, window.padding, window.stride, out, sizes)])
+    return WeightGradient(images, groups, C // groups, O // groups, axes, C // groups * prod(window.size), dtype, workers)
+
+
+# --- the twins of kernels/conv.py
+
+SMALL = 1 << 20                                           # multiply-adds in float64 below which NumPy is quick enough
+
+
+def declined(x, w, work):
+    """Whether the reference shall do it: no floats, nothing to compute, or a tiny float64 problem, as in gradient checks."""
+    return x.dtype != w.dtype or x.dtype.char not in "fd" or work == 0 or (x.dtype.char == "d" and work < SMALL and not forced())
+
+
+def solid(x):
+    """x in one piece, aligned and writable: what the kernels are compiled for."""
+    return x if x.flags.carray else np.require(x, requirements="CAW")
+
+
+def conv(x, w, bias, window, groups):
+    out = window.output(x.shape[2:])
+    if declined(x, w, x.shape[0] * w.size * prod(out)):
+        return NotImplemented
+    y = np.empty((x.shape[0], w.shape[0], *out), x.dtype)
+    plan = conv_plan(x.shape[0], x.shape[1], w.shape[0], x.shape[2:], window, groups, x.dtype, threads.count)
+    plan(solid(x), solid(w), bias, y)
+    return y
+
+
+def conv_transpose(u, w, bias, window, groups, sizes):
+    if declined(u, w, u.size * prod(w.shape[1:])):
+        return NotImplemented
+    C = w.shape[1] * groups
+    y = np.empty((u.shape[0], C, *sizes), u.dtype)
+    plans, empty = transpose_plans(u.shape[0], u.shape[1], C, tuple(sizes), u.shape[2:], window, groups, u.dtype, threads.count)
+    u, w = solid(u), solid(w)
+    for plan in plans:
+        plan(u, w, bias, y)
+    for where in empty:
+        y.reshape(y.shape[:2] + (1,) * (3 - window.ndim) + tuple(sizes))[where] = 0 if bias is None else bias[:, None, None, None]
+    return y
+
+
+def conv_weight_grad(x, u, window, groups):
+    if declined(x, u, u.size * x.shape[1] * prod(window.size)):
+        return NotImplemented
+    gw = np.empty((u.shape[1], x.shape[1] // groups, *window.size), x.dtype)
+    plan = weight_plan(x.shape[0], x.shape[1], u.shape[1], x.shape[2:], u.shape[2:], window, groups, x.dtype, threads.count)
+    plan(solid(x), solid(u), gw)
+    # lanes behind the end of a row meet zeros in u, but 0 * inf is not 0: the reference knows where a gradient is not finite
+    return gw if np.isfinite(gw).all() else NotImplemented
+
+
+@compiled
+def channel_sums(u, y):
+    """u (N, C, P): a worker takes every T-th channel; lines of at most 4,096 numbers are added in the type of u."""
+    for c_ in prange(u.shape[1]):
+        c = np.int64(c_)
+        total = 0.0
+        for n in range(u.shape[0]):
+            for start in range(0, u.shape[2], 4096):
+                line, part = u[n, c, start:start + 4096], u.dtype.type(0)
+                for j in range(line.size):
+                    part += line[j]
+                total += part
+        y[c] = total
+
+
+def channel_sum(u):
+    if u.dtype.char not in "fd" or u.size == 0 or (u.dtype.char == "d" and u.size < SMALL and not forced()):
+        return NotImplemented
+    y = np.empty(u.shape[1], u.dtype)
+    channel_sums(solid(u).reshape(u.shape[0], u.shape[1], -1), y)
+    return y

@@ -1,0 +1,207 @@
+"""Where the numbers of a convolution lie: the plan of the tile buffer, in integers only.
+
+A convolution reads, at output position j of an axis, the pixels  j*S + r  of that axis, with one shift r per tap (for a
+forward pass r = k*D - lo).  The kernel copies the rows that a tile of output rows needs to a buffer, with zeros for what lies
+outside, and there each tap is one offset:
+
+    y[m, p] = sum over k of  w[m, k] * buffer[off[k] + p]         k = (channel, depth, row, column of the tap)
+
+- A row of the buffer has `pitch` numbers, and p = row * pitch + column counts along it.  Where an axis has a border on both
+  sides, the zeros after a row are the ones before the next.
+- With a stride S > 1 consecutive outputs read every S-th pixel.  The buffer is split into phases, one for each remainder
+  of the shift by S, so that they stand side by side again.
+- Of volumes each (channel, tap along the depth) is a plane of its own; signals are pictures of one row.
+
+`vectors` cut the output of a tile into pieces of L pixels: whole rows where these are long enough, which are stored right
+where they belong; else all of p from the first to the last, and the columns between rows are computed and thrown away.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+
+import numpy as np
+
+PIXELS = 2048                                             # outputs after which another image in the buffer is no gain
+BUFFER = 800 << 10                                        # bytes of a buffer: it shall stay in a core's second-level cache
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis: shifts of the taps, stride and count of the outputs, pixels of the input."""
+
+    shifts: tuple
+    stride: int
+    count: int
+    size: int
+
+    @property
+    def first(self):
+        return min(self.shifts)
+
+    @property
+    def phases(self):
+        """The remainders of the shifts by the stride that occur, counted from the first."""
+        return tuple(sorted({(r - self.first) % self.stride for r in self.shifts}))
+
+    @property
+    def reach(self):
+        """Steps from an output's place in its phase to the last that a tap reads."""
+        return max((r - self.first) // self.stride for r in self.shifts)
+
+    def place(self, r):
+        """Phase and step of a shift."""
+        step, phase = divmod(r - self.first, self.stride)
+        return self.phases.index(phase), step
+
+
+def ints(values):
+    return np.ascontiguousarray(values, np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """The buffer for `images` images of one tile of `rows` output rows.
+
+    plane: numbers of a (channel, depth tap) of all images, image: of one image of it, phase: of one phase of that.
+    copied: False where the picture itself serves as the buffer.
+    """
+
+    channels: int
+    depth: Axis
+    height: Axis
+    width: Axis
+    rows: int
+    images: int
+    pitch: int
+    copied: bool
+
+    def offsets(self):
+        """off[k] for all taps k = (channel, depth, row, column)."""
+        taps = []
+        for r in self.height.shifts:
+            for c in self.width.shifts:
+                (a, row), (b, column) = self.height.place(r), self.width.place(c)
+                taps.append((a * len(self.width.phases) + b) * self.phase + row * self.pitch + column)
+        planes = self.plane * np.arange(self.channels * len(self.depth.shifts))
+        return ints((planes[:, None] + np.array(taps)).ravel())
+
+    @property
+    def lines(self):
+        """Rows of a phase in the buffer."""
+        return self.rows + self.height.reach
+
+    @property
+    def phase(self):
+        return self.lines * self.pitch + overflow(self.width, self.pitch) if self.copied else prod(self.sizes[1:])
+
+    @property
+    def image(self):
+        return self.phase * len(self.height.phases) * len(self.width.phases)
+
+    @property
+    def plane(self):
+        return self.image * self.images if self.copied else prod(self.sizes)
+
+    @property
+    def sizes(self):
+        return self.depth.size, self.height.size, self.width.size
+
+    @property
+    def tiles(self):
+        return -(-self.height.count // self.rows)
+
+    @property
+    def numbers(self):
+        """Numbers of the buffer, with room for the last vector to reach beyond."""
+        return self.channels * len(self.depth.shifts) * self.plane + 64 if self.copied else 1
+
+
+def overflow(width, pitch):
+    """Columns that the last output of a row reads beyond the row."""
+    return max(0, width.count + width.reach - pitch)
+
+
+def pitch_of(width):
+    """Numbers of a row in the buffer: shared borders where the zeros before a row are enough for the row above it."""
+    needed = width.count + width.reach
+    shared = width.size - min(width.first, 0)
+    if width.stride == 1 and 0 < needed - shared <= -width.first:
+        return shared
+    return needed
+
+
+@lru_cache(512)
+def layout(channels, depth, height, width, itemsize, most_images=1, in_place=False, budget=BUFFER):
+    """The plan for these axes: as many rows as the buffer holds, and up to `most_images` small pictures side by side."""
+    def plan(rows, images, pitch, copied):
+        return Layout(channels, depth, height, width, rows, images, pitch, copied)
+
+    if in_place:                                          # the picture itself serves: nothing is copied
+        rows = height.count
+        while rows > 1 and rows % 2 == 0 and channels * rows * width.size * itemsize > budget:
+            rows //= 2
+        return plan(rows, 1, width.size, False)
+    rows, images, pitch = height.count, 1, pitch_of(width)
+    while rows > 1 and plan(rows, 1, pitch, True).numbers * itemsize > budget:
+        rows = (rows + 1) // 2
+    if rows == height.count:
+        pixels = rows * width.count
+        while 2 * images <= most_images and pixels * images < PIXELS and plan(rows, 2 * images, pitch, True).numbers * itemsize <= budget:
+            images *= 2
+    return plan(rows, images, pitch, True)
+
+
+def pointwise(depth, height, width):
+    """Whether every output reads the pixel at its own place: a kernel of one tap."""
+    return all(a.shifts == (0,) and a.stride == 1 and a.count == a.size for a in (depth, height, width))
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """Where the vectors of a tile start in the buffer, and in a row of the output; `pieces` 2 where each is two halves."""
+
+    vin: np.ndarray
+    vout: np.ndarray
+    pieces: int
+    direct: bool
+
+    @property
+    def count(self):
+        return len(self.vin) // self.pieces
+
+
+@lru_cache(512)
+def vectors(plan, out_pitch, out_image, L, direct):
+    """Cut the outputs of a tile into vectors, straight into outputs with rows of `out_pitch` if that is no waste."""
+    rows, count, pitch, half, pieces = plan.rows, plan.width.count, plan.pitch, L // 2, 1
+    flat = (rows - 1) * pitch + count
+    if direct and count >= L and rows * -(-count // L) <= 1.1 * -(-flat // L):
+        # the last vector of a row overlaps the one before it
+        vin, vout = lines(rows, [min(c, count - L) for c in range(0, count, L)], pitch, out_pitch)
+    elif direct and half > 1 and count % half == 0 and rows * count // half % 2 == 0:
+        (vin, vout), pieces = lines(rows, range(0, count, half), pitch, out_pitch), 2
+    else:
+        vin = vout = np.array([max(0, min(p, flat - L)) for p in range(0, flat, L)])
+        direct, out_image = False, -(-flat // L) * L
+    images = np.arange(plan.images)[:, None]
+    return Vectors(ints((images * plan.image + vin).ravel()), ints((images * out_image + vout).ravel()), pieces, direct)
+
+
+@lru_cache(512)
+def dot_vectors(plan, L):
+    """The same for sums over the outputs, where no output may be met twice; behind a row stand zeros in the other factor."""
+    rows, count, half = plan.rows, plan.width.count, L // 2
+    flat = -(-((rows - 1) * plan.pitch + count) // L)
+    if rows * -(-count // L) <= flat:
+        (starts,), pieces, whole = lines(rows, range(0, count, L), plan.pitch), 1, True
+    elif half > 1 and count % half == 0 and rows * count // half % 2 == 0:
+        (starts,), pieces, whole = lines(rows, range(0, count, half), plan.pitch), 2, True
+    else:
+        starts, pieces, whole = np.arange(flat) * L, 1, False
+    every = plan.image * np.arange(plan.images)[:, None] + starts
+    return Vectors(ints(every.ravel()), None, pieces, whole)
+
+
+def lines(rows, starts, *pitches):
+    return [ints([r * pitch + c for r in range(rows) for c in starts]) for pitch in pitches]

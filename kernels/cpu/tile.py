@@ -1,0 +1,265 @@
+"""The two inner loops of convolution, as LLVM instructions: a tile of numbers that stays in registers.
+
+    fma_tile   out[m, v] = bias[m] + sum over k of  w[k, m] * x[off[k] + v]       M rows m, N vectors v of L pixels
+    dot_tile   out[m, n] += sum over v of  a[v, m] * x[off[n] + v]                a vector of partial sums per (m, n)
+
+In both, the M*N sums are vector registers, and one step loads M + N operands for M*N multiply-adds: that ratio is what lets
+a core compute on every cycle instead of waiting for its cache.  A Numba loop cannot say this, for it has no vectors and
+keeps arrays in memory; so these two loops are written in LLVM's own language, through numba.extending.intrinsic, and Numba
+compiles them into whatever calls them.  A vector has L numbers; LLVM turns it into the registers that the machine has.
+
+A vector may also be made of two halves at two places (pieces = 2), for rows of half its length.
+
+Source: Goto and van de Geijn 2008, doi:10.1145/1356052.1356053 (register tiles of a matrix product).
+"""
+
+from functools import lru_cache
+
+from llvmlite import binding, ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+INT, INT32 = ir.IntType(64), ir.IntType(32)
+
+
+def vector_bytes():
+    """Bytes of a vector register, and the number of registers, of this machine."""
+    features = binding.get_host_cpu_features()
+    if features.get("avx512f"):
+        return 64, 32
+    if features.get("avx2") and features.get("fma"):
+        return 32, 16
+    return 16, 32 if features.get("neon") or "aarch64" in binding.get_process_triple() else 16
+
+
+BYTES, REGISTERS = vector_bytes()
+# rows and vectors of a tile: M*N sums, N pixels and a weight fit the registers; of the dots M*N sums, M + 1 operands
+FMA = (8, 3) if REGISTERS == 32 else (4, 3)
+DOT = (4, 6) if REGISTERS == 32 else (2, 4)
+
+
+def lanes(dtype):
+    """Numbers of this dtype in a vector register."""
+    return BYTES // dtype.itemsize
+
+
+class Writer:
+    """Vectors of L numbers of one type, in the function that `builder` writes."""
+
+    def __init__(self, context, builder, signature, values):
+        self.b, self.values = builder, values
+        self.arrays = [context.make_array(t)(context, builder, v).data if isinstance(t, types.Array) else None
+                       for t, v in zip(signature.args, values)]
+        number = next(t.dtype for t in signature.args if isinstance(t, types.Array) and isinstance(t.dtype, types.Float))
+        self.number = ir.FloatType() if number.bitwidth == 32 else ir.DoubleType()
+        self.size = number.bitwidth // 8
+        self.L = BYTES // self.size
+        self.vector = ir.VectorType(self.number, self.L)
+        name = f"llvm.fma.v{self.L}f{number.bitwidth}"
+        self.fused = cgutils.get_or_insert_function(builder.module, ir.FunctionType(self.vector, [self.vector] * 3), name)
+
+    def at(self, array, *offsets):
+        """The address of element sum(offsets) of an array argument, or of an address."""
+        pointer = self.arrays[array] if isinstance(array, int) else array
+        for offset in offsets:
+            pointer = self.b.gep(pointer, [ir.Constant(INT, offset) if isinstance(offset, int) else offset])
+        return pointer
+
+    def load(self, pointer, length=None):
+        kind = self.vector if length is None else ir.VectorType(self.number, length)
+        value = self.b.load(self.b.bitcast(pointer, kind.as_pointer()))
+        value.align = self.size
+        return value
+
+    def store(self, value, pointer):
+        self.b.store(value, self.b.bitcast(pointer, value.type.as_pointer())).align = self.size
+
+    def shuffle(self, u, v, order):
+        return self.b.shuffle_vector(u, v, ir.Constant(ir.VectorType(INT32, len(order)), order))
+
+    def splat(self, pointer):
+        """A number of memory, in all lanes."""
+        none = ir.Constant(self.vector, ir.Undefined)
+        return self.shuffle(self.b.insert_element(none, self.b.load(pointer), ir.Constant(INT32, 0)), none, [0] * self.L)
+
+    def zero(self):
+        return ir.Constant(self.vector, [0.0] * self.L)
+
+    def gather(self, pointers):
+        """A vector from one place, or from two, half of it each."""
+        if len(pointers) == 1:
+            return self.load(pointers[0])
+        return self.shuffle(*(self.load(p, self.L // 2) for p in pointers), list(range(self.L)))
+
+    def scatter(self, value, pointers):
+        if len(pointers) == 1:
+            return self.store(value, pointers[0])
+        for i, pointer in enumerate(pointers):
+            half = range(i * self.L // 2, (i + 1) * self.L // 2)
+            self.store(self.shuffle(value, value, list(half)), pointer)
+
+    def loop(self, count, sums, body):
+        """for i in range(count): sums = body(i, sums); returns the last sums."""
+        b, entry = self.b, self.b.block
+        head, inside, end = (b.function.append_basic_block(name) for name in ("head", "body", "end"))
+        b.branch(head)
+        b.position_at_end(head)
+        i = b.phi(INT)
+        i.add_incoming(ir.Constant(INT, 0), entry)
+        held = [b.phi(self.vector) for _ in sums]
+        for phi, value in zip(held, sums):
+            phi.add_incoming(value, entry)
+        b.cbranch(b.icmp_signed("<", i, count), inside, end)
+        b.position_at_end(inside)
+        for phi, value in zip(held, body(i, held)):
+            phi.add_incoming(value, inside)
+        i.add_incoming(b.add(i, ir.Constant(INT, 1)), inside)
+        keep_rolled(b.module, b.branch(head))
+        b.position_at_end(end)
+        return held
+
+    def lane_sums(self, vectors):
+        """L vectors to one whose lane j is the sum of vectors[j]: neighbours are added, of two vectors at a time."""
+        even, odd = list(range(0, 2 * self.L, 2)), list(range(1, 2 * self.L, 2))
+        while len(vectors) > 1:
+            vectors = [self.b.fadd(self.shuffle(u, v, even), self.shuffle(u, v, odd)) for u, v in zip(vectors[::2], vectors[1::2])]
+        return vectors[0]
+
+
+def keep_rolled(module, branch):
+    """Tell LLVM not to unroll this loop: twice the sums would not fit the registers, and it would spill them to memory."""
+    no = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+    node = module.add_metadata([ir.MetaDataString(module, f"loop{id(branch)}"), no])
+    node.operands = (node, no)                            # such a node is told from others by naming itself
+    branch.set_metadata("llvm.loop", node)
+
+
+@lru_cache(None)
+def fma_tile(M, N, pieces=1):
+    """The loop over k; vin and vout hold the places of the vectors (of their pieces), in x and in a row of out.
+
+    out[o + m*ldo + vout[v+n] + lane] = bias[b0 + m] + sum over k < K of  w[w0 + k*M + m] * x[x0 + off[k] + vin[v+n] + lane]
+    """
+    @intrinsic
+    def tile(typing, w, w0, off, K, x, x0, vin, v, out, o, ldo, vout, bias, b0):
+        def code(context, builder, signature, values):
+            at = Writer(context, builder, signature, values)
+            w0, K, x0, v, o, ldo, b0 = (values[i] for i in (1, 3, 5, 7, 9, 10, 13))
+            v = builder.mul(v, ir.Constant(INT, pieces))
+
+            def places(table, array, start):
+                return [[at.at(array, start, builder.load(at.at(table, v, n * pieces + p))) for p in range(pieces)] for n in range(N)]
+
+            pixels, w = places(6, 4, x0), at.at(0, w0)
+            first = [at.splat(at.at(12, b0, m)) for m in range(M) for _ in range(N)]
+
+            def step(k, sums):
+                shift = builder.load(at.at(2, k))
+                xs = [at.gather([at.at(p, shift) for p in place]) for place in pixels]
+                row = at.at(w, builder.mul(k, ir.Constant(INT, M)))
+                new = []
+                for m in range(M):
+                    weight = at.splat(at.at(row, m))
+                    new += [builder.call(at.fused, [weight, xs[n], sums[m * N + n]]) for n in range(N)]
+                return new
+
+            last = at.loop(K, first, step)
+            for n, place in enumerate(places(11, 8, o)):
+                for m in range(M):
+                    row = builder.mul(ldo, ir.Constant(INT, m))
+                    at.scatter(last[m * N + n], [at.at(p, row) for p in place])
+            return context.get_dummy_value()
+        i = types.int64
+        return types.void(w, i, off, i, x, i, vin, i, out, i, i, vout, bias, i), code
+    return tile
+
+
+def blocks(M, N, L):
+    """Cut a tile of M rows and N columns into blocks of at most L sums, whose columns are a power of 2."""
+    rows = [range(m, min(M, m + L)) for m in range(0, M, L)]
+    columns, n, most = [], 0, max(1, L // min(M, L))
+    while n < N:
+        width = 1 << (min(most, N - n).bit_length() - 1)
+        columns.append(range(n, n + width))
+        n += width
+    return [(ms, ns) for ms in rows for ns in columns]
+
+
+@lru_cache(None)
+def dot_tile(M, N, pieces=1):
+    """The loop over v; vin holds the places of the vectors (of their pieces) in x.
+
+    out[o + m*ldo + n] += sum over v < V and lanes of  a[(v*M + m)*L + lane] * x[off[k0 + n] + vin[v0 + v] + lane]
+    """
+    @intrinsic
+    def tile(typing, a, a0, x, off, k0, vin, v0, V, out, o, ldo):
+        def code(context, builder, signature, values):
+            at = Writer(context, builder, signature, values)
+            a0, k0, v0, V, o, ldo = (values[i] for i in (1, 4, 6, 7, 9, 10))
+            a, vin, L = at.at(0, a0), at.at(5, builder.mul(v0, ir.Constant(INT, pieces))), at.L
+            taps = [at.at(2, builder.load(at.at(3, k0, n))) for n in range(N)]
+
+            def step(v, sums):
+                start = builder.mul(v, ir.Constant(INT, pieces))
+                shifts = [builder.load(at.at(vin, start, p)) for p in range(pieces)]
+                xs = [at.gather([at.at(tap, shift) for shift in shifts]) for tap in taps]
+                row = at.at(a, builder.mul(v, ir.Constant(INT, M * L)))
+                new = []
+                for m in range(M):
+                    u = at.load(at.at(row, m * L))
+                    new += [builder.call(at.fused, [u, xs[n], sums[m * N + n]]) for n in range(N)]
+                return new
+
+            last = at.loop(V, [at.zero()] * (M * N), step)
+            for ms, ns in blocks(M, N, L):
+                sums = [last[m * N + n] for m in ms for n in ns]
+                sums = at.lane_sums(sums + [at.zero()] * (L - len(sums)))
+                for j, m in enumerate(ms):
+                    row = at.shuffle(sums, sums, list(range(j * len(ns), (j + 1) * len(ns))))
+                    place = at.at(8, o, builder.mul(ldo, ir.Constant(INT, m)), ns[0])
+                    at.store(builder.fadd(at.load(place, len(ns)), row), place)
+            return context.get_dummy_value()
+        i = types.int64
+        return types.void(a, i, x, off, i, vin, i, i, out, i, i), code
+    return tile
+
+
+@intrinsic
+def copy_row(typing, to, d, x, s, count):
+    """to[d + j] = x[s + j] for j < count: whole vectors, the last one overlapping; short rows in halves, quarters ... of one."""
+    def code(context, builder, signature, values):
+        at = Writer(context, builder, signature, values)
+        to, x, count, L = at.at(0, values[1]), at.at(2, values[3]), values[4], at.L
+
+        def vector(_, j, length=L):
+            at.store(at.load(at.at(x, j), length), at.at(to, j))
+            return []
+
+        with builder.if_else(builder.icmp_signed(">=", count, ir.Constant(INT, L))) as (long, short):
+            with long:
+                at.loop(builder.sdiv(count, ir.Constant(INT, L)), [], lambda i, _: vector(i, builder.mul(i, ir.Constant(INT, L))))
+                vector(None, builder.sub(count, ir.Constant(INT, L)))
+            with short:
+                length = L // 2
+                while length:
+                    bit = builder.and_(count, ir.Constant(INT, length))
+                    with builder.if_then(builder.icmp_signed("!=", bit, ir.Constant(INT, 0))):
+                        done = builder.and_(count, ir.Constant(INT, -2 * length))
+                        vector(None, done, length)
+                    length //= 2
+        return context.get_dummy_value()
+    return types.void(to, types.int64, x, types.int64, types.int64), code
+
+
+@intrinsic
+def take_even(typing, to, d, x, s):
+    """to[d + j] = x[s + 2*j] for j < L; reads no further than x[s + 2*L - 2]."""
+    def code(context, builder, signature, values):
+        at = Writer(context, builder, signature, values)
+        L, x = at.L, at.at(2, values[3])
+        u, v = at.load(x), at.load(at.at(x, L - 1))       # the second begins one early, so that it does not read one too many
+        even = list(range(0, L, 2)) + list(range(L + 1, 2 * L, 2))
+        at.store(at.shuffle(u, v, even), at.at(0, values[1]))
+        return context.get_dummy_value()
+    return types.void(to, types.int64, x, types.int64), code

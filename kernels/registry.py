@@ -1,0 +1,158 @@
+"""Which implementation of a kernel runs: the reference, or a compiled one of the same name.
+
+A kernel is written first as its reference, in NumPy's own functions, and marked with `@kernel`.  Where cpu/ has a function
+of the same name in a file of the same name, that one runs for NumPy arrays: it takes the same arguments, returns the same
+result up to rounding, and declines with NotImplemented what it has nothing faster for (an integer array, a tiny one).
+
+    use_kernels("auto")         compiled where there is something to gain (the default)
+    use_kernels("compiled")     compiled wherever it can be, however small: for tests and measurements
+    use_kernels("reference")    NumPy only: to read, to compare, to debug
+
+Numba is loaded at the first call that wants it.  Where it is missing, or fails, everything runs on the reference, and one
+warning says so.
+"""
+
+import contextlib
+import functools
+import importlib
+import importlib.util
+import warnings
+
+import numpy as np
+
+CHOICES = ("auto", "compiled", "reference")
+
+
+class State:
+    """The choice, and what became of the compiled kernels: a reason why they are off, or None."""
+
+    choice = "auto"
+    checked = False                                       # whether Numba was looked for
+    off = None
+
+
+state = State()
+
+
+def kernel(reference):
+    """Mark a reference: calls go to its compiled twin where there is one that takes the arguments."""
+    twin = None
+    file, name = reference.__module__.rpartition(".")[2], reference.__name__
+
+    @functools.wraps(reference)
+    def run(x, *args, **options):
+        nonlocal twin
+        if state.choice == "reference" or state.off or type(x) is not np.ndarray:
+            return reference(x, *args, **options)
+        if twin is None:
+            twin = find(file, name)
+            if twin is None:
+                return reference(x, *args, **options)
+        try:
+            y = twin(x, *args, **options)
+        except Exception as error:
+            if not broken(error):
+                raise
+            turn_off(f"Numba failed in {name} ({type(error).__name__}: {str(error).strip().splitlines()[0]})")
+            y = NotImplemented
+        return reference(x, *args, **options) if y is NotImplemented else y
+
+    run.reference = reference
+    return run
+
+
+def find(file, name):
+    """The compiled twin of a reference; None where compiled kernels are off."""
+    if not state.checked:
+        state.checked = True
+        check()
+    if state.off:
+        return None
+    return getattr(importlib.import_module(f".cpu.{file}", __package__), name)
+
+
+def check():
+    """Turn the compiled kernels off where Numba cannot run them."""
+    if importlib.util.find_spec("numba") is None:
+        return turn_off("Numba is not installed")
+    try:
+        from numba import config
+    except Exception as error:                            # whatever keeps it from loading: a wrong NumPy, a missing library
+        return turn_off(f"Numba cannot be loaded ({type(error).__name__}: {error})")
+    if config.DISABLE_JIT:
+        state.off = "NUMBA_DISABLE_JIT is set"            # the user's own wish needs no warning
+
+
+def turn_off(reason):
+    state.off = reason
+    warnings.warn(f"tinyvision: {reason}; kernels run as NumPy functions, right but slower. `tinyvision info` shows what runs.",
+                  RuntimeWarning, stacklevel=4)
+
+
+def broken(error):
+    """Whether an error is Numba's own and not one of the caller's."""
+    return type(error).__module__.partition(".")[0] in ("numba", "llvmlite")
+
+
+def forced():
+    """Whether compiled kernels shall run even where they gain nothing."""
+    return state.choice == "compiled"
+
+
+class use_kernels(contextlib.ContextDecorator):
+    """Choose the implementation of all kernels from now on, or for a `with` block.
+
+    choice: "auto", "compiled" or "reference".  Raises ValueError for another name.
+
+    >>> with use_kernels("reference"):
+    ...     state.choice
+    'reference'
+    """
+
+    def __init__(self, choice):
+        if choice not in CHOICES:
+            raise ValueError(f"use_kernels: must be one of {', '.join(map(repr, CHOICES))}, got {choice!r}.")
+        self.before, state.choice = state.choice, choice
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        state.choice = self.before
+
+
+def set_num_threads(n):
+    """Let the compiled kernels use n threads, at most as many as there are cores (torch.set_num_threads).
+
+    Raises ValueError outside that range.  Without compiled kernels there is nothing to set, and RuntimeError says why.
+    """
+    if not state.checked:
+        state.checked = True
+        check()
+    if state.off:
+        raise RuntimeError(f"set_num_threads: {state.off}, so kernels run as NumPy functions, whose threads are those of its BLAS "
+                           "library. Set OPENBLAS_NUM_THREADS (or MKL_NUM_THREADS) before Python starts.")
+    from .cpu import jit
+    jit.set_num_threads(n)
+
+
+def get_num_threads():
+    """The number of threads of the compiled kernels; 1 where these are off."""
+    if state.off or (not state.checked and importlib.util.find_spec("numba") is None):
+        return 1
+    from .cpu import jit
+    return jit.threads.count
+
+
+def report():
+    """What runs, in words, for `tinyvision info`: pairs (name, text)."""
+    if not state.checked:
+        state.checked = True
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            check()
+    if state.off:
+        return [("kernels", f"reference (NumPy): {state.off}")]
+    from .cpu import jit
+    return [("kernels", f"compiled by Numba, {jit.describe()}" if state.choice != "reference" else "reference (NumPy), as chosen"),
+            ("kernel cache", str(jit.cache_folder()))]
