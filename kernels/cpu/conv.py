@@ -18,12 +18,11 @@ from itertools import product
 from math import prod
 
 import numpy as np
-from numba import prange
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from ..registry import forced
 from . import tile
-from .jit import compiled, inner, scratch, threads
+from .jit import inner, scratch, shared, threads
 from .layout import Axis, dot_vectors, ints, layout, pointwise, vectors
 
 CHUNK = 64                                                # vectors at a time: the factor's share stays in the first-level cache
@@ -35,12 +34,10 @@ def fill(buffer, start, x, first, count, step, L):
     if step == 1:
         tile.copy_row(buffer, start, x, first, count)
         return
-    j = 0
-    if step == 2:
-        while j + L <= count:
-            tile.take_even(buffer, start + j, x, first + 2 * j)
-            j += L
-    for i in range(j, count):
+    even = count // L * L if step == 2 else 0
+    if even:
+        tile.take_even(buffer, start, x, first, even)
+    for i in range(even, count):
         buffer[start + i] = x[first + i * step]
 
 
@@ -48,7 +45,7 @@ def fill(buffer, start, x, first, count, step, L):
 def pack(x, base, z0, r0, buffer, start, channels, size, stride, first, planes, hphases, wphases, lines, pitch, phase, plane,
          L):
     """Copy what one tile of one image reads to the buffer, with zeros for what lies outside of it (layout.py)."""
-    H, W, zero = size[1], size[2], buffer.dtype.type(0)
+    H, W = size[1], size[2]
     for c in range(channels):
         for d in range(planes.size):
             z, to = z0 + planes[d], start + (c * planes.size + d) * plane
@@ -61,15 +58,12 @@ def pack(x, base, z0, r0, buffer, start, channels, size, stride, first, planes, 
                     for i in range(lines):
                         row, at = (r0 + i) * stride[1] + first[1] + hphases[a], to + i * pitch
                         if row < 0 or row >= H or z < 0 or z >= size[0] or hi == lo:
-                            buffer[at:at + pitch] = zero
+                            tile.clear_row(buffer, at, pitch)
                         else:
-                            for j in range(at, at + lo):
-                                buffer[j] = zero
+                            tile.clear_row(buffer, at, lo)
                             fill(buffer, at + lo, x, source + row * W + column + lo * stride[2], hi - lo, stride[2], L)
-                            for j in range(at + hi, at + pitch):
-                                buffer[j] = zero
-                    for j in range(to + lines * pitch, to + phase):
-                        buffer[j] = zero                  # what the last row reads beyond its end
+                            tile.clear_row(buffer, at + hi, pitch - hi)
+                    tile.clear_row(buffer, to + lines * pitch, phase - lines * pitch)      # what the last row reads beyond its end
                     to += phase
 
 
@@ -84,63 +78,65 @@ def panel(w, start, row, off, M, rows, wp, at):
             wp[q + m] = 0
 
 
+@shared
+def panels_of(t, T, w, groups, O, M, row, group, off, wp):
+    """The panels of all blocks of M filters, those of group g from g*group on; the last one of a group overlaps the one before it."""
+    blocks = (O + M - 1) // M
+    for b in range(t, groups * blocks, T):
+        m = max(0, min(b % blocks * M, O - M))
+        panel(w, b // blocks * group + m * row, row, off, M, min(M, O - m), wp, b * M * off.size)
+
+
 @lru_cache(None)
 def correlate_kernel(M, N, pieces):
     """The kernel for tiles of M filters and N vectors."""
     some, two, one = tile.fma_tile(M, N, pieces), tile.fma_tile(M, 2, pieces), tile.fma_tile(M, 1, pieces)
 
-    def correlate(x, w, bias, y, geometry, size, stride, first, planes, hphases, wphases, off, woff, vin, vout, panels, buffers, outs):
+    def correlate(t, T, x, w, bias, y, geometry, size, stride, first, planes, hphases, wphases, off, woff, vin, vout, panels, buffers, outs):
         (images, groups, C, O, OD, tiles, shares, together, OH, OW, rows, lines, pitch, phase, plane, image, copied, direct, L,
-         wrow, wgroup, YD, YH, YW, sd, sh, sw, ad, ah, aw) = to_fixed_tuple(geometry, 30)
-        K, T, V = off.size, buffers.shape[0], vin.size // pieces // together
-        blocks, packed = (O + M - 1) // M, panels.shape[0] == 1
+         wrow, wgroup, YD, YH, YW, sd, sh, sw, ad, ah, aw, packed) = to_fixed_tuple(geometry, 31)
+        K, V = off.size, vin.size // pieces // together
+        blocks = (O + M - 1) // M
         share, sets = (blocks + shares - 1) // shares, (images + together - 1) // together
-        if packed:                                        # the weights of all blocks, once for all tiles
-            for b_ in prange(groups * blocks):
-                b = np.int64(b_)                          # prange counts in uint64, and that with int64 makes float64
-                m = max(0, min(b % blocks * M, O - M))
-                panel(w, b // blocks * wgroup + m * wrow, wrow, woff, M, min(M, O - m), panels[0], b * M * K)
-        for t_ in prange(T):
-            t = np.int64(t_)
-            buffer, out, weights = buffers[t], outs[t], panels[0 if packed else t]
-            for item in range(t, sets * groups * OD * tiles * shares, T):
-                part, r0, rest = item % shares, item // shares % tiles * rows, item // shares // tiles
-                od, g, n0 = rest % OD, rest // OD % groups, rest // OD // groups * together
-                r0 = min(r0, OH - rows)                   # the last tile overlaps the one before it
-                base, count = (n0 * groups + g) * C * size[0] * size[1] * size[2], min(together, images - n0)
-                source, s = x, base + (od * size[1] + r0) * size[2]
-                if copied:
-                    source, s = buffer, 0
+        buffer, out, weights = buffers[t], outs[t], panels[0 if packed else t]
+        for item in range(t, sets * groups * OD * tiles * shares, T):
+            part, r0, rest = item % shares, item // shares % tiles * rows, item // shares // tiles
+            od, g, n0 = rest % OD, rest // OD % groups, rest // OD // groups * together
+            r0 = min(r0, OH - rows)                   # the last tile overlaps the one before it
+            base, count = (n0 * groups + g) * C * size[0] * size[1] * size[2], min(together, images - n0)
+            source, s = x, base + (od * size[1] + r0) * size[2]
+            if copied:
+                source, s = buffer, 0
+                for i in range(count):
+                    pack(x, base + i * groups * C * size[0] * size[1] * size[2], od * stride[0], r0, buffer, i * image, C, size,
+                         stride, first, planes, hphases, wphases, lines, pitch, phase, plane, L)
+            for b in range(part * share, min(blocks, (part + 1) * share)):
+                m, wk = max(0, min(b * M, O - M)), (g * blocks + b) * M * K
+                if not packed:
+                    wk = 0
+                    panel(w, g * wgroup + m * wrow, wrow, woff, M, min(M, O - m), weights, 0)
+                row = (((n0 * groups + g) * O + m) * YD + od * sd + ad) * YH + r0 * sh + ah
+                to, o, ldo, bk = out, 0, out.size // M, g * O + m
+                if direct:
+                    to, o, ldo = y, row * YW + aw, YD * YH * YW
+                v, end = 0, V * count
+                while end - v >= N and end - v != N + 1:              # N + 1 are better cut into pairs than into N and one
+                    some(weights, wk, off, K, source, s, vin, v, to, o, ldo, vout, bias, bk)
+                    v += N
+                while v + 2 <= end:
+                    two(weights, wk, off, K, source, s, vin, v, to, o, ldo, vout, bias, bk)
+                    v += 2
+                if v < end:
+                    one(weights, wk, off, K, source, s, vin, v, to, o, ldo, vout, bias, bk)
+                if not direct:
                     for i in range(count):
-                        pack(x, base + i * groups * C * size[0] * size[1] * size[2], od * stride[0], r0, buffer, i * image, C, size,
-                             stride, first, planes, hphases, wphases, lines, pitch, phase, plane, L)
-                for b in range(part * share, min(blocks, (part + 1) * share)):
-                    m, wk = max(0, min(b * M, O - M)), (g * blocks + b) * M * K
-                    if not packed:
-                        wk = 0
-                        panel(w, g * wgroup + m * wrow, wrow, woff, M, min(M, O - m), weights, 0)
-                    row = (((n0 * groups + g) * O + m) * YD + od * sd + ad) * YH + r0 * sh + ah
-                    to, o, ldo, bk = out, 0, out.size // M, g * O + m
-                    if direct:
-                        to, o, ldo = y, row * YW + aw, YD * YH * YW
-                    v, end = 0, V * count
-                    while end - v >= N and end - v != N + 1:              # N + 1 are better cut into pairs than into N and one
-                        some(weights, wk, off, K, source, s, vin, v, to, o, ldo, vout, bias, bk)
-                        v += N
-                    while v + 2 <= end:
-                        two(weights, wk, off, K, source, s, vin, v, to, o, ldo, vout, bias, bk)
-                        v += 2
-                    if v < end:
-                        one(weights, wk, off, K, source, s, vin, v, to, o, ldo, vout, bias, bk)
-                    if not direct:
-                        for i in range(count):
-                            for j in range(min(M, O - m)):
-                                at = row + (i * groups * O + j) * YD * YH
-                                for r in range(rows):
-                                    spread(y, (at + r * sh) * YW + aw, sw, out, j * ldo + i * V * L + r * pitch, OW)
+                        for j in range(min(M, O - m)):
+                            at = row + (i * groups * O + j) * YD * YH
+                            for r in range(rows):
+                                spread(y, (at + r * sh) * YW + aw, sw, out, j * ldo + i * V * L + r * pitch, OW)
 
     correlate.__qualname__ = f"correlate_{M}x{N}x{pieces}"                # the name under which it is kept
-    return compiled(correlate)
+    return shared(correlate)
 
 
 @inner
@@ -154,58 +150,59 @@ def spread(y, start, step, out, at, count):
             y[start + j * step] = a[j]
 
 
+@shared
+def gather(t, T, sums, groups, O, M, K, taps, gw):
+    """The gradients of all filters: of each the sums of all workers, which have rows for whole tiles of filters and taps."""
+    for b in range(t, groups * O, T):
+        at, to = (b // O * ((O + M - 1) // M) * M + b % O) * K, b * taps
+        for k in range(taps):
+            value = sums[0, at + k]
+            for part in range(1, sums.shape[0]):
+                value += sums[part, at + k]
+            gw[to + k] = value
+
+
 @lru_cache(None)
 def weight_grad_kernel(M, N, pieces):
     """The kernel for tiles of M filters and N taps."""
     dots = tile.dot_tile(M, N, pieces)
 
-    def weight_grad(x, u, geometry, size, stride, first, planes, hphases, wphases, off, vin, buffers, factors, sums, gw):
+    def weight_grad(t, T, x, u, geometry, size, stride, first, planes, hphases, wphases, off, vin, buffers, factors, sums):
         (images, groups, C, O, OD, tiles, together, OH, OW, rows, lines, pitch, phase, plane, image, copied, whole, L,
          taps) = to_fixed_tuple(geometry, 19)
-        K, T, V = off.size, buffers.shape[0], vin.size // pieces // together
+        K, V = off.size, vin.size // pieces // together
         blocks, parts = (O + M - 1) // M, sums.shape[0]
         sets = (images + together - 1) // together
-        for t_ in prange(T):
-            t = np.int64(t_)                              # prange counts in uint64, and that with int64 makes float64
-            buffer, factor = buffers[t], factors[t]
-            part, share = (t, 0) if parts == T else (0, t)
-            total, own = sums[part], blocks if parts == T else (blocks + T - 1) // T
-            for g in range(groups):
-                lo, hi = g * blocks + share * own, g * blocks + min(blocks, (share + 1) * own)
-                for j in range(lo * M * K, hi * M * K):
-                    total[j] = 0
-                for item in range(part, sets * OD * tiles, parts):
-                    n0, od, r0 = item // tiles // OD * together, item // tiles % OD, item % tiles * rows
-                    count, height = min(together, images - n0), min(rows, OH - r0)
-                    source, s = x, ((n0 * groups + g) * C * size[0] + od) * size[1] * size[2] + r0 * size[2]
-                    if copied:
-                        source, s = buffer, 0
-                        for i in range(count):
-                            pack(x, ((n0 + i) * groups + g) * C * size[0] * size[1] * size[2], od * stride[0], r0, buffer, i * image,
-                                 C, size, stride, first, planes, hphases, wphases, lines, pitch, phase, plane, L)
-                    for b in range(lo - g * blocks, hi - g * blocks):
-                        for i in range(count):
-                            for m in range(M):
-                                if b * M + m < O:
-                                    start = ((((n0 + i) * groups + g) * O + b * M + m) * OD + od) * OH * OW + r0 * OW
-                                    line_up(u, start, height, rows, OW, pitch, factor, i * V, V, M, m, L, pieces, whole)
-                                else:
-                                    line_up(u, 0, 0, rows, OW, pitch, factor, i * V, V, M, m, L, pieces, whole)
-                        for v in range(0, V * count, CHUNK):
-                            some = min(CHUNK, V * count - v)
-                            for k in range(0, K, N):
-                                dots(factor, v * M * L, source, off, k, vin, v, some, total, (g * blocks + b) * M * K + k, K)
-        for b_ in prange(groups * O):
-            b = np.int64(b_)
-            at, to = (b // O * blocks * M + b % O) * K, b * taps
-            for k in range(taps):
-                value = sums[0, at + k]
-                for part in range(1, parts):
-                    value += sums[part, at + k]
-                gw[to + k] = value
+        buffer, factor = buffers[t], factors[t]
+        part, share = (t, 0) if parts == T else (0, t)
+        total, own = sums[part], blocks if parts == T else (blocks + T - 1) // T
+        for g in range(groups):
+            lo, hi = g * blocks + share * own, g * blocks + min(blocks, (share + 1) * own)
+            tile.clear_row(total, lo * M * K, (hi - lo) * M * K)
+            for item in range(part, sets * OD * tiles, parts):
+                n0, od, r0 = item // tiles // OD * together, item // tiles % OD, item % tiles * rows
+                count, height = min(together, images - n0), min(rows, OH - r0)
+                source, s = x, ((n0 * groups + g) * C * size[0] + od) * size[1] * size[2] + r0 * size[2]
+                if copied:
+                    source, s = buffer, 0
+                    for i in range(count):
+                        pack(x, ((n0 + i) * groups + g) * C * size[0] * size[1] * size[2], od * stride[0], r0, buffer, i * image,
+                             C, size, stride, first, planes, hphases, wphases, lines, pitch, phase, plane, L)
+                for b in range(lo - g * blocks, hi - g * blocks):
+                    for i in range(count):
+                        for m in range(M):
+                            if b * M + m < O:
+                                start = ((((n0 + i) * groups + g) * O + b * M + m) * OD + od) * OH * OW + r0 * OW
+                                line_up(u, start, height, rows, OW, pitch, factor, i * V, V, M, m, L, pieces, whole)
+                            else:
+                                line_up(u, 0, 0, rows, OW, pitch, factor, i * V, V, M, m, L, pieces, whole)
+                    for v in range(0, V * count, CHUNK):
+                        some = min(CHUNK, V * count - v)
+                        for k in range(0, K, N):
+                            dots(factor, v * M * L, source, off, k, vin, v, some, total, (g * blocks + b) * M * K + k, K)
 
     weight_grad.__qualname__ = f"weight_grad_{M}x{N}x{pieces}"
-    return compiled(weight_grad)
+    return shared(weight_grad)
 
 
 @inner
@@ -218,27 +215,20 @@ def line_up(u, start, height, rows, OW, pitch, factor, v0, V, M, m, L, pieces, w
         piece, place = L // pieces, v0 * pieces
         for r in range(rows):
             for c in range(0, OW, piece):
-                to = factor[(place // pieces * M + m) * L + place % pieces * piece:][:piece]
+                to = (place // pieces * M + m) * L + place % pieces * piece
                 n = min(piece, OW - c) if r < height else 0
-                a = u[start + r * OW + c:][:n]
-                for j in range(n):
-                    to[j] = a[j]
-                for j in range(n, piece):
-                    to[j] = 0
+                tile.copy_row(factor, to, u, start + r * OW + c, n)
+                tile.clear_row(factor, to + n, piece - n)
                 place += 1
         return
     for v in range(V):
-        to = factor[((v0 + v) * M + m) * L:][:L]
-        for j in range(L):
-            to[j] = 0
+        tile.clear_row(factor, ((v0 + v) * M + m) * L, L)
     for r in range(height):
         c = 0
         while c < OW:                                     # a row may begin and end in the middle of a vector
             p = r * pitch + c
             n = min(L - p % L, OW - c)
-            to, a = factor[((v0 + p // L) * M + m) * L + p % L:][:n], u[start + r * OW + c:][:n]
-            for j in range(n):
-                to[j] = a[j]
+            tile.copy_row(factor, ((v0 + p // L) * M + m) * L + p % L, u, start + r * OW + c, n)
             c += n
 
 
@@ -284,15 +274,16 @@ class Correlation:
         items, shares = -(-images // plan.images) * groups * depth.count * plan.tiles, 1
         while items * shares < 2 * workers and 2 * shares <= blocks:
             shares *= 2
+        # one tile in all: each worker brings its own filters in order, on the way through them
+        own = items == 1 and blocks >= workers
         self.kernel = correlate_kernel(M, N, cut.pieces)
         self.geometry = ints([images, groups, C, O, depth.count, plan.tiles, shares, plan.images, height.count, width.count, plan.rows,
                               plan.lines, plan.pitch, plan.phase, plan.plane, plan.image, plan.copied, cut.direct, L, wrow, wgroup,
-                              *out, *step, *first])
+                              *out, *step, *first, not own])
+        self.filters = None if own else (groups, O, M, wrow, wgroup, ints(woff))
         self.tables = (*tables(axes), plan.offsets(), ints(woff), cut.vin, cut.vout)
         self.scratch = [("buffer", workers, plan.numbers + 2 * L, dtype),
                         ("out", workers, 1 if cut.direct else M * cut.count * L, dtype)]
-        # one tile in all: each worker brings its own filters in order, on the way through them
-        own = items == 1 and blocks >= workers
         self.panels = ("panel", workers, M * K, dtype) if own else ("panels", 1, groups * blocks * M * K, dtype)
         self.bias = np.zeros(groups * O + M, dtype)
 
@@ -301,8 +292,11 @@ class Correlation:
             padded = self.bias.copy()
             padded[:len(bias)] = bias
         buffers, outs, panels = (scratch(*what) for what in (*self.scratch, self.panels))
-        self.kernel(x.reshape(-1), w.reshape(-1), self.bias if bias is None else padded, y.reshape(-1), self.geometry, *self.tables,
-                    panels, buffers, outs)
+        w = w.reshape(-1)
+        if self.filters:
+            panels_of(w, *self.filters, panels[0])
+        self.kernel(x.reshape(-1), w, self.bias if bias is None else padded, y.reshape(-1), self.geometry, *self.tables, panels, buffers,
+                    outs)
 
 
 def tile_for(O):
@@ -370,12 +364,13 @@ class WeightGradient:
                               plan.pitch, plan.phase, plan.plane, plan.image, plan.copied, cut.direct, L, taps])
         self.tables = (*tables(axes), ints(off), cut.vin)
         self.scratch = [("buffer", workers, plan.numbers + 2 * L, dtype), ("factor", workers, cut.count * M * L, dtype)]
-        self.sums = (parts, groups * blocks * M * len(off))
+        self.sums, self.filters = (parts, groups * blocks * M * len(off)), (groups, O, M, len(off), taps)
 
     def __call__(self, x, u, gw):
         buffers, factors = (scratch(*what) for what in self.scratch)
-        self.kernel(x.reshape(-1), u.reshape(-1), self.geometry, *self.tables, buffers, factors, np.empty(self.sums, x.dtype),
-                    gw.reshape(-1))
+        sums = np.empty(self.sums, x.dtype)
+        self.kernel(x.reshape(-1), u.reshape(-1), self.geometry, *self.tables, buffers, factors, sums)
+        gather(sums, *self.filters, gw.reshape(-1))
 
 
 @lru_cache(512)
@@ -434,11 +429,10 @@ def conv_weight_grad(x, u, window, groups):
     return gw if np.isfinite(gw).all() else NotImplemented
 
 
-@compiled
-def channel_sums(u, y):
+@shared
+def channel_sums(t, T, u, y):
     """u (N, C, P): a worker takes every T-th channel; lines of at most 4,096 numbers are added in the type of u."""
-    for c_ in prange(u.shape[1]):
-        c = np.int64(c_)
+    for c in range(t, u.shape[1], T):
         total = 0.0
         for n in range(u.shape[0]):
             for start in range(0, u.shape[2], 4096):

@@ -1,18 +1,21 @@
-"""Compile a kernel with Numba: at its first call, once per machine, for several threads.
+"""Compile a kernel with Numba: at its first call, once per machine, and run it on several threads.
 
-    @compiled      a kernel that Python calls; its prange loops are shared out among the threads
+    @shared        a kernel: def name(t, T, ...) does the share of worker t of T, and name(...) lets all of them work
     @inner         a function that kernels call
+
+Numba has loops over threads of its own (prange), but compiles the body of such a loop four times over.  Here there is one, for
+all kernels (`everyone`): it calls the worker by its address, with the address of a block that holds the arguments.  What a
+kernel costs is then the compilation of an ordinary function.
 
 What is compiled is kept in a folder of the user's cache, under a checksum of all files here: whoever edits a kernel, or a
 function that it calls, never meets its old code.  Threads belong to Numba; OpenBLAS has its own, and the two would take the
-cores from each other: a step of training uses those of one library only.
-
-Numba's threads do not survive fork(), so in a forked process (a worker of a data loader) kernels run on one thread, in a
-version compiled without prange.
+cores from each other: a step of training uses those of one library only.  Numba's threads do not survive fork(), so in a
+forked process (a worker of a data loader) a kernel's only worker is the caller.
 """
 
 import functools
 import hashlib
+import inspect
 import os
 import sys
 import threading
@@ -20,51 +23,133 @@ from pathlib import Path
 
 import numba
 import numpy as np
-from numba.core import caching, config
+from llvmlite import ir
+from numba import prange, types
+from numba.core import caching, cgutils, config
+from numba.extending import intrinsic
 from numba.misc import appdirs
 
 HERE = Path(__file__).parent
 # NaN and infinity keep their meaning; sums may be reordered (reassoc), or nothing could be added up in a vector register
 OPTIONS = {"fastmath": {"reassoc", "contract", "nsz", "arcp"}, "error_model": "numpy", "nogil": True}
+# of what Numba does for parallel=True only the loop marked prange is wanted: the rest costs seconds of compilation
+LOOPS = {"prange": True, **dict.fromkeys(("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion"), False)}
+INT = ir.IntType(64)
+WORKER = ir.FunctionType(ir.VoidType(), [INT, INT, INT])                  # t, T, the address of the arguments
 
 
 def inner(function):
-    """A function of a kernel: compiled into whatever calls it."""
-    return numba.njit(**OPTIONS)(function)
+    """A function of a kernel: compiled into whatever calls it, and not to be called from Python."""
+    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(function)
+
+
+@intrinsic
+def call_worker(typing, address, t, T, block):
+    def code(context, builder, signature, values):
+        builder.call(builder.inttoptr(values[0], WORKER.as_pointer()), values[1:])
+        return context.get_dummy_value()
+    i = types.int64
+    return types.void(i, i, i, i), code
+
+
+def everyone(address, T, block):
+    """Call a worker T times, on as many threads."""
+    for t in prange(T):
+        call_worker(address, np.int64(t), T, block)       # np.int64: prange counts in uint64
+
+
+class Shared:
+    """A kernel, compiled when it is first called with arguments of these types."""
+
+    def __init__(self, worker):
+        functools.update_wrapper(self, worker)
+        self.worker, self.launch, self.lock = worker, None, threading.Lock()
+
+    def __call__(self, *args):
+        launch = self.launch or self.compile()
+        if threads.unsafe is False:
+            return launch(threads.everyone, threads.count, *args)
+        with threads.lock:                                # a threading layer that one Python thread at a time may enter
+            launch(threads.everyone if threads.forked else threads.start(), threads.count, *args)
+
+    def compile(self):
+        """The function that Python calls: it puts the arguments into a block and has `everyone` call the worker with it."""
+        with self.lock:
+            if self.launch is None:
+                names = ", ".join(list(inspect.signature(self.worker).parameters)[2:])
+                scope = {"fork": fork(inner(self.worker)), "__name__": __name__}
+                exec(f"def launch(everyone, T, {names}):\n    fork(everyone, T, ({names},))", scope)
+                self.launch = cached(scope["launch"], f"{self.__module__}.{self.__qualname__}", **OPTIONS)
+        return self.launch
+
+
+shared = Shared
 
 
 class Compiled:
-    """A kernel: compiled when it is first called with arguments of these types, for all threads or for one."""
+    """A kernel with prange loops of its own."""
 
     def __init__(self, function):
         functools.update_wrapper(self, function)
-        self.function, self.lock = function, threading.Lock()
-        self.parallel = self.serial = None
+        self.function, self.lock, self.made = function, threading.Lock(), None
 
     def __call__(self, *args):
-        if threads.forked:
-            return (self.serial or self.make("serial"))(*args)
-        if threads.unsafe is False:
-            return (self.parallel or self.make("parallel"))(*args)
-        with threads.lock:                                # a threading layer that one Python thread at a time may enter
-            return self.first(args) if threads.unsafe is None else (self.parallel or self.make("parallel"))(*args)
-
-    def first(self, args):
-        """The first kernel of all: only afterwards it is known which threading layer Numba found."""
-        y = (self.parallel or self.make("parallel"))(*args)
-        threads.unsafe = numba.threading_layer() == "workqueue"
-        return y
-
-    def make(self, kind):
-        with self.lock:
-            if getattr(self, kind) is None:
-                dispatcher = numba.njit(parallel=kind == "parallel", **OPTIONS)(self.function)
-                dispatcher._cache = Cache(self.function, kind)
-                setattr(self, kind, dispatcher)
-            return getattr(self, kind)
+        threads.start()
+        if self.made is None:
+            self.made = cached(self.function, f"{self.__module__}.{self.__qualname__}", parallel=LOOPS, **OPTIONS)
+        return self.made(*args)
 
 
 compiled = Compiled
+
+
+def fork(worker):
+    """fork(everyone, T, arguments): everyone(address of the worker, T, address of the arguments), or just the worker for 0."""
+    @intrinsic
+    def fork(typing, everyone, T, arguments):
+        i = types.int64
+        inputs = (i, i, *arguments.types)
+        worker.compile(inputs)
+        compiled = worker.overloads[inputs]
+
+        def code(context, builder, signature, values):
+            context.add_linking_libs([compiled.library])
+            fields = cgutils.unpack_tuple(builder, values[2])
+            block = cgutils.alloca_once(builder, ir.LiteralStructType([v.type for v in fields]))
+            for k, v in enumerate(fields):
+                builder.store(v, cgutils.gep_inbounds(builder, block, 0, k))
+            address = builder.ptrtoint(write_call(context, builder.module, compiled.fndesc, inputs, block.type), INT)
+            where = builder.ptrtoint(block, INT)
+            with builder.if_else(builder.icmp_signed("==", values[0], INT(0))) as (alone, together):
+                with alone:
+                    builder.call(builder.inttoptr(address, WORKER.as_pointer()), [INT(0), INT(1), where])
+                with together:
+                    kind = context.call_conv.get_function_type(types.none, (i, i, i)).as_pointer()
+                    context.call_conv.call_function(builder, builder.inttoptr(values[0], kind), types.none, (i, i, i),
+                                                    [address, values[1], where])
+            return context.get_dummy_value()
+        return types.void(i, i, arguments), code
+    return fork
+
+
+def write_call(context, module, description, inputs, block):
+    """A function of t, T and the address of a block that calls the worker with what is in the block."""
+    function = ir.Function(module, WORKER, module.get_unique_name("worker"))
+    function.linkage = "internal"
+    b = ir.IRBuilder(function.append_basic_block("entry"))
+    block = b.inttoptr(function.args[2], block)
+    values = [b.load(cgutils.gep_inbounds(b, block, 0, k)) for k in range(len(inputs) - 2)]
+    worker = context.declare_function(module, description)
+    context.call_conv.call_function(b, worker, types.none, inputs, [*function.args[:2], *values])
+    b.ret_void()
+    return function
+
+
+def cached(function, name, **options):
+    """The function, to be compiled by Numba and kept under this name."""
+    dispatcher = numba.njit(**options)(function)
+    dispatcher._cache = Cache(function, name)
+    return dispatcher
 
 
 class Threads:
@@ -72,15 +157,28 @@ class Threads:
 
     def __init__(self):
         self.count, self.lock = numba.get_num_threads(), threading.RLock()
-        self.unsafe = None                                # whether Numba's layer cannot be entered by two Python threads
-        self.forked = False                               # in a child of a process that had used Numba's threads
+        self.everyone = 0                                 # the address of the loop over threads; 0: there is the caller only
+        self.unsafe = None                                # whether two Python threads must not enter it at once; None: not started
+        self.forked = False                               # in a child of a process that had started threads
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.after_fork)
+
+    def start(self):
+        """Compile the loop over threads, and run it once: only then Numba tells which threading layer it has found."""
+        if self.unsafe is None:
+            i = types.int64
+            loop = cached(everyone, "everyone", parallel=LOOPS, **OPTIONS)
+            loop.compile((i, i, i))
+            found = loop.overloads[i, i, i]
+            loop(0, 0, 0)
+            self.everyone = found.library.get_pointer_to_function(found.fndesc.llvm_func_name)
+            self.loop, self.unsafe = loop, numba.threading_layer() == "workqueue"
+        return self.everyone
 
     def after_fork(self):
         self.lock = threading.RLock()
         if self.unsafe is not None:
-            self.forked, self.count = True, 1
+            self.forked, self.everyone, self.unsafe, self.count = True, 0, False, 1
 
 
 threads = Threads()
@@ -127,11 +225,8 @@ def cache_folder():
 class Locator(caching._CacheLocator):
     """Numba's question where to keep a function, answered."""
 
-    def __init__(self, kind):
-        self.kind = kind
-
     def get_cache_path(self):
-        return str(cache_folder() / self.kind)
+        return str(cache_folder())
 
     def ensure_cache_path(self):
         os.makedirs(self.get_cache_path(), exist_ok=True)
@@ -150,23 +245,16 @@ class Locator(caching._CacheLocator):
 class CacheImpl(caching.CompileResultCacheImpl):
     """Numba's cache of compiled functions, with the locator above: its own looks at one file only, not at those that it calls."""
 
-    kind = "parallel"
-
-    def __init__(self, function):
-        self._lineno = function.__code__.co_firstlineno
-        self._locator = Locator(self.kind)
-        self._filename_base = self.get_filename_base(f"{function.__module__}.{function.__qualname__}", getattr(sys, "abiflags", ""))
-
-
-class SerialCacheImpl(CacheImpl):
-    kind = "serial"
+    def __init__(self, name):
+        self._lineno, self._locator = 0, Locator()
+        self._filename_base = self.get_filename_base(name, getattr(sys, "abiflags", ""))
 
 
 class Cache(caching.FunctionCache):
     """Says when it has to compile, and goes on without a cache where the folder cannot be written or read."""
 
-    def __init__(self, function, kind):
-        self._impl_class = CacheImpl if kind == "parallel" else SerialCacheImpl
+    def __init__(self, function, name):
+        self._impl_class = lambda function: CacheImpl(name)
         super().__init__(function)
 
     def _index_key(self, signature, codegen):

@@ -13,6 +13,7 @@ A vector may also be made of two halves at two places (pieces = 2), for rows of 
 Source: Goto and van de Geijn 2008, doi:10.1145/1356052.1356053 (register tiles of a matrix product).
 """
 
+import copy
 from functools import lru_cache
 
 from llvmlite import binding, ir
@@ -225,41 +226,83 @@ def dot_tile(M, N, pieces=1):
     return tile
 
 
+def by_vectors(at, count, action):
+    """action(j, length) over j < count: whole vectors, the last one overlapping; short rows in halves, quarters ... of one."""
+    b, L = at.b, at.L
+
+    def whole(i, _):
+        action(b.mul(i, ir.Constant(INT, L)), L)
+        return []
+
+    with b.if_else(b.icmp_signed(">=", count, ir.Constant(INT, L))) as (long, short):
+        with long:
+            at.loop(b.sdiv(count, ir.Constant(INT, L)), [], whole)
+            action(b.sub(count, ir.Constant(INT, L)), L)
+        with short:
+            length = L // 2
+            while length:
+                bit = b.and_(count, ir.Constant(INT, length))
+                with b.if_then(b.icmp_signed("!=", bit, ir.Constant(INT, 0))):
+                    action(b.and_(count, ir.Constant(INT, -2 * length)), length)
+                length //= 2
+
+
+def outlined(name, kinds, write):
+    """An intrinsic that calls a function of its own, written by write(at, *arguments): one copy of the code, however many calls.
+
+    kinds: for each argument "array" (whose address goes in) or "int".
+    """
+    def code(context, builder, signature, values):
+        at = Writer(context, builder, signature, values)
+        pointer = at.number.as_pointer()
+        types_in = [pointer if kind == "array" else INT for kind in kinds]
+        full = f"tinyvision.{name}.{8 * at.size}"
+        function = builder.module.globals.get(full)
+        if function is None:
+            function = ir.Function(builder.module, ir.FunctionType(ir.VoidType(), types_in), full)
+            function.linkage = "linkonce_odr"
+            function.attributes.add("noinline")
+            own = copy.copy(at)
+            own.b = ir.IRBuilder(function.append_basic_block("entry"))
+            write(own, *function.args)
+            own.b.ret_void()
+        builder.call(function, [at.arrays[i] if kind == "array" else v for i, (kind, v) in enumerate(zip(kinds, values))])
+        return context.get_dummy_value()
+    return code
+
+
 @intrinsic
 def copy_row(typing, to, d, x, s, count):
-    """to[d + j] = x[s + j] for j < count: whole vectors, the last one overlapping; short rows in halves, quarters ... of one."""
-    def code(context, builder, signature, values):
-        at = Writer(context, builder, signature, values)
-        to, x, count, L = at.at(0, values[1]), at.at(2, values[3]), values[4], at.L
-
-        def vector(_, j, length=L):
-            at.store(at.load(at.at(x, j), length), at.at(to, j))
-            return []
-
-        with builder.if_else(builder.icmp_signed(">=", count, ir.Constant(INT, L))) as (long, short):
-            with long:
-                at.loop(builder.sdiv(count, ir.Constant(INT, L)), [], lambda i, _: vector(i, builder.mul(i, ir.Constant(INT, L))))
-                vector(None, builder.sub(count, ir.Constant(INT, L)))
-            with short:
-                length = L // 2
-                while length:
-                    bit = builder.and_(count, ir.Constant(INT, length))
-                    with builder.if_then(builder.icmp_signed("!=", bit, ir.Constant(INT, 0))):
-                        done = builder.and_(count, ir.Constant(INT, -2 * length))
-                        vector(None, done, length)
-                    length //= 2
-        return context.get_dummy_value()
-    return types.void(to, types.int64, x, types.int64, types.int64), code
+    """to[d + j] = x[s + j] for j < count"""
+    def write(at, to, d, x, s, count):
+        to, x = at.at(to, d), at.at(x, s)
+        by_vectors(at, count, lambda j, n: at.store(at.load(at.at(x, j), n), at.at(to, j)))
+    i = types.int64
+    return types.void(to, i, x, i, i), outlined("copy_row", ("array", "int", "array", "int", "int"), write)
 
 
 @intrinsic
-def take_even(typing, to, d, x, s):
-    """to[d + j] = x[s + 2*j] for j < L; reads no further than x[s + 2*L - 2]."""
-    def code(context, builder, signature, values):
-        at = Writer(context, builder, signature, values)
-        L, x = at.L, at.at(2, values[3])
-        u, v = at.load(x), at.load(at.at(x, L - 1))       # the second begins one early, so that it does not read one too many
+def clear_row(typing, to, d, count):
+    """to[d + j] = 0 for j < count"""
+    def write(at, to, d, count):
+        to = at.at(to, d)
+        by_vectors(at, count, lambda j, n: at.store(ir.Constant(ir.VectorType(at.number, n), [0.0] * n), at.at(to, j)))
+    return types.void(to, types.int64, types.int64), outlined("clear_row", ("array", "int", "int"), write)
+
+
+@intrinsic
+def take_even(typing, to, d, x, s, count):
+    """to[d + j] = x[s + 2*j] for j < count, a multiple of L; reads no further than the last of them."""
+    def write(at, to, d, x, s, count):
+        b, L = at.b, at.L
         even = list(range(0, L, 2)) + list(range(L + 1, 2 * L, 2))
-        at.store(at.shuffle(u, v, even), at.at(0, values[1]))
-        return context.get_dummy_value()
-    return types.void(to, types.int64, x, types.int64), code
+
+        def step(i, _):
+            j = b.mul(i, ir.Constant(INT, L))
+            u = at.at(x, s, j, j)
+            # the second vector begins one early, so that it does not read one too many
+            at.store(at.shuffle(at.load(u), at.load(at.at(u, L - 1)), even), at.at(to, d, j))
+            return []
+        at.loop(b.sdiv(count, ir.Constant(INT, L)), [], step)
+    i = types.int64
+    return types.void(to, i, x, i, i), outlined("take_even", ("array", "int", "array", "int", "int"), write)

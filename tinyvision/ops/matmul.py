@@ -15,6 +15,7 @@ Source: Giles 2008, An extended collection of matrix derivative results; torch.n
 from math import prod
 
 from ..backend import array_module
+from ..kernels import matmul as kernels
 from ..tensor import Op
 from .broadcast import sum, sum_to
 from .movement import swapaxes
@@ -25,7 +26,7 @@ class MatmulOp(Op):
     """Both arguments have at least two axes; `matmul` below brings vectors to that."""
 
     def forward(self, a, b):
-        return a @ b
+        return kernels.matmul(a, b)
 
     def backward(self, g, a, b):
         ga = sum_to(g @ swapaxes(b, -1, -2), a.shape) if self.needs[0] else None              # (.., I, J)

@@ -1,0 +1,15 @@
+"""Products of matrices.
+
+Contract:   matmul(a, b)  ->  a @ b         a (.., I, J), b (.., J, K) -> (.., I, K)
+
+NumPy hands this to its BLAS library, which is as fast as can be, but has threads of its own: where they and those of the
+compiled kernels want the same cores, a product of a tenth of a millisecond takes eight.  So in a step of training the matrices of
+linear layers go through the kernels of convolution (cpu/matmul.py).
+"""
+
+from .registry import kernel
+
+
+@kernel
+def matmul(a, b):
+    return a @ b
