@@ -29,41 +29,53 @@ CHUNK = 64                                                # vectors at a time: t
 
 
 @inner
-def fill(buffer, start, x, first, count, step, L):
-    """buffer[start : start + count] = x[first :: step]"""
-    if step == 1:
+def fill(buffer, start, x, first, count, step, lane, L):
+    """buffer[start :: lane] = x[first :: step], `count` numbers"""
+    done = 0
+    if lane == 1 and step == 1:
         tile.copy_row(buffer, start, x, first, count)
-        return
-    even = count // L * L if step == 2 else 0
-    if even:
-        tile.take_even(buffer, start, x, first, even)
-    for i in range(even, count):
-        buffer[start + i] = x[first + i * step]
+        done = count
+    elif lane == 1 and step == 2:
+        done = count // L * L
+        tile.take_even(buffer, start, x, first, done)
+    if done < count:
+        tile.copy_apart(buffer, start + done * lane, lane, x, first + done * step, step, count - done)
 
 
 @inner
-def pack(x, base, z0, r0, buffer, start, channels, size, stride, first, planes, hphases, wphases, lines, pitch, phase, plane,
-         L):
-    """Copy what one tile of one image reads to the buffer, with zeros for what lies outside of it (layout.py)."""
+def pack(x, base, between, images, z0, r0, buffer, channels, size, stride, first, planes, hphases, wphases, lines, pitch, phase, plane,
+         image, lane, L):
+    """Copy what one tile of some images reads to the buffer, with zeros for what lies outside of them (layout.py)."""
     H, W = size[1], size[2]
+    apart, mixed = (1, images) if lane > 1 else (images, 1)
     for c in range(channels):
         for d in range(planes.size):
-            z, to = z0 + planes[d], start + (c * planes.size + d) * plane
+            z, to = z0 + planes[d], (c * planes.size + d) * plane
             source = base + (c * size[0] + z) * H * W
             for a in range(hphases.size):
                 for b in range(wphases.size):
                     column = first[2] + wphases[b]        # of the picture, where the row begins
                     lo = min(pitch, max(0, -(column // stride[2])))
                     hi = max(lo, min(pitch, (W - 1 - column) // stride[2] + 1))
-                    for i in range(lines):
-                        row, at = (r0 + i) * stride[1] + first[1] + hphases[a], to + i * pitch
-                        if row < 0 or row >= H or z < 0 or z >= size[0] or hi == lo:
-                            tile.clear_row(buffer, at, pitch)
+                    top = first[1] + hphases[a] + r0 * stride[1]          # of the picture, row 0 of the phase
+                    begin = min(lines, max(0, -(top // stride[1]))) if 0 <= z < size[0] and hi > lo else lines
+                    last = max(begin, min(lines, (H - 1 - top) // stride[1] + 1))
+                    for n in range(apart):
+                        at = to + n * image
+                        # many short rows: one clearing in advance is cheaper than two for each row
+                        clean = pitch < 4 * L
+                        if clean:
+                            tile.clear_row(buffer, at, phase)
                         else:
-                            tile.clear_row(buffer, at, lo)
-                            fill(buffer, at + lo, x, source + row * W + column + lo * stride[2], hi - lo, stride[2], L)
-                            tile.clear_row(buffer, at + hi, pitch - hi)
-                    tile.clear_row(buffer, to + lines * pitch, phase - lines * pitch)      # what the last row reads beyond its end
+                            tile.clear_row(buffer, at, begin * pitch * lane)
+                            tile.clear_row(buffer, at + last * pitch * lane, phase - last * pitch * lane)
+                        for i in range(begin, last):
+                            s, row = source + n * between + (top + i * stride[1]) * W + column + lo * stride[2], at + i * pitch * lane
+                            for m in range(mixed):
+                                fill(buffer, row + lo * lane + m, x, s + m * between, hi - lo, stride[2], lane, L)
+                            if not clean:
+                                tile.clear_row(buffer, row, lo * lane)
+                                tile.clear_row(buffer, row + hi * lane, (pitch - hi) * lane)
                     to += phase
 
 
@@ -93,9 +105,9 @@ def correlate_kernel(M, N, pieces):
     some, two, one = tile.fma_tile(M, N, pieces), tile.fma_tile(M, 2, pieces), tile.fma_tile(M, 1, pieces)
 
     def correlate(t, T, x, w, bias, y, geometry, size, stride, first, planes, hphases, wphases, off, woff, vin, vout, panels, buffers, outs):
-        (images, groups, C, O, OD, tiles, shares, together, OH, OW, rows, lines, pitch, phase, plane, image, copied, direct, L,
-         wrow, wgroup, YD, YH, YW, sd, sh, sw, ad, ah, aw, packed) = to_fixed_tuple(geometry, 31)
-        K, V = off.size, vin.size // pieces // together
+        (images, groups, C, O, OD, tiles, shares, together, OH, OW, rows, lines, pitch, phase, plane, image, lane, copied, direct,
+         L, wrow, wgroup, YD, YH, YW, sd, sh, sw, ad, ah, aw, packed) = to_fixed_tuple(geometry, 32)
+        K, V, voxels = off.size, vin.size // pieces, size[0] * size[1] * size[2]
         blocks = (O + M - 1) // M
         share, sets = (blocks + shares - 1) // shares, (images + together - 1) // together
         buffer, out, weights = buffers[t], outs[t], panels[0 if packed else t]
@@ -103,13 +115,12 @@ def correlate_kernel(M, N, pieces):
             part, r0, rest = item % shares, item // shares % tiles * rows, item // shares // tiles
             od, g, n0 = rest % OD, rest // OD % groups, rest // OD // groups * together
             r0 = min(r0, OH - rows)                   # the last tile overlaps the one before it
-            base, count = (n0 * groups + g) * C * size[0] * size[1] * size[2], min(together, images - n0)
+            base, count = (n0 * groups + g) * C * voxels, min(together, images - n0)
             source, s = x, base + (od * size[1] + r0) * size[2]
             if copied:
                 source, s = buffer, 0
-                for i in range(count):
-                    pack(x, base + i * groups * C * size[0] * size[1] * size[2], od * stride[0], r0, buffer, i * image, C, size,
-                         stride, first, planes, hphases, wphases, lines, pitch, phase, plane, L)
+                pack(x, base, groups * C * voxels, count, od * stride[0], r0, buffer, C, size, stride, first, planes, hphases, wphases,
+                     lines, pitch, phase, plane, image, lane, L)
             for b in range(part * share, min(blocks, (part + 1) * share)):
                 m, wk = max(0, min(b * M, O - M)), (g * blocks + b) * M * K
                 if not packed:
@@ -119,7 +130,7 @@ def correlate_kernel(M, N, pieces):
                 to, o, ldo, bk = out, 0, out.size // M, g * O + m
                 if direct:
                     to, o, ldo = y, row * YW + aw, YD * YH * YW
-                v, end = 0, V * count
+                v, end = 0, V if lane > 1 else V // together * count
                 while end - v >= N and end - v != N + 1:              # N + 1 are better cut into pairs than into N and one
                     some(weights, wk, off, K, source, s, vin, v, to, o, ldo, vout, bias, bk)
                     v += N
@@ -133,21 +144,22 @@ def correlate_kernel(M, N, pieces):
                         for j in range(min(M, O - m)):
                             at = row + (i * groups * O + j) * YD * YH
                             for r in range(rows):
-                                spread(y, (at + r * sh) * YW + aw, sw, out, j * ldo + i * V * L + r * pitch, OW)
+                                if lane > 1:
+                                    spread(y, (at + r * sh) * YW + aw, sw, out, j * ldo + r * OW * lane + i, lane, OW)
+                                else:
+                                    spread(y, (at + r * sh) * YW + aw, sw, out, j * ldo + i * (V // together) * L + r * pitch, 1, OW)
 
     correlate.__qualname__ = f"correlate_{M}x{N}x{pieces}"                # the name under which it is kept
     return shared(correlate)
 
 
 @inner
-def spread(y, start, step, out, at, count):
-    """y[start :: step] = out[at : at + count]"""
-    a = out[at:at + count]
-    if step == 1:
+def spread(y, start, step, out, at, lane, count):
+    """y[start :: step] = out[at :: lane], `count` numbers"""
+    if step == 1 and lane == 1:
         tile.copy_row(y, start, out, at, count)
     else:
-        for j in range(count):
-            y[start + j * step] = a[j]
+        tile.copy_apart(y, start, step, out, at, lane, count)
 
 
 @shared
@@ -170,7 +182,7 @@ def weight_grad_kernel(M, N, pieces):
     def weight_grad(t, T, x, u, geometry, size, stride, first, planes, hphases, wphases, off, vin, buffers, factors, sums):
         (images, groups, C, O, OD, tiles, together, OH, OW, rows, lines, pitch, phase, plane, image, copied, whole, L,
          taps) = to_fixed_tuple(geometry, 19)
-        K, V = off.size, vin.size // pieces // together
+        K, V, voxels = off.size, vin.size // pieces // together, size[0] * size[1] * size[2]
         blocks, parts = (O + M - 1) // M, sums.shape[0]
         sets = (images + together - 1) // together
         buffer, factor = buffers[t], factors[t]
@@ -182,12 +194,11 @@ def weight_grad_kernel(M, N, pieces):
             for item in range(part, sets * OD * tiles, parts):
                 n0, od, r0 = item // tiles // OD * together, item // tiles % OD, item % tiles * rows
                 count, height = min(together, images - n0), min(rows, OH - r0)
-                source, s = x, ((n0 * groups + g) * C * size[0] + od) * size[1] * size[2] + r0 * size[2]
+                source, s = x, (n0 * groups + g) * C * voxels + (od * size[1] + r0) * size[2]
                 if copied:
                     source, s = buffer, 0
-                    for i in range(count):
-                        pack(x, ((n0 + i) * groups + g) * C * size[0] * size[1] * size[2], od * stride[0], r0, buffer, i * image,
-                             C, size, stride, first, planes, hphases, wphases, lines, pitch, phase, plane, L)
+                    pack(x, (n0 * groups + g) * C * voxels, groups * C * voxels, count, od * stride[0], r0, buffer, C, size, stride, first,
+                         planes, hphases, wphases, lines, pitch, phase, plane, image, 1, L)
                 for b in range(lo - g * blocks, hi - g * blocks):
                     for i in range(count):
                         for m in range(M):
@@ -199,7 +210,7 @@ def weight_grad_kernel(M, N, pieces):
                     for v in range(0, V * count, CHUNK):
                         some = min(CHUNK, V * count - v)
                         for k in range(0, K, N):
-                            dots(factor, v * M * L, source, off, k, vin, v, some, total, (g * blocks + b) * M * K + k, K)
+                            dots(factor, v * M * L, source, s, off, k, vin, v, some, total, (g * blocks + b) * M * K + k, K)
 
     weight_grad.__qualname__ = f"weight_grad_{M}x{N}x{pieces}"
     return shared(weight_grad)
@@ -269,7 +280,7 @@ class Correlation:
         depth, height, width = axes
         in_place = in_place and (width.count >= L or L <= height.count * width.count < 4096)
         blocks, K = -(-O // M), len(woff)
-        plan = layout(C, depth, height, width, dtype.itemsize, most_images=images // workers, in_place=in_place)
+        plan = layout(C, depth, height, width, dtype.itemsize, most_images=images // workers, in_place=in_place, L=L)
         cut = vectors(plan, out[2] * step[1], groups * O * prod(out), L, step[2] == 1 and O >= M)
         items, shares = -(-images // plan.images) * groups * depth.count * plan.tiles, 1
         while items * shares < 2 * workers and 2 * shares <= blocks:
@@ -278,8 +289,8 @@ class Correlation:
         own = items == 1 and blocks >= workers
         self.kernel = correlate_kernel(M, N, cut.pieces)
         self.geometry = ints([images, groups, C, O, depth.count, plan.tiles, shares, plan.images, height.count, width.count, plan.rows,
-                              plan.lines, plan.pitch, plan.phase, plan.plane, plan.image, plan.copied, cut.direct, L, wrow, wgroup,
-                              *out, *step, *first, not own])
+                              plan.lines, plan.pitch, plan.phase, plan.plane, plan.image, plan.lane, plan.copied, cut.direct, L,
+                              wrow, wgroup, *out, *step, *first, not own])
         self.filters = None if own else (groups, O, M, wrow, wgroup, ints(woff))
         self.tables = (*tables(axes), plan.offsets(), ints(woff), cut.vin, cut.vout)
         self.scratch = [("buffer", workers, plan.numbers + 2 * L, dtype),

@@ -64,6 +64,7 @@ class Layout:
     """The buffer for `images` images of one tile of `rows` output rows.
 
     plane: numbers of a (channel, depth tap) of all images, image: of one image of it, phase: of one phase of that.
+    lane: 1, or where pictures are small and many, L: then L images are mixed, each pixel's L values side by side.
     copied: False where the picture itself serves as the buffer.
     """
 
@@ -75,6 +76,7 @@ class Layout:
     images: int
     pitch: int
     copied: bool
+    lane: int = 1
 
     def offsets(self):
         """off[k] for all taps k = (channel, depth, row, column)."""
@@ -82,7 +84,7 @@ class Layout:
         for r in self.height.shifts:
             for c in self.width.shifts:
                 (a, row), (b, column) = self.height.place(r), self.width.place(c)
-                taps.append((a * len(self.width.phases) + b) * self.phase + row * self.pitch + column)
+                taps.append((a * len(self.width.phases) + b) * self.phase + (row * self.pitch + column) * self.lane)
         planes = self.plane * np.arange(self.channels * len(self.depth.shifts))
         return ints((planes[:, None] + np.array(taps)).ravel())
 
@@ -93,15 +95,17 @@ class Layout:
 
     @property
     def phase(self):
-        return self.lines * self.pitch + overflow(self.width, self.pitch) if self.copied else prod(self.sizes[1:])
+        return (self.lines * self.pitch + overflow(self.width, self.pitch)) * self.lane if self.copied else prod(self.sizes[1:])
 
     @property
     def image(self):
-        return self.phase * len(self.height.phases) * len(self.width.phases)
+        return 1 if self.lane > 1 else self.phase * len(self.height.phases) * len(self.width.phases)
 
     @property
     def plane(self):
-        return self.image * self.images if self.copied else prod(self.sizes)
+        if not self.copied:
+            return prod(self.sizes)
+        return self.phase * len(self.height.phases) * len(self.width.phases) * (1 if self.lane > 1 else self.images)
 
     @property
     def sizes(self):
@@ -132,10 +136,13 @@ def pitch_of(width):
 
 
 @lru_cache(512)
-def layout(channels, depth, height, width, itemsize, most_images=1, in_place=False, budget=BUFFER):
-    """The plan for these axes: as many rows as the buffer holds, and up to `most_images` small pictures side by side."""
-    def plan(rows, images, pitch, copied):
-        return Layout(channels, depth, height, width, rows, images, pitch, copied)
+def layout(channels, depth, height, width, itemsize, most_images=1, in_place=False, L=1, budget=BUFFER):
+    """The plan for these axes: as many rows as the buffer holds, and up to `most_images` small pictures side by side.
+
+    Given L, pictures may also be mixed: a vector is then a pixel of L images, and no lane of it lies between two rows.
+    """
+    def plan(rows, images, pitch, copied, lane=1):
+        return Layout(channels, depth, height, width, rows, images, pitch, copied, lane)
 
     if in_place:                                          # the picture itself serves: nothing is copied
         rows = height.count
@@ -143,6 +150,10 @@ def layout(channels, depth, height, width, itemsize, most_images=1, in_place=Fal
             rows //= 2
         return plan(rows, 1, width.size, False)
     rows, images, pitch = height.count, 1, pitch_of(width)
+    if most_images >= L > 1 and wasteful(rows, width.count, pitch, L):
+        mixed = plan(rows, L, width.count + width.reach, True, L)
+        if mixed.numbers * itemsize <= budget:
+            return mixed
     while rows > 1 and plan(rows, 1, pitch, True).numbers * itemsize > budget:
         rows = (rows + 1) // 2
     if rows == height.count:
@@ -150,6 +161,12 @@ def layout(channels, depth, height, width, itemsize, most_images=1, in_place=Fal
         while 2 * images <= most_images and pixels * images < PIXELS and plan(rows, 2 * images, pitch, True).numbers * itemsize <= budget:
             images *= 2
     return plan(rows, images, pitch, True)
+
+
+def wasteful(rows, count, pitch, L):
+    """Whether vectors along the rows would spend more than a fifth of their lanes between them."""
+    flat = -(-((rows - 1) * pitch + count) // L)
+    return count < L and count % (L // 2) != 0 and rows * count < 0.8 * flat * L
 
 
 def pointwise(depth, height, width):
@@ -175,6 +192,9 @@ class Vectors:
 def vectors(plan, out_pitch, out_image, L, direct):
     """Cut the outputs of a tile into vectors, straight into outputs with rows of `out_pitch` if that is no waste."""
     rows, count, pitch, half, pieces = plan.rows, plan.width.count, plan.pitch, L // 2, 1
+    if plan.lane > 1:
+        (vin,) = lines(rows, range(count), pitch)
+        return Vectors(ints(L * vin), ints(L * np.arange(rows * count)), 1, False)
     flat = (rows - 1) * pitch + count
     if direct and count >= L and rows * -(-count // L) <= 1.1 * -(-flat // L):
         # the last vector of a row overlaps the one before it

@@ -100,7 +100,7 @@ class Writer:
             half = range(i * self.L // 2, (i + 1) * self.L // 2)
             self.store(self.shuffle(value, value, list(half)), pointer)
 
-    def loop(self, count, sums, body):
+    def loop(self, count, sums, body, rolled=True):
         """for i in range(count): sums = body(i, sums); returns the last sums."""
         b, entry = self.b, self.b.block
         head, inside, end = (b.function.append_basic_block(name) for name in ("head", "body", "end"))
@@ -116,7 +116,9 @@ class Writer:
         for phi, value in zip(held, body(i, held)):
             phi.add_incoming(value, inside)
         i.add_incoming(b.add(i, ir.Constant(INT, 1)), inside)
-        keep_rolled(b.module, b.branch(head))
+        branch = b.branch(head)
+        if rolled:
+            keep_rolled(b.module, branch)
         b.position_at_end(end)
         return held
 
@@ -191,15 +193,15 @@ def blocks(M, N, L):
 def dot_tile(M, N, pieces=1):
     """The loop over v; vin holds the places of the vectors (of their pieces) in x.
 
-    out[o + m*ldo + n] += sum over v < V and lanes of  a[(v*M + m)*L + lane] * x[off[k0 + n] + vin[v0 + v] + lane]
+    out[o + m*ldo + n] += sum over v < V and lanes of  a[(v*M + m)*L + lane] * x[x0 + off[k0 + n] + vin[v0 + v] + lane]
     """
     @intrinsic
-    def tile(typing, a, a0, x, off, k0, vin, v0, V, out, o, ldo):
+    def tile(typing, a, a0, x, x0, off, k0, vin, v0, V, out, o, ldo):
         def code(context, builder, signature, values):
             at = Writer(context, builder, signature, values)
-            a0, k0, v0, V, o, ldo = (values[i] for i in (1, 4, 6, 7, 9, 10))
-            a, vin, L = at.at(0, a0), at.at(5, builder.mul(v0, ir.Constant(INT, pieces))), at.L
-            taps = [at.at(2, builder.load(at.at(3, k0, n))) for n in range(N)]
+            a0, x0, k0, v0, V, o, ldo = (values[i] for i in (1, 3, 5, 7, 8, 10, 11))
+            a, vin, L = at.at(0, a0), at.at(6, builder.mul(v0, ir.Constant(INT, pieces))), at.L
+            taps = [at.at(2, x0, builder.load(at.at(4, k0, n))) for n in range(N)]
 
             def step(v, sums):
                 start = builder.mul(v, ir.Constant(INT, pieces))
@@ -218,11 +220,11 @@ def dot_tile(M, N, pieces=1):
                 sums = at.lane_sums(sums + [at.zero()] * (L - len(sums)))
                 for j, m in enumerate(ms):
                     row = at.shuffle(sums, sums, list(range(j * len(ns), (j + 1) * len(ns))))
-                    place = at.at(8, o, builder.mul(ldo, ir.Constant(INT, m)), ns[0])
+                    place = at.at(9, o, builder.mul(ldo, ir.Constant(INT, m)), ns[0])
                     at.store(builder.fadd(at.load(place, len(ns)), row), place)
             return context.get_dummy_value()
         i = types.int64
-        return types.void(a, i, x, off, i, vin, i, i, out, i, i), code
+        return types.void(a, i, x, i, off, i, vin, i, i, out, i, i), code
     return tile
 
 
@@ -306,3 +308,17 @@ def take_even(typing, to, d, x, s, count):
         at.loop(b.sdiv(count, ir.Constant(INT, L)), [], step)
     i = types.int64
     return types.void(to, i, x, i, i), outlined("take_even", ("array", "int", "array", "int", "int"), write)
+
+
+@intrinsic
+def copy_apart(typing, to, d, to_step, x, s, step, count):
+    """to[d + j*to_step] = x[s + j*step] for j < count"""
+    def write(at, to, d, to_step, x, s, step, count):
+        b, to, x = at.b, at.at(to, d), at.at(x, s)
+
+        def one(j, _):
+            b.store(b.load(at.at(x, b.mul(j, step))), at.at(to, b.mul(j, to_step)))
+            return []
+        at.loop(count, [], one, rolled=False)
+    i = types.int64
+    return types.void(to, i, i, x, i, i, i), outlined("copy_apart", ("array", "int", "int", "array", "int", "int", "int"), write)

@@ -1,0 +1,240 @@
+"""Compiled convolution against its reference: random geometries, guarded memory, poisoned scratch, threads, NaN and infinity."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tinyvision.kernels import conv, matmul, registry
+from tinyvision.kernels.cpu import jit
+from tinyvision.kernels.cpu.layout import Axis, layout, vectors
+from tinyvision.kernels.window import Window
+
+PASSES = ("conv", "conv_transpose", "conv_weight_grad")
+
+
+@pytest.fixture(autouse=True)
+def compiled():
+    with registry.use_kernels("compiled"):
+        yield
+
+
+def draw(rng, dtype, most=12):
+    """Arguments for the three passes over one random geometry of one, two or three axes."""
+    n = int(rng.integers(1, 4))
+    while True:
+        groups = int(rng.choice([1, 1, 1, 2, 3]))
+        C, O = groups * int(rng.integers(1, 6)), groups * int(rng.integers(1, 20))
+        size, stride, dilation = (tuple(map(int, rng.integers(1, top, n))) for top in (5, 4, 3))
+        padding = tuple(map(tuple, rng.integers(0, 4, (n, 2)).tolist()))
+        sizes = tuple(map(int, rng.integers(1, most if n < 3 else 8, n)))
+        window = Window(size, stride, padding, dilation)
+        if min(window.output(sizes)) >= 1:
+            break
+    N = int(rng.choice([1, 2, 3, 5, 34])) if n < 3 else 2
+    x, w, u, b, c = (rng.standard_normal(shape).astype(dtype) for shape in
+                     ((N, C, *sizes), (O, C // groups, *size), (N, O, *window.output(sizes)), O, C))
+    given = rng.random() < 0.5
+    return {"conv": (x, w, b if given else None, window, groups),
+            "conv_transpose": (u, w, c if given else None, window, groups, sizes),
+            "conv_weight_grad": (x, u, window, groups)}
+
+
+def bound(name, args):
+    """4 eps times the sum of the sizes of what is added: far above what is seen (a random walk), far below any real mistake."""
+    sizes = [np.abs(a).astype(np.float64) if isinstance(a, np.ndarray) else a for a in args]
+    return 4 * np.finfo(args[0].dtype).eps * getattr(conv, name).reference(*sizes)
+
+
+def agree(name, args):
+    exact = getattr(conv, name).reference(*[a.astype(np.float64) if isinstance(a, np.ndarray) else a for a in args])
+    filler = np.full(exact.shape, np.nan, args[0].dtype)                  # what is not written shall not look right by chance
+    del filler
+    y = getattr(conv, name)(*args)
+    assert y.shape == exact.shape and y.dtype == args[0].dtype
+    assert (np.abs(y - exact) <= bound(name, args) + 1e-300).all()
+
+
+def poison():
+    for array in jit.scratch.kept.values():
+        array.fill(np.nan)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_geometries(seed):
+    rng = np.random.default_rng(seed)
+    for name, args in draw(rng, "fd"[seed % 2]).items():
+        poison()
+        agree(name, args)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", range(20))
+def test_many_random_geometries(block):
+    """2,000 geometries, 6,000 passes."""
+    rng = np.random.default_rng(1000 + block)
+    for i in range(100):
+        for name, args in draw(rng, "fd"[i % 2], most=24).items():
+            poison()
+            agree(name, args)
+
+
+LAYERS = [  # N, C, O, size, kernel, stride, padding: the shapes of LeNet, ResNet and U-Net, where the tuned paths are
+    (40, 1, 6, 28, 5, 1, 2), (36, 6, 16, 14, 5, 1, 0), (3, 16, 16, 32, 3, 1, 1), (4, 32, 32, 16, 3, 1, 1), (9, 24, 20, 8, 3, 1, 1),
+    (2, 16, 32, 32, 3, 2, 1), (33, 9, 17, 7, 3, 1, 1), (2, 32, 24, 16, 1, 1, 0), (2, 16, 8, 16, 1, 2, 0), (1, 200, 40, 16, 3, 1, 1),
+    (1, 8, 8, 128, 3, 1, 1), (2, 3, 8, 64, 7, 2, 3), (2, 8, 4, 8, 2, 2, 0),
+]
+
+
+@pytest.mark.parametrize("N, C, O, H, k, s, p", LAYERS)
+def test_layers_of_networks(N, C, O, H, k, s, p):
+    rng = np.random.default_rng(N + C)
+    window = Window((k, k), (s, s), ((p, p), (p, p)), (1, 1))
+    x, w, u = (rng.standard_normal(shape).astype(np.float32) for shape in
+               ((N, C, H, H), (O, C, k, k), (N, O, *window.output((H, H)))))
+    for name, args in zip(PASSES, ((x, w, None, window, 1), (u, w, None, window, 1, (H, H)), (x, u, window, 1))):
+        poison()
+        agree(name, args)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_threads(seed):
+    """The images are the same bit for bit with one thread and with all; gradients of weights up to the order of their sums."""
+    args = draw(np.random.default_rng(seed), "f", most=30)
+    before = jit.threads.count
+    try:
+        jit.set_num_threads(1)
+        alone = {name: getattr(conv, name)(*args[name]) for name in PASSES}
+    finally:
+        jit.set_num_threads(before)
+    for name in PASSES:
+        if name == "conv_weight_grad":
+            assert (np.abs(getattr(conv, name)(*args[name]) - alone[name]) <= bound(name, args[name])).all()
+        else:
+            np.testing.assert_array_equal(getattr(conv, name)(*args[name]), alone[name])
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_not_finite(seed, value):
+    """NaN and infinity reach exactly those numbers that they reach in the reference."""
+    rng = np.random.default_rng(seed)
+    for name, args in draw(rng, "f").items():
+        first = args[0].copy()
+        first.flat[rng.integers(first.size)] = value
+        args = (first, *args[1:])
+        with np.errstate(invalid="ignore"):
+            expected = getattr(conv, name).reference(*args)
+        np.testing.assert_array_equal(np.isfinite(getattr(conv, name)(*args)), np.isfinite(expected))
+
+
+@pytest.mark.parametrize("scale", [1e-41, 1e-20, 1e18])
+def test_tiny_and_huge(scale):
+    """Denormal numbers are not flushed to zero, and huge ones do not overflow on the way."""
+    args = draw(np.random.default_rng(1), "f")
+    x, w, _, window, groups = args["conv"]
+    x = x * np.float32(scale)
+    exact = conv.conv.reference(x.astype(float), w.astype(float), None, window, groups)
+    limit = bound("conv", (x, w, None, window, groups)) + 200 * np.finfo(np.float32).smallest_subnormal
+    assert (np.abs(conv.conv(x, w, None, window, groups) - exact) <= limit).all()
+
+
+def test_layouts_that_a_kernel_is_not_compiled_for():
+    rng = np.random.default_rng(0)
+    args = draw(rng, "f")
+    for name in PASSES:
+        first, second, *rest = args[name]
+        plain = getattr(conv, name)(first, second, *rest)
+        turned = np.asfortranarray(first), second[::-1].copy()[::-1]
+        turned[0].flags.writeable = False
+        np.testing.assert_array_equal(getattr(conv, name)(*turned, *rest), plain)
+
+
+def test_small_doubles_are_left_to_the_reference():
+    """A gradient check of a small layer shall not wait for a compilation; but what is asked for is done."""
+    x, w, b, window, groups = draw(np.random.default_rng(5), "d")["conv"]
+    from tinyvision.kernels.cpu import conv as twin
+    assert twin.conv(x, w, b, window, groups) is not NotImplemented
+    with registry.use_kernels("auto"):
+        assert twin.conv(x, w, b, window, groups) is NotImplemented
+        assert twin.conv(x.astype(np.float16), w.astype(np.float16), None, window, groups) is NotImplemented
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_matmul(seed):
+    rng = np.random.default_rng(seed)
+    dtype = "fd"[seed % 2]
+    I, J, K = rng.integers(1, 80, 3)
+    a, b = rng.standard_normal((I, J)).astype(dtype), rng.standard_normal((J, K)).astype(dtype)
+    limit = 4 * np.finfo(dtype).eps * (np.abs(a).astype(float) @ np.abs(b))
+    exact = a.astype(float) @ b.astype(float)
+    for left in (a, np.asfortranarray(a), np.repeat(a, 2, axis=0)[::2]):
+        for right in (b, np.asfortranarray(b), b[:, ::-1].copy()[:, ::-1]):
+            poison()
+            assert (np.abs(matmul.matmul(left, right) - exact) <= limit).all()
+    b[J // 2, 0] = np.inf
+    with np.errstate(invalid="ignore"):
+        expected = a @ b
+    np.testing.assert_array_equal(np.isfinite(matmul.matmul(a, np.asfortranarray(b))), np.isfinite(expected))
+
+
+GUARDED = """
+import ctypes, mmap, sys
+import numpy as np
+from tinyvision.kernels import registry
+from tests.kernels.test_conv import draw, PASSES, LAYERS, conv
+libc, page, kept = ctypes.CDLL(None), mmap.PAGESIZE, []
+
+def guarded(shape, dtype, at_end):
+    # an array that ends (or begins) exactly where memory does that nobody may touch
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    middle = -(-size // page) * page
+    memory = mmap.mmap(-1, middle + 2 * page)
+    kept.append(memory)
+    whole = np.frombuffer(memory, np.uint8)
+    for start in (whole.ctypes.data, whole.ctypes.data + page + middle):
+        assert libc.mprotect(ctypes.c_void_p(start), page, 0) == 0
+    first = page + (middle - size if at_end else 0)
+    return whole[first:first + size].view(dtype).reshape(shape)
+
+def fenced(a, at_end):
+    if not isinstance(a, np.ndarray):
+        return a
+    y = guarded(a.shape, a.dtype, at_end)
+    y[...] = a
+    return y
+
+empty = np.empty
+registry.use_kernels("compiled")
+for seed in range(int(sys.argv[1])):
+    args = draw(np.random.default_rng(seed), "fd"[seed % 2])
+    for at_end in (False, True):
+        for name in PASSES:
+            inside = [fenced(a, at_end) for a in args[name]]
+            np.empty = lambda shape, dtype=float: guarded(shape, dtype, at_end) if isinstance(shape, tuple) and len(shape) > 2 else empty(shape, dtype)
+            try:
+                y = getattr(conv, name)(*inside)
+            finally:
+                np.empty = empty
+            assert np.isfinite(y).all()
+print("untouched")
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="protects pages of memory as Linux does")
+def test_memory_outside_the_arrays_is_not_touched():
+    run = subprocess.run([sys.executable, "-c", GUARDED, "40"], capture_output=True, text=True)
+    assert run.stdout.strip() == "untouched", run.stderr[-2000:]
+
+
+def test_layout_covers_every_tap_and_output():
+    """The integers alone: each tap of each output reads the number of the buffer that pack puts there."""
+    width = Axis((-1, 0, 1), 2, 5, 10)
+    assert width.phases == (0, 1) and width.reach == 1
+    assert [width.place(r) for r in (-1, 0, 1)] == [(0, 0), (1, 0), (0, 1)]
+    plan = layout(3, Axis((0,), 1, 1, 1), Axis((-1, 0, 1), 1, 4, 4), Axis((-1, 0, 1), 1, 4, 4), 4)
+    assert plan.pitch == 5 and plan.lines == 6                            # the zero behind a row is the one before the next
+    assert plan.offsets()[:9].tolist() == [0, 1, 2, 5, 6, 7, 10, 11, 12]
+    cut = vectors(plan, 4, 16, 4, True)
+    assert cut.direct and cut.vin.tolist() == [0, 5, 10, 15] and cut.vout.tolist() == [0, 4, 8, 12]
