@@ -4,6 +4,7 @@ __version__ = "0.1.0"
 
 from . import ops  # noqa: F401  (gives Tensor its operators)
 from .autograd import enable_grad, grad, is_grad_enabled, no_grad
+from .kernels.registry import get_num_threads, set_num_threads, use_kernels
 from .ops.arithmetic import add, divide, maximum, minimum, multiply, negative, power, subtract, where
 from .ops.broadcast import broadcast_to, sum
 from .ops.elementwise import abs, astype, clip, copy, cos, erf, exp, log, log1p, sigmoid, sign, sin, sqrt, tanh
@@ -16,4 +17,5 @@ from .random import default_generator, manual_seed
 from .tensor import Op, Parameter, Tensor
 
 # What `from tinyvision import *` takes.  NumPy's names stay behind `tinyvision.`, or they would hide Python's own sum and max.
-__all__ = ["Op", "Parameter", "Tensor", "default_generator", "enable_grad", "grad", "is_grad_enabled", "manual_seed", "no_grad"]
+__all__ = ["Op", "Parameter", "Tensor", "default_generator", "enable_grad", "get_num_threads", "grad", "is_grad_enabled",
+           "manual_seed", "no_grad", "set_num_threads", "use_kernels"]

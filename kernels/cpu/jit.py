@@ -70,7 +70,7 @@ class Shared:
         if threads.unsafe is False:
             return launch(threads.everyone, threads.count, *args)
         with threads.lock:                                # a threading layer that one Python thread at a time may enter
-            launch(threads.everyone if threads.forked else threads.start(), threads.count, *args)
+            launch(threads.start(), threads.count, *args)
 
     def compile(self):
         """The function that Python calls: it puts the arguments into a block and has `everyone` call the worker with it."""
@@ -265,7 +265,7 @@ class Cache(caching.FunctionCache):
         try:
             found = super().load_overload(signature, target)
         except Exception as error:                        # an unreadable or damaged file: compile anew
-            say("cache", f"the cache of kernels in {self.cache_path} cannot be read ({error}); compiling anew.")
+            say("read", f"the cache of kernels in {self.cache_path} cannot be read ({error}); compiling anew.")
             found = None
         if found is None:
             say("compile", "compiling kernels for this machine; later runs load them from the cache ...")
@@ -275,7 +275,7 @@ class Cache(caching.FunctionCache):
         try:
             super().save_overload(signature, data)
         except OSError as error:
-            say("cache", f"kernels cannot be kept in {self.cache_path} ({error.strerror}), so every process compiles them anew. "
+            say("write", f"kernels cannot be kept in {self.cache_path} ({error.strerror}), so every process compiles them anew. "
                          "Set NUMBA_CACHE_DIR to a folder that can be written.")
 
 

@@ -1,0 +1,164 @@
+"""What runs a kernel: the choice, a missing or broken Numba, its cache, forked processes, Python threads."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import tinyvision
+from tinyvision.kernels import conv, registry
+from tinyvision.kernels.cpu import jit
+from tinyvision.kernels.window import Window
+
+WINDOW = Window((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+STEP = """
+import sys, numpy as np
+from tinyvision import Tensor, functional as F
+x = Tensor(np.arange(96, dtype="float32").reshape(1, 2, 6, 8) / 96, requires_grad=True)
+y = F.conv2d(x, Tensor(np.ones((3, 2, 3, 3), "float32")), padding=1)
+(y * y).sum().backward()
+print(round(float(y.data.sum()), 3), round(float(x.grad.data.sum()), 2))
+"""
+
+
+def run(code, *, warnings="default", **environment):
+    return subprocess.run([sys.executable, "-W", warnings, "-c", code], capture_output=True, text=True, check=True,
+                          env={**os.environ, **environment})
+
+
+def test_the_choice():
+    x = np.ones((1, 2, 6, 6), np.float32)
+    w = np.ones((3, 2, 3, 3), np.float32)
+    calls = []
+    twin = registry.find("conv", "conv")
+    with registry.use_kernels("reference"):
+        assert registry.state.choice == "reference" and registry.report()[0][1].startswith("reference")
+        plain = conv.conv(x, w, None, WINDOW, 1)
+    with registry.use_kernels("compiled"):
+        np.testing.assert_allclose(conv.conv(x, w, None, WINDOW, 1), plain, rtol=1e-6)
+    assert registry.state.choice == "auto" and twin is not None and not calls
+    with pytest.raises(ValueError, match="use_kernels: must be one of 'auto', 'compiled', 'reference', got 'fast'"):
+        tinyvision.use_kernels("fast")
+
+
+def test_number_of_threads():
+    before = tinyvision.get_num_threads()
+    try:
+        tinyvision.set_num_threads(1)
+        assert tinyvision.get_num_threads() == 1
+    finally:
+        tinyvision.set_num_threads(before)
+    for wrong in (0, 10_000, 1.5, True):
+        with pytest.raises(ValueError, match=r"set_num_threads: must be an integer from 1 to \d+"):
+            tinyvision.set_num_threads(wrong)
+
+
+def test_without_numba():
+    """Everything runs on the reference, and one warning says so."""
+    code = "import sys; sys.modules['numba'] = None\nimport importlib.util\nimportlib.util.find_spec_ = importlib.util.find_spec\n" \
+           "importlib.util.find_spec = lambda name, *a: None if name == 'numba' else importlib.util.find_spec_(name, *a)\n" + STEP * 2
+    found = run(code)
+    assert len(set(found.stdout.split("\n")[:2])) == 1 and found.stdout.startswith(run(STEP).stdout)
+    assert found.stderr.count("Numba is not installed; kernels run as NumPy functions, right but slower") == 1
+
+
+def test_broken_numba():
+    code = "import sys\nsys.modules['numba'] = type(sys)('numba'); sys.modules['numba'].__spec__ = type('S', (), {})()\n" + STEP
+    found = run(code)
+    assert found.stdout == run(STEP).stdout and "Numba cannot be loaded (ImportError" in found.stderr
+
+
+def test_a_kernel_that_does_not_compile():
+    """An error of Numba itself turns the compiled kernels off; what was asked for is computed all the same."""
+    code = "import tinyvision.kernels.cpu.conv as twin\nfrom numba.core.errors import TypingError\n" \
+           "def broken(*args): raise TypingError('no such function')\ntwin.conv = broken\n" + STEP
+    found = run(code)
+    assert found.stdout == run(STEP).stdout and "Numba failed in conv (TypingError: no such function)" in found.stderr
+
+
+def test_disabled_by_the_user():
+    found = run(STEP + "from tinyvision.kernels import registry\nprint(registry.report())\n"
+                "import tinyvision\ntry:\n    tinyvision.set_num_threads(1)\nexcept RuntimeError as error:\n    print(error)",
+                warnings="error", NUMBA_DISABLE_JIT="1")
+    assert "reference (NumPy): NUMBA_DISABLE_JIT is set" in found.stdout and not found.stderr
+    assert "set_num_threads: NUMBA_DISABLE_JIT is set, so kernels run as NumPy functions" in found.stdout
+
+
+def test_the_cache_cannot_be_written(tmp_path):
+    """One line says so; the kernels are compiled all the same."""
+    (tmp_path / "file").write_text("not a folder")
+    found = run(STEP, warnings="error", NUMBA_CACHE_DIR=str(tmp_path / "file" / "cache"))
+    assert found.stdout == run(STEP).stdout
+    assert found.stderr.count("so every process compiles them anew. Set NUMBA_CACHE_DIR") == 1
+    assert found.stderr.count("compiling kernels for this machine") == 1
+
+
+def test_damaged_and_outdated_cache(tmp_path):
+    """A damaged file, and kernels of another version of the sources, are compiled anew; a good cache compiles nothing."""
+    first = run(STEP, NUMBA_CACHE_DIR=str(tmp_path))
+    again = run(STEP, NUMBA_CACHE_DIR=str(tmp_path))
+    assert "compiling" in first.stderr and not again.stderr and again.stdout == first.stdout
+    edited = run("import tinyvision.kernels.cpu.jit as jit\njit.stamp = lambda: 'another text'\n" + STEP, NUMBA_CACHE_DIR=str(tmp_path))
+    assert "compiling" in edited.stderr and edited.stdout == first.stdout
+    run(STEP, NUMBA_CACHE_DIR=str(tmp_path))
+    for path in tmp_path.rglob("*.nbc"):
+        path.write_bytes(b"\x80damaged")
+    damaged = run(STEP, NUMBA_CACHE_DIR=str(tmp_path))
+    assert "cannot be read" in damaged.stderr and damaged.stdout == first.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_forked_process():
+    """A child of a process that used threads computes with one, instead of hanging or being killed."""
+    code = STEP + "import os\npid = os.fork()\nif pid == 0:\n" + "".join(f"    {line}\n" for line in STEP.strip().split("\n")) \
+        + "    sys.stdout.flush(); os._exit(0)\nprint('status', os.waitpid(pid, 0)[1])"
+    lines = run(code, warnings="ignore").stdout.strip().split("\n")
+    assert sorted(lines) == sorted([lines[0], lines[0], "status 0"])
+
+
+def test_python_threads():
+    """Several Python threads may call the same kernels at once."""
+    rng = np.random.default_rng(0)
+    tasks = [(rng.standard_normal((3, 4, 9 + i, 11)).astype(np.float32), rng.standard_normal((5, 4, 3, 3)).astype(np.float32))
+             for i in range(4)]
+    with registry.use_kernels("compiled"):
+        right = [conv.conv(x, w, None, WINDOW, 1) for x, w in tasks]
+        wrong = []
+
+        def work(i):
+            for _ in range(50):
+                if not np.array_equal(conv.conv(*tasks[i], None, WINDOW, 1), right[i]):
+                    wrong.append(i)
+        workers = [threading.Thread(target=work, args=(i,)) for i in range(len(tasks))]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    assert not wrong
+
+
+def test_layer_without_locks(monkeypatch):
+    """Where Numba has only its simple threads, which break when two Python threads enter them, kernels wait for each other."""
+    entered = []
+
+    class Lock:
+        def __enter__(self):
+            entered.append(True)
+
+        def __exit__(self, *error):
+            pass
+    monkeypatch.setattr(jit.threads, "unsafe", True)
+    monkeypatch.setattr(jit.threads, "lock", Lock())
+    u = np.ones((1, 2, 5), np.float32)
+    with registry.use_kernels("compiled"):
+        assert conv.channel_sum(u).tolist() == [5, 5] and entered
+
+
+def test_importing_changes_nothing():
+    """Neither the environment nor Numba's and OpenBLAS's threads are touched by importing and computing."""
+    code = "import os, numba\nbefore = dict(os.environ), numba.get_num_threads()\n" + STEP + \
+           "assert (dict(os.environ), numba.get_num_threads()) == before"
+    run(code)
