@@ -6,6 +6,13 @@ x, or None.  Statistics keep the averaged axes with size 1.  For y = w * (x - me
     normalize(x, w, b, axes, eps)  ->  y, mean, var, rstd        rstd = 1/sigma = 1/sqrt(var + eps); var in float64
     normalize_grad(g, x, w, b, mean, rstd, axes)  ->  gx, gw, gb (None for what was None)
 
+A rectifier, and before it the sum with an array r of x's shape, may come in the same pass: y = max(w * xhat + b + r, 0).
+
+    normalize(x, w, b, axes, eps, relu, r)  ->  the same
+    normalize_grad(g, x, w, b, mean, rstd, axes, relu, r)  ->  gx, gw, gb and, with r, gr
+
+Backwards, where the rectifier was open is computed anew from x and r, in the same order: y need not be kept.
+
 Accuracy.  The variance is computed in two passes, about the mean: E[x^2] - E[x]^2 would lose all digits of float32 where the
 mean is 1000 times the deviation.  Sums run in x's dtype over pieces of a line, and over the pieces in float64.
 
@@ -16,25 +23,38 @@ from math import prod
 
 from tinyvision.backend import array_module
 
+from .registry import kernel
+
 PIECE = 4096                                              # numbers that are added up in the dtype of the array
 
 
-def normalize(x, w, b, axes, eps):
+@kernel
+def normalize(x, w, b, axes, eps, relu=False, r=None):
     """w * (x - mean) / sqrt(var + eps) + b, and what the backward pass and running statistics need."""
     xp = array_module(x)
     n = max(1, count(x.shape, axes))                      # of no elements the statistics do not matter, but must not warn
     mean = (total(axes, x) / n).astype(x.dtype)
-    y = x - mean
-    var = total(axes, y, y) / n
+    centred = x - mean
+    var = total(axes, centred, centred) / n
     rstd = (1 / xp.sqrt(var + eps)).astype(x.dtype)
-    y *= rstd if w is None else rstd * w
-    if b is not None:
-        y += b
-    return y, mean, var, rstd
+    y = scaled(centred, w, b, rstd, r)
+    return xp.maximum(y, 0, out=y) if relu else y, mean, var, rstd
 
 
-def normalize_grad(g, x, w, b, mean, rstd, axes):
+def scaled(centred, w, b, rstd, r=None):
+    """w * centred * rstd + b + r, in the memory of `centred`."""
+    centred *= rstd if w is None else rstd * w
+    for term in (b, r):
+        if term is not None:
+            centred += term
+    return centred
+
+
+@kernel
+def normalize_grad(g, x, w, b, mean, rstd, axes, relu=False, r=None):
     """The gradients of x, w and b: each sum over the picture is taken once, and serves all three."""
+    if relu:
+        g = g * (scaled(x - mean, w, b, rstd, r) > 0)
     shared = shared_axes(w, b, axes)              # along these, w and b are one number
     n = max(1, count(x.shape, axes))
     centred = x - mean
@@ -49,7 +69,7 @@ def normalize_grad(g, x, w, b, mean, rstd, axes):
     centred *= (rstd * rstd * mean_g_xhat).astype(x.dtype)
     gx -= centred
     gx -= (rstd * mean_g).astype(x.dtype)
-    return gx, gw, gb
+    return (gx, gw, gb) if r is None else (gx, gw, gb, g)
 
 
 def total(axes, x, y=None):

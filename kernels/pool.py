@@ -1,9 +1,12 @@
-"""Pooling: the largest pixel of every window by its index, moves by index, and the sum over every window.
+"""Pooling: the largest pixel of every window and where it was, moves by index, and the sum over every window.
 
-Contract, for images x (N, C, *S) and *O window positions; an index counts the pixels of one plane row by row, from 0:
+Contract, for images x (N, C, *S) and *O window positions; an index counts the pixels of one plane row by row, from 0, a tap
+those of one window:
 
-    window_argmax  x -> index (N, C, *O)      where each window has its maximum: the first of equal ones, the last NaN if any
-    bins_argmax    x -> index (N, C, *O)      the same for windows that differ in size
+    window_max     x -> y, tap (N, C, *O)     the maximum of each window and its tap: the first of equal ones, the last NaN if any
+    tap_index      tap -> index (N, C, *O)    the tap of each window as an index of the image
+    scatter_taps   g -> x (N, C, *S)          scatter_add by tap_index
+    bins_argmax    x -> index (N, C, *O)      where the maxima are of windows that differ in size
     gather         x -> y (N, C, *O)          y[n, c, o] = x[n, c, index[n, c, o]]
     scatter_add    g -> x (N, C, *S)          its adjoint: x[n, c, p] = sum of g[n, c, o] over the o whose index is p
     scatter        u -> x (N, C, *S)          x[n, c, index[n, c, o]] = u[n, c, o], the last o where an index repeats; else 0
@@ -11,7 +14,8 @@ Contract, for images x (N, C, *S) and *O window positions; an index counts the p
     window_spread  g -> x (N, C, *S)          its adjoint: every pixel gets the sum of g over the windows it lies in
     adaptive_sum   x -> y (N, C, *O)          window_sum for the windows of `spans`; its adjoint is adaptive_sum itself
 
-Indices agree bit for bit between implementations; sums to a rounding error of the number of their terms.
+A tap is a small number, mostly one byte, where an index takes eight: between the two passes of a maximum taps are kept.
+Taps and indices agree bit for bit between implementations; sums to a rounding error of the number of their terms.
 """
 
 from functools import reduce
@@ -21,6 +25,7 @@ import numpy as np
 from tinyvision.backend import array_module
 
 from .im2col import col2im, frame
+from .registry import kernel
 
 
 def pixel_pitch(sizes):
@@ -45,11 +50,12 @@ def outer(ufunc, parts):
     return reduce(ufunc.outer, parts)
 
 
-def window_argmax(x, window, out):
+@kernel
+def window_max(x, window, out):
     """The maximum of every window that `meets_image`, by a walk over the taps: in each step all windows compare one pixel
     with their best so far.  The padding is the smallest number there is, so it never wins.
     """
-    xp, sizes = array_module(x), x.shape[2:]
+    xp = array_module(x)
     lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     xpad = frame(x, window, out, lowest)
     taps = list(window.taps(out))
@@ -63,11 +69,26 @@ def window_argmax(x, window, out):
         # t grows, so the largest t that was better is the last: a maximum is several times faster than a choice
         winner = xp.maximum(winner, better * number.type(t))
         xp.maximum(best, v, out=best)
-    pitch = pixel_pitch(sizes)
-    steps = [sum(i * d * p for i, d, p in zip(k, window.dilation, pitch)) for k, _ in taps]
-    axes = zip(out, window.stride, window.padding, pitch)
+    return gather(x, tap_index(winner, window, x.shape[2:])), winner
+
+
+def tap_index(tap, window, sizes):
+    """The pixel of an image of these sizes under a tap of each window."""
+    xp, pitch = array_module(tap), pixel_pitch(sizes)
+    axes = zip(tap.shape[2:], window.stride, window.padding, pitch)
     corner = outer(np.add, [(s * np.arange(o) - lo) * p for o, s, (lo, _), p in axes])
-    return xp.asarray(corner) + xp.asarray(steps, np.int64)[winner]
+    return xp.asarray(corner) + xp.asarray(tap_steps(window, sizes))[tap]
+
+
+def tap_steps(window, sizes):
+    """How far each tap of a window is from its first, in pixels of an image of these sizes, counted row by row."""
+    axes = zip(window.size, window.dilation, pixel_pitch(sizes))
+    return outer(np.add, [np.arange(k) * d * p for k, d, p in axes]).reshape(-1)
+
+
+@kernel
+def scatter_taps(g, tap, window, sizes):
+    return scatter_add(g, tap_index(tap, window, sizes), sizes)
 
 
 def spans(size, out):
@@ -112,10 +133,12 @@ def whole_index(index, pixels):
     return (index.reshape(planes, -1 if planes else 0) + pixels * xp.arange(planes)[:, None]).reshape(-1)
 
 
+@kernel
 def gather(x, index):
     return x.reshape(-1)[whole_index(index, int(np.prod(x.shape[2:])))].reshape(index.shape)
 
 
+@kernel
 def scatter_add(g, index, sizes):
     xp = array_module(g)
     x = xp.zeros(g.shape[:2] + tuple(sizes), g.dtype)
@@ -123,12 +146,14 @@ def scatter_add(g, index, sizes):
     return x
 
 
+@kernel
 def scatter(u, index, sizes):
     x = array_module(u).zeros(u.shape[:2] + tuple(sizes), u.dtype)
     x.reshape(-1)[whole_index(index, int(np.prod(sizes)))] = u.reshape(-1)
     return x
 
 
+@kernel
 def window_sum(x, window, out):
     xpad = frame(x, window, out)
     y = array_module(x).zeros(x.shape[:2] + out, x.dtype)
@@ -137,6 +162,7 @@ def window_sum(x, window, out):
     return y
 
 
+@kernel
 def window_spread(g, window, sizes):
     ones = (1,) * window.ndim
     col = g.reshape(g.shape[:2] + ones + g.shape[2:])
@@ -154,6 +180,7 @@ def window_count(window, sizes, out, padding):
     return outer(np.multiply, counts)
 
 
+@kernel
 def adaptive_sum(x, out):
     """Sum over the windows of `spans`, one axis after the other.
 

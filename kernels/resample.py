@@ -20,6 +20,8 @@ import numpy as np
 
 from tinyvision.backend import array_module
 
+from .registry import kernel
+
 BLOCK = 1 << 16                                           # elements of output at a time: input, taps and sum stay in the cache
 
 
@@ -69,7 +71,8 @@ class Table:
         return any((index == self.size).any() for _, index, _ in self.taps)
 
 
-def apply_table(table, x, axis):
+@kernel
+def apply_table(x, table, axis):
     """Multiply x (*, I, *) by the table (O, I) along an axis: (*, O, *)."""
     xp = array_module(x)
     front, back, O = x.shape[:axis], x.shape[axis + 1:], len(table.index)
@@ -93,6 +96,7 @@ def apply_table(table, x, axis):
     return y.reshape(front + (O,) + back)
 
 
+@kernel
 def gather_pixels(x, index):
     """x (N, C, P), index (N, Q) of 0..P-1 -> (N, C, Q): the same pixels of every channel."""
     y = array_module(x).empty(x.shape[:2] + index.shape[1:], x.dtype)
@@ -101,6 +105,7 @@ def gather_pixels(x, index):
     return y
 
 
+@kernel
 def scatter_pixels(g, index, pixels):
     """Add g (N, C, Q) up into zeros (N, C, pixels), each at its index (N, Q): the adjoint of gather_pixels."""
     xp = array_module(g)

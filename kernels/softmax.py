@@ -1,8 +1,11 @@
-"""Softmax and its cross entropy with labels, in few passes over memory.
+"""Softmax, its logarithm, and its cross entropy with labels, forwards and backwards, in few passes over memory.
 
-Contract, for scores x and the axis of the classes (1 for the last two, x (N, K, *S), labels (N, *S) of integers 0..K-1):
+Contract, for scores x and the axis of the classes (1 for the cross entropy: x (N, K, *S), labels (N, *S) of integers 0..K-1):
 
-    exponentials(x, axis)                          ->  e, top, total      e = exp(x - top), top = max x, total = sum e
+    softmax(x, axis)                               ->  y, top, total     e = exp(x - top), top = max x, total = sum e; y = e/total
+    softmax_grad(g, x, top, total, axis)           ->  gx                 y (g - sum g y)
+    log_softmax(x, axis)                           ->  y, top, total      y = x - top - log(total)
+    log_softmax_grad(g, x, top, total, axis)       ->  gx                 g - exp(y) sum g
     cross_entropy(x, labels)                       ->  losses (N, *S), top, total       log(total) - (x_label - top)
     cross_entropy_grad(g, x, labels, top, total)   ->  gx (N, K, *S)      g (e / total - 1 at the label)
 
@@ -14,6 +17,37 @@ from math import prod
 
 from tinyvision.backend import array_module
 
+from .registry import kernel
+
+
+@kernel
+def softmax(x, axis):
+    e, top, total = exponentials(x, axis)
+    e /= total
+    return e, top, total
+
+
+@kernel
+def softmax_grad(g, x, top, total, axis):
+    y = probabilities(x, top, total)
+    y *= g - (g * y).sum(axis=axis, keepdims=True)
+    return y
+
+
+@kernel
+def log_softmax(x, axis):
+    _, top, total = exponentials(x, axis)
+    y = x - top
+    y -= array_module(x).log(total)
+    return y, top, total
+
+
+@kernel
+def log_softmax_grad(g, x, top, total, axis):
+    y = probabilities(x, top, total)
+    y *= g.sum(axis=axis, keepdims=True)
+    return g - y
+
 
 def exponentials(x, axis):
     xp = array_module(x)
@@ -23,6 +57,13 @@ def exponentials(x, axis):
     return e, top, e.sum(axis=axis, keepdims=True)
 
 
+def probabilities(x, top, total):
+    e = x - top
+    array_module(x).exp(e, out=e)
+    e /= total
+    return e
+
+
 def places(labels, K):
     """Where x[n, labels[n, i], i] stands in x.reshape(-1): faster than an index per axis."""
     xp, N, P = array_module(labels), len(labels), prod(labels.shape[1:])
@@ -30,12 +71,14 @@ def places(labels, K):
     return (P * rows + xp.arange(P)).reshape(labels.shape)
 
 
+@kernel
 def cross_entropy(x, labels):
     _, top, total = exponentials(x, 1)
     right = x.reshape(-1)[places(labels, x.shape[1])]                     # (N, *S)
     return array_module(x).log(total[:, 0]) - (right - top[:, 0]), top, total
 
 
+@kernel
 def cross_entropy_grad(g, x, labels, top, total):
     xp = array_module(x)
     p = xp.subtract(x, top, order="C")                                    # (N, K, *S), in the order that `places` counts in

@@ -35,7 +35,7 @@ FLOORS = [
     ["nn", "optim"],
     ["gradcheck", "models"],
     ["data", "metrics", "io", "interpret", "detect"],
-    ["homework", "train", "viz"],
+    ["bench", "homework", "prepare", "train", "viz"],
     ["cli"],
     ["__main__"],
 ]

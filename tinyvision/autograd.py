@@ -1,19 +1,30 @@
 """Backward: follow the graph from the loss to the leaves and apply the chain rule on the way.
 
 Where a tensor is used several times, its gradients from all consumers add up (the multivariate chain rule), and only the
-complete sum is handed on: so a tensor's turn comes when all of its consumers have reported (`consumers_first`).  The loop
-below is the one place where gradients are added, where their shape is checked, and where the graph is released.
+complete sum is handed on: so a tensor's turn comes when all of its consumers have reported.  Every consumer is younger than
+what it consumes, so the loop takes the youngest first: the operations in the reverse of the order in which they were made.
+It is the one place where gradients are added, where their shape is checked, and where the graph is released.
 
-Sources: Kahn 1962 (topological order); Griewank and Walther 2008, Evaluating Derivatives, chapter 3.
+Rules hand the same array to several inputs, or a view, or an input of theirs, so in general a gradient is neither written to
+nor given away without a copy.  Where the loop can know that nobody else has the array, it saves that copy (`unshared`).
+
+Sources: Wengert 1964, A simple automatic derivative evaluation program; Griewank and Walther 2008, Evaluating Derivatives,
+chapter 3.
 """
 
 import copy
 import functools
-from collections import deque
 from collections.abc import Iterable
+from heapq import heappop, heappush
+
+import numpy as np
 
 from .backend import array_module, is_array
-from .tensor import Op, Tensor, as_array, raw, recording, result, tracked, versions
+from .changes import memory
+from .tensor import Op, Tensor, as_array, raw, recording, result, tracked
+
+LARGE = 1 << 16                                           # bytes: to copy less is quicker than to ask whether one must
+HERE = __package__ + ".ops."
 
 
 class GradientShapeError(ValueError):
@@ -31,32 +42,6 @@ class Spent(Op):
 spent = Spent()
 
 
-def consumers_first(roots):
-    """Every tracked tensor behind the roots, each after all of its consumers (Kahn 1962).
-
-    Iterative, each edge walked twice: linear in the size of the graph, however deep.
-    """
-    waiting, stack = dict.fromkeys(roots, 0), list(dict.fromkeys(roots))
-    while stack:                                          # count the consumers of every tensor ...
-        for x in parents(stack.pop()):
-            if x not in waiting:
-                waiting[x] = 0
-                stack.append(x)
-            waiting[x] += 1
-    order = [t for t, count in waiting.items() if count == 0]
-    for t in order:                                       # ... and release it when the last has reported
-        for x in parents(t):
-            waiting[x] -= 1
-            if waiting[x] == 0:
-                order.append(x)
-    return deque(order)
-
-
-def parents(t):
-    """The inputs of t's op that wanted a gradient when it was recorded."""
-    return [x for x, needed in zip(t.op.inputs, t.op.needs) if needed] if t.op is not None else []
-
-
 def backward(roots, gradients, retain_graph=None, create_graph=False, targets=None):
     """The loop.  Returns pairs (tensor, its gradient as a Tensor of its own), for the leaves or for `targets`.
 
@@ -65,36 +50,70 @@ def backward(roots, gradients, retain_graph=None, create_graph=False, targets=No
     """
     retain_graph = create_graph if retain_graph is None else retain_graph
     targets = None if targets is None else set(as_tensors("backward", targets))
-    grads = {}
+    arrived, delivered, useful = Arrived(create_graph), [], leads_to(targets, roots)
     for root, g in zip(roots, gradients):
-        add_to(grads, root, upstream(root, g, create_graph))
-    order = consumers_first(roots)
-    useful = leads_to(targets, order)
-    delivered = []
+        arrived.add(root, upstream(root, g, create_graph))
     with GradMode(bool(create_graph)):
-        while order:                                      # popped, so that a tensor dies when its turn is over
-            t = order.popleft()
-            if (g := grads.pop(t, None)) is None:
-                continue                                  # every rule above returned None for it
-            g = run_hooks(t, g, create_graph)
-            if t._keeps_grad or (t.op is None and t._requires_grad if targets is None else t in targets):
+        while arrived.waiting:                            # popped, so that a tensor dies when its turn is over
+            t = heappop(arrived.waiting)[1]
+            g, alone = arrived.pop(t)
+            if t._hooks:
+                g, alone = run_hooks(t, g, create_graph), False
+            if t._keeps_grad or (targets is not None and t in targets):
                 delivered.append((t, own(g)))
             if targets is not None:
                 targets.discard(t)
                 if not targets:
-                    break                                 # whatever lies behind, nothing of it was asked for
-            if t.op is None or skipped(t, useful):
-                continue
-            for x, gx in apply_rule(t, g, create_graph, useful):
-                add_to(grads, x, gx)
+                    return delivered                      # whatever lies behind, nothing of it was asked for
+                if not leads_on(t, useful):
+                    continue
+            hand_on(t, g, alone, arrived, useful)
             if not retain_graph:
                 t.op = spent                              # frees the op, its masks and its hold on the inputs
+        for t in list(arrived.sums):                      # the leaves: they have no op, and nothing waits for them
+            g, alone = arrived.pop(t)
+            if t._hooks:
+                g, alone = run_hooks(t, g, create_graph), False
+            if t._requires_grad if targets is None else t in targets:
+                delivered.append((t, result(g) if alone else own(g)))
     return delivered
 
 
-def skipped(t, useful):
-    """Whether nothing behind t is asked for."""
-    return useful is not None and t.op is not spent and not any(x in useful for x in parents(t))
+class Arrived:
+    """The gradients that have arrived so far, added up for each tensor, and the tensors whose turn is to come."""
+
+    def __init__(self, create_graph):
+        self.sums, self.waiting, self.create_graph = {}, [], create_graph
+        self.alone = set()                                # tensors whose sum is an array that nobody else has
+
+    def add(self, x, g, alone=False):
+        """Add g to the gradient of x: in place where one of the two arrays is nobody else's."""
+        dtype = x._data.dtype
+        if g.dtype is not dtype and g.dtype != dtype:
+            g, alone = g.astype(dtype), False
+        if x not in self.sums:
+            self.sums[x] = g
+            if x.op is not None:
+                heappush(self.waiting, (x._age, x))
+        else:
+            before = self.sums[x]
+            if x in self.alone:
+                before += g
+            elif alone:
+                g += before
+                self.sums[x] = g
+            else:
+                self.sums[x] = before + g
+            alone = type(self.sums[x]) is np.ndarray
+        if alone:
+            self.alone.add(x)
+
+    def pop(self, t):
+        """The gradient of t, and whether its array is nobody else's."""
+        if t not in self.alone:
+            return self.sums.pop(t), False
+        self.alone.discard(t)
+        return self.sums.pop(t), True
 
 
 def upstream(root, g, create_graph):
@@ -115,47 +134,86 @@ def upstream(root, g, create_graph):
     return g if create_graph else g._data
 
 
-def add_to(grads, x, g):
-    """Add g to the gradient of x: never in place, for rules may hand the same array to several inputs."""
-    g = g.astype(x._data.dtype) if g.dtype != x._data.dtype else g
-    grads[x] = grads[x] + g if x in grads else g
-
-
-def leads_to(targets, order):
+def leads_to(targets, roots):
     """The tensors from which one of the targets is reached, or may have been before the graph was released; None for: all."""
     if targets is None:
         return None
+    found, stack = set(roots), list(roots)
+    while stack:                                          # iterative: the graph may be deep
+        for x in parents(stack.pop()):
+            if x not in found:
+                found.add(x)
+                stack.append(x)
     useful = set(targets)
-    for t in reversed(order):                             # producers first
-        if t.op is spent or any(x in useful for x in parents(t)):
+    for t in sorted([t for t in found if t.op is not None], key=lambda t: t._age, reverse=True):            # producers first
+        if leads_on(t, useful):
             useful.add(t)
     return useful
 
 
-def apply_rule(t, g, create_graph, useful):
-    """Run one op's backward rule and yield (input, gradient) for the inputs that want one."""
-    op, inputs = t.op, t.op.inputs
+def leads_on(t, useful):
+    """Whether something behind t is asked for, as far as is known."""
+    return t.op is spent or any([x in useful for x in parents(t)])
+
+
+def parents(t):
+    """The inputs of t's op that wanted a gradient when it was recorded."""
+    return [x for x, needed in zip(t.op.inputs, t.op.needs) if needed] if t.op is not None else []
+
+
+def hand_on(t, g, alone, arrived, useful):
+    """Run one op's backward rule, and add what it returns to the gradients of the inputs that want one."""
+    op = t.op
     if op is spent:
         raise RuntimeError("backward: this part of the graph was already used by an earlier backward(), which released it. "
                            "Compute the forward pass again, or call the first backward(retain_graph=True); several losses "
                            "over one graph: add them and call backward() once.")
-    for i, (then, now) in enumerate(zip(op.versions, versions(inputs))):
-        if then != now:
-            raise RuntimeError(f"backward: input {i} of {op.name}, shape {inputs[i].shape}, was changed in place after the "
-                               "forward pass, so its gradient would be wrong. Write x = x + y instead of changing x, change "
-                               "a copy (x.copy()), or update weights only after backward().")
+    inputs, arrays = op.inputs, unchanged(op)
     if useful is not None:
         op = copy.copy(op)                                # the graph may serve again, and then for other targets
         op.needs = tuple([needed and x in useful for x, needed in zip(inputs, op.needs)])
-    gxs = op.backward(g, *(inputs if create_graph else map(raw, inputs)))
-    gxs = gxs if isinstance(gxs, (tuple, list)) else (gxs,)
+    gxs = op.backward(g, *(inputs if arrived.create_graph else arrays))
+    if not isinstance(gxs, (tuple, list)):
+        gxs = (gxs,)
     if len(gxs) != len(inputs):
         raise ValueError(f"{op.name}.backward: returned {len(gxs)} gradients for {len(inputs)} inputs. "
                          "Return one per input of forward, None for those without a gradient.")
-    for i, (x, gx) in enumerate(zip(inputs, gxs)):
+    for i, gx in enumerate(gxs):
         if gx is not None and op.needs[i]:
-            check_gradient(op, i, x, gx)
-            yield x, gx
+            x, plain = inputs[i], type(gx) is np.ndarray
+            if not plain or gx.shape != x._data.shape:
+                check_gradient(op, i, x, gx)
+                gx = gx if arrived.create_graph else raw(gx)
+            arrived.add(x, gx, plain and gx.nbytes >= LARGE and unshared(gx, op, arrays if alone else [g, *arrays], gxs))
+
+
+def unchanged(op):
+    """The arrays of an op's inputs, if they are still those that it computed with."""
+    arrays = []
+    for x, then in zip(op.inputs, op.versions):
+        if isinstance(x, Tensor):
+            changes = x._changes
+            if (changes.settle(x._data) if changes.handed_out else changes.count) != then:
+                raise RuntimeError(f"backward: input {len(arrays)} of {op.name}, shape {x.shape}, was changed in place after the "
+                                   "forward pass, so its gradient would be wrong. Write x = x + y instead of changing x, change "
+                                   "a copy (x.copy()), or update weights only after backward().")
+            x = x._data
+        arrays.append(x)
+    return arrays
+
+
+def unshared(gx, op, arrays, gxs):
+    """Whether nobody but the loop can have the memory of a gradient: not the op, nor its inputs, nor the other gradients.
+
+    Only for rules of this package; another may keep what it returns wherever it likes.
+    """
+    owner = memory(gx)
+    if owner.base is not None or not gx.flags.writeable or not type(op).__module__.startswith(HERE):
+        return False
+    known = [*arrays, *gxs]
+    for value in vars(op).values():
+        known.extend(value if isinstance(value, (tuple, list)) else (value,))
+    return sum([isinstance(a, np.ndarray) and memory(a) is owner for a in known]) == 1
 
 
 def check_gradient(op, i, x, gx):

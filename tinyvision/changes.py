@@ -19,12 +19,10 @@ from .backend import array_module
 class Changes:
     """How often the memory of a family of views has been written to, as far as we can see."""
 
-    __slots__ = ("count", "needed", "handed_out", "checksum")
-
-    def __init__(self, count=0):
-        self.count = count
-        self.needed = self.handed_out = False             # whether a graph knows the count, whether the user has the array
-        self.checksum = None                              # of the memory, once both are true
+    # Values of the class, until one changes: every result has a Changes, and few ever need more.
+    count = 0
+    needed = handed_out = False                           # whether a graph knows the count, whether the user has the array
+    checksum = None                                       # of the memory, once both are true
 
     def hand_out(self, array):
         """The user is about to get hold of this array."""
@@ -33,10 +31,9 @@ class Changes:
         self.handed_out = True
 
     def settle(self, array):
-        """The number of writes up to now, those through handed-out arrays counted as well: a graph will remember it."""
+        """The number of writes up to now, those through handed-out arrays counted as well."""
         if self.handed_out:
             self.compare(array)
-        self.needed = True
         return self.count
 
     def compare(self, array):

@@ -1,4 +1,5 @@
-"""The command line: `tinyvision train MODEL --data SET`, `homework new DIR`, `gradcheck SUBMISSIONS` and `tinyvision info`.
+"""The command line: `tinyvision train MODEL --data SET`, `homework new DIR`, `gradcheck SUBMISSIONS`, `bench`
+and `tinyvision info`.
 
 A user's mistake ends in one sentence on stderr and exit code 2 (or 130 for Ctrl-C), never in a traceback; a traceback is a
 fault of tinyvision.
@@ -58,7 +59,7 @@ def main(arguments=None):
 
 
 def parser():
-    top = Parser(prog="tinyvision", description="Train small networks for computer vision, give and mark homework.")
+    top = Parser(prog="tinyvision", description="Train small networks for computer vision, give and mark homework, measure.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     train = commands.add_parser("train", help="train a network and save its weights and learning curve",
                                 description="Train a network, print its test accuracy, save weights and learning curve.",
@@ -74,6 +75,7 @@ def parser():
     train.set_defaults(run=run_train)
     add_homework(commands)
     add_gradcheck(commands)
+    add_bench(commands)
     info = commands.add_parser("info", help="show versions and what this machine offers")
     info.set_defaults(run=run_info)
     return top
@@ -122,6 +124,35 @@ def add_gradcheck(commands):
     check.add_argument("--jobs", type=whole_number(1), metavar="N", help="processes at a time (as many as processors)")
     check.add_argument("--seed", type=whole_number(0), default=0, metavar="N", help="of all inputs: marks repeat exactly (0)")
     check.set_defaults(run=run_gradcheck)
+
+
+BENCH = """\
+Measure tinyvision on this machine, beside PyTorch where it is installed, beside NumPy (im2col and matrix products), and beside
+DeZero and HIPS autograd where they are. Times are taken in turns in one run, after every result was checked against the
+reference; what counts is the ratio. Without options: training steps and a short table of layers, in about four minutes."""
+BENCH_EXAMPLES = """\
+Examples:
+  tinyvision bench --quick                          all sizes small: see whether it works
+  tinyvision bench --layers --plot roofline.png     every layer and pass, and how close each comes to the machine's limits
+  tinyvision bench --steps --torch --json out.json  torch.compile as well, every figure to a file
+
+Close other programs first: a machine that does something else tells nothing."""
+
+
+def add_bench(commands):
+    bench = commands.add_parser("bench", help="measure speed and memory beside other engines", description=BENCH,
+                                epilog=BENCH_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, text in (("layers", "every layer and pass"), ("steps", "training steps of whole networks"),
+                       ("scaling", "time per operation while batch, channels, pixels grow"),
+                       ("memory", "peak memory, each contender in a process of its own"),
+                       ("startup", "first step of a fresh process, with empty and with warm caches")):
+        bench.add_argument(f"--{name}", action="store_true", help=f"table: {text}")
+    bench.add_argument("--torch", action="store_true", help="PyTorch in all its modes: torch.compile too, which is slow to start")
+    bench.add_argument("--json", metavar="FILE", help="write every figure, with units")
+    bench.add_argument("--plot", metavar="FILE", help="draw the layers' roofline (.png, .pdf, .svg)")
+    bench.add_argument("--quick", action="store_true", help="small sizes and few rounds: less than a minute, and says little")
+    bench.add_argument("--threads", type=whole_number(1), metavar="N", help="threads of every contender (as many as processors)")
+    bench.set_defaults(run=run_bench)
 
 
 def defaults(name):
@@ -280,6 +311,18 @@ def homework_errors():
         raise UserError(error) from error
 
 
+# --- bench
+
+
+def run_bench(options):
+    from .bench import BenchError
+    from .bench.command import run_bench
+    try:
+        run_bench(**{name: value for name, value in vars(options).items() if name != "run"})
+    except BenchError as error:
+        raise UserError(error) from error
+
+
 # --- info
 
 
@@ -287,11 +330,13 @@ def run_info(options):
     import numpy as np
 
     from . import __version__
+    from .kernels.registry import report
     rows = {"tinyvision": __version__, "python": f"{platform.python_version()} on {platform.platform()}",
             "processors": str(os.cpu_count()), "numpy": f"{np.__version__}, BLAS {blas(np)}"}
     for package in ("numba", "scipy", "scikit-learn", "matplotlib", "safetensors", "pooch", "tqdm", "cupy-cuda12x",
                     "cupy-cuda13x"):
         rows[package] = version(package)
+    rows.update(report())
     data = os.environ.get("TINYVISION_DATA")
     rows["TINYVISION_DATA"] = data if data else "not set (data sets are downloaded into the cache folder)"
     for name, value in rows.items():

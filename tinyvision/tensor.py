@@ -48,7 +48,7 @@ class Tensor:
     Tensor([2., 4.])
     """
 
-    __slots__ = ("_data", "_requires_grad", "grad", "op", "_changes", "_hooks", "_keeps_grad", "__weakref__")
+    __slots__ = ("_data", "_requires_grad", "grad", "op", "_changes", "_hooks", "_keeps_grad", "_age", "__weakref__")
 
     def __init__(self, data, dtype=None, requires_grad=False):
         if isinstance(data, Tensor):
@@ -78,7 +78,8 @@ class Tensor:
             if self._requires_grad and array.dtype.kind != "f":
                 raise TypeError(f"data: a tensor that requires a gradient holds floats, got {array.dtype}.")
             # views of the old array keep the old record; in the new one no graph may find the count that it knows
-            self._data, self._changes = array, Changes(self._changes.count)
+            count, self._data, self._changes = self._changes.count, array, Changes()
+            self._changes.count = count
         self.touch()
 
     def numpy(self):
@@ -198,7 +199,7 @@ class Tensor:
 
     def __getstate__(self):
         """For copy and pickle: the values and a leaf's gradient.  The graph behind a result stays behind, as in detach()."""
-        state = {name: getattr(self, name) for name in Tensor.__slots__ if name != "__weakref__"}
+        state = {name: getattr(self, name) for name in Tensor.__slots__ if name not in ("__weakref__", "_age")}
         if self.op is not None:
             state.update(op=None, _requires_grad=False, _keeps_grad=False, _hooks=None)
         return getattr(self, "__dict__", None), state
@@ -273,9 +274,9 @@ class Parameter(Tensor):
         super().__init__(data, dtype, requires_grad)
 
 
-def attach(tensor, array):
+def attach(tensor, array, changes=None):
     """Give a new tensor its array and an empty memory."""
-    tensor._data, tensor._changes = array, Changes()
+    tensor._data, tensor._changes = array, changes or Changes()
     tensor._requires_grad = tensor._keeps_grad = False
     tensor.grad = tensor.op = tensor._hooks = None
 
@@ -292,12 +293,14 @@ def as_array(data, dtype=None):
 
 def result(array, inputs=()):
     """A Tensor around an array that was just computed from these inputs: nothing is copied."""
-    y = Tensor.__new__(Tensor)
-    attach(y, array if is_array(array) else np.asarray(array))            # a full reduction gives a NumPy number
-    owner = memory(y._data)
+    if type(array) is not np.ndarray and not is_array(array):
+        array = np.asarray(array)                         # a full reduction gives a NumPy number
+    owner, changes = memory(array), None
     for x in inputs:
-        if isinstance(x, Tensor) and memory(x._data) is owner:
-            y._changes = x._changes                       # a view: a write to one is a write to both
+        if isinstance(x, Tensor) and (x._data is owner or x._data.base is owner):
+            changes = x._changes                          # a view: a write to one is a write to both
+    y = Tensor.__new__(Tensor)
+    attach(y, array, changes)
     return y
 
 
@@ -335,18 +338,27 @@ class Op:
             twin = copy.copy(self)
             twin.inputs = ()
             return twin(*inputs)
-        if not any([isinstance(x, Tensor) for x in inputs]):
+        arrays, needs, tensors = [], [], False
+        for x in inputs:                                  # one walk over the inputs: this runs for every op of a network
+            if isinstance(x, Tensor):
+                arrays.append(x._data)
+                needs.append(x._requires_grad)
+                tensors = True
+            else:
+                arrays.append(x)
+                needs.append(False)
+        if not tensors:
             return self.forward(*inputs)                  # arrays in, array out
-        needs = tuple([tracked(x) for x in inputs]) if recording.on else ()
-        if True in needs:
-            self.needs = needs
-        array = self.forward(*map(raw, inputs))
-        if not hasattr(array, "dtype"):
+        recorded = True in needs and recording.on
+        if recorded:
+            self.needs = tuple(needs)
+        array = self.forward(*arrays)
+        if type(array) is not np.ndarray and not hasattr(array, "dtype"):
             raise TypeError(f"{self.name}.forward: must return one array, got {type(array).__name__}.")
         y = result(array, inputs)
-        if True in needs and y._data.dtype.kind == "f":   # Tensors in: y remembers how it was made
+        if recorded and array.dtype.kind == "f":          # Tensors in: y remembers how it was made
             self.inputs, self.versions = inputs, versions(inputs)
-            y.op, y._requires_grad = self, True
+            y.op, y._requires_grad, y._age = self, True, next(ages)
         return y
 
     @property
@@ -354,6 +366,17 @@ class Op:
         return type(self).__name__.removesuffix("Op")
 
 
+ages = itertools.count(0, -1)                             # of results, in the order of their making: the youngest is smallest
+
+
 def versions(inputs):
     """How often each input's memory had been written to."""
-    return [x._changes.settle(x._data) if isinstance(x, Tensor) else 0 for x in inputs]
+    counts = []
+    for x in inputs:
+        if isinstance(x, Tensor):
+            changes = x._changes
+            changes.needed = True                         # a graph will remember the count
+            counts.append(changes.settle(x._data) if changes.handed_out else changes.count)
+        else:
+            counts.append(0)
+    return counts

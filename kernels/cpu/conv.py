@@ -22,7 +22,7 @@ from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from ..registry import forced
 from . import tile
-from .jit import inner, scratch, shared, threads
+from .jit import few, inner, scratch, shared, threads
 from .layout import Axis, dot_vectors, ints, layout, pointwise, vectors
 
 CHUNK = 64                                                # vectors at a time: the factor's share stays in the first-level cache
@@ -271,7 +271,7 @@ class Correlation:
     """The plan of one call of correlate: x (images, groups*C, *sizes) -> the outputs at first + step*j of y (.., groups*O, *out)."""
 
     def __init__(self, images, groups, C, O, axes, woff, wrow, wgroup, out, step, first, dtype, workers):
-        L = tile.lanes(dtype)
+        L, self.workers = tile.lanes(dtype), workers
         M, N = tile_for(O)
         in_place = pointwise(*axes)
         if in_place and set(step) == {1} and out == tuple(a.size for a in axes):
@@ -305,9 +305,9 @@ class Correlation:
         buffers, outs, panels = (scratch(*what) for what in (*self.scratch, self.panels))
         w = w.reshape(-1)
         if self.filters:
-            panels_of(w, *self.filters, panels[0])
+            panels_of(w, *self.filters, panels[0], workers=few(w.size))
         self.kernel(x.reshape(-1), w, self.bias if bias is None else padded, y.reshape(-1), self.geometry, *self.tables, panels, buffers,
-                    outs)
+                    outs, workers=self.workers)
 
 
 def tile_for(O):
@@ -358,7 +358,7 @@ class WeightGradient:
 
     def __init__(self, images, groups, C, O, axes, taps, dtype, workers):
         L, (M, N) = tile.lanes(dtype), tile.DOT if O > 1 else (1, 9)       # depthwise: the taps of one filter
-        in_place = pointwise(*axes)
+        self.workers, in_place = workers, pointwise(*axes)
         if in_place:
             axes = row_of(axes, L)
             in_place = axes[2].count % L == 0
@@ -380,8 +380,8 @@ class WeightGradient:
     def __call__(self, x, u, gw):
         buffers, factors = (scratch(*what) for what in self.scratch)
         sums = np.empty(self.sums, x.dtype)
-        self.kernel(x.reshape(-1), u.reshape(-1), self.geometry, *self.tables, buffers, factors, sums)
-        gather(sums, *self.filters, gw.reshape(-1))
+        self.kernel(x.reshape(-1), u.reshape(-1), self.geometry, *self.tables, buffers, factors, sums, workers=self.workers)
+        gather(sums, *self.filters, gw.reshape(-1), workers=few(gw.size))
 
 
 @lru_cache(512)
@@ -458,5 +458,5 @@ def channel_sum(u):
     if u.dtype.char not in "fd" or u.size == 0 or (u.dtype.char == "d" and u.size < SMALL and not forced()):
         return NotImplemented
     y = np.empty(u.shape[1], u.dtype)
-    channel_sums(solid(u).reshape(u.shape[0], u.shape[1], -1), y)
+    channel_sums(solid(u).reshape(u.shape[0], u.shape[1], -1), y, workers=few(u.size))
     return y

@@ -13,10 +13,12 @@ cores from each other: a step of training uses those of one library only.  Numba
 forked process (a worker of a data loader) a kernel's only worker is the caller.
 """
 
+import contextlib
 import functools
 import hashlib
 import inspect
 import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -30,6 +32,7 @@ from numba.extending import intrinsic
 from numba.misc import appdirs
 
 HERE = Path(__file__).parent
+HELPER = "TINYVISION_COMPILES"                            # set in the environment of the process that helps
 # NaN and infinity keep their meaning; sums may be reordered (reassoc), or nothing could be added up in a vector register
 OPTIONS = {"fastmath": {"reassoc", "contract", "nsz", "arcp"}, "error_model": "numpy", "nogil": True}
 # of what Numba does for parallel=True only the loop marked prange is wanted: the rest costs seconds of compilation
@@ -65,12 +68,15 @@ class Shared:
         functools.update_wrapper(self, worker)
         self.worker, self.launch, self.lock = worker, None, threading.Lock()
 
-    def __call__(self, *args):
-        launch = self.launch or self.compile()
+    def __call__(self, *args, workers=None):
+        """Let `workers` (default: threads.count, which another Python thread may change meanwhile) do their shares."""
+        launch, workers = self.launch or self.compile(), workers or threads.count
+        if workers == 1:
+            return launch(0, 1, *args)                    # by the caller, whatever the other threads do
         if threads.unsafe is False:
-            return launch(threads.everyone, threads.count, *args)
+            return launch(threads.everyone, workers, *args)
         with threads.lock:                                # a threading layer that one Python thread at a time may enter
-            launch(threads.start(), threads.count, *args)
+            launch(threads.start(), workers, *args)
 
     def compile(self):
         """The function that Python calls: it puts the arguments into a block and has `everyone` call the worker with it."""
@@ -84,23 +90,13 @@ class Shared:
 
 
 shared = Shared
+LITTLE = 1 << 13                                          # numbers to go through that are not worth waking a thread for
 
 
-class Compiled:
-    """A kernel with prange loops of its own."""
+def few(numbers):
+    """The number of workers for a kernel that only goes through its numbers: 1 for few of them, None for all threads."""
+    return 1 if numbers < LITTLE else None
 
-    def __init__(self, function):
-        functools.update_wrapper(self, function)
-        self.function, self.lock, self.made = function, threading.Lock(), None
-
-    def __call__(self, *args):
-        threads.start()
-        if self.made is None:
-            self.made = cached(self.function, f"{self.__module__}.{self.__qualname__}", parallel=LOOPS, **OPTIONS)
-        return self.made(*args)
-
-
-compiled = Compiled
 
 
 def fork(worker):
@@ -267,8 +263,8 @@ class Cache(caching.FunctionCache):
         except Exception as error:                        # an unreadable or damaged file: compile anew
             say("read", f"the cache of kernels in {self.cache_path} cannot be read ({error}); compiling anew.")
             found = None
-        if found is None:
-            say("compile", "compiling kernels for this machine; later runs load them from the cache ...")
+        if found is None and say("compile", "compiling kernels for this machine, once; later runs load them from its cache ..."):
+            call_help()
         return found
 
     def save_overload(self, signature, data):
@@ -283,10 +279,28 @@ said = set()
 
 
 def say(topic, text):
-    """One line on stderr, once per process and topic."""
-    if topic not in said:
-        said.add(topic)
-        print(f"tinyvision: {text}", file=sys.stderr, flush=True)
+    """One line on stderr, once per process and topic; returns whether it was said."""
+    if topic in said:
+        return False
+    said.add(topic)
+    print(f"tinyvision: {text}", file=sys.stderr, flush=True)
+    return True
+
+
+def call_help():
+    """Let a second process compile the backward pass meanwhile: what it has put into the cache is found there."""
+    if os.environ.get(HELPER) or (os.cpu_count() or 1) < 2 or not os.access(writable(cache_folder()), os.W_OK):
+        return
+    with contextlib.suppress(OSError):                    # without help it takes longer, and that is all
+        helper = subprocess.Popen([sys.executable, "-m", f"{__name__.partition('.')[0]}.prepare", "backward"],
+                                  env={**os.environ, HELPER: "1"}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL)
+        threading.Thread(target=helper.wait, daemon=True).start()         # someone must take notice of its end
+
+
+def writable(folder):
+    """The folder, or the first one above it that exists: where it would be made."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
 
 
 def describe():

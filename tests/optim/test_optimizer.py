@@ -370,6 +370,39 @@ def test_a_rule_of_ones_own():
     assert again.state[w]["largest"].shape == (1,)
 
 
+def test_a_changed_rule_of_a_known_optimiser():
+    class Halved(optim.SGD):
+        @staticmethod
+        def update(w, g, state, options):
+            optim.SGD.update(w, g / 2, state, options)
+
+    class Renamed(Halved):
+        pass
+
+    for cls in (Halved, Renamed):
+        w, = parameters((3,))
+        start = raw(w).copy()
+        w.grad = Tensor(np.ones(3, "float32"))
+        cls([w], lr=1.0, momentum=0.9).step()
+        np.testing.assert_allclose(raw(w), start - 0.5, rtol=1e-6)
+
+
+def test_a_rule_that_fails_counts_as_a_change():
+    class Failing(optim.Optimizer):
+        @staticmethod
+        def update(w, g, state, options):
+            w -= 1
+            raise KeyError("a mistake in the rule")
+
+    w, = parameters((3,))
+    y = (w * w).sum()
+    give_gradients([w])
+    with pytest.raises(KeyError):
+        Failing([w], {}).step()
+    with pytest.raises(RuntimeError, match="changed in place"):
+        y.backward()
+
+
 def test_a_rule_without_update():
     w, = parameters((3,))
     give_gradients([w])

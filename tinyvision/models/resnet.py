@@ -18,6 +18,7 @@ Source: He, Zhang, Ren and Sun 2015, Deep residual learning for image recognitio
 """
 
 from .. import nn
+from ..nn.norm import norm_relu
 from ..ops.shapes import check_array
 
 
@@ -60,7 +61,7 @@ class ResNet(nn.Module):
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"ResNet: input must be (N, {self.in_channels}, H, W), got shape {x.shape}. "
                              "A single picture needs a batch axis: x[None].")
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))              # (N, 64, 56, 56)
+        x = self.maxpool(norm_relu(self.bn1, self.conv1(x), relu=self.relu))                  # (N, 64, 56, 56)
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))         # (N, 512 e, 7, 7)
         return self.fc(self.avgpool(x).flatten(1))                        # (N, K)
 

@@ -21,6 +21,7 @@ Source: He, Zhang, Ren and Sun 2015, Deep residual learning for image recognitio
 
 from .. import functional as F
 from .. import nn
+from ..nn.norm import norm_relu
 from ..ops.shapes import check_array
 
 
@@ -62,7 +63,7 @@ class CifarResNet(nn.Module):
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"CifarResNet: input must be (N, {self.in_channels}, H, W), got shape {x.shape}. "
                              "A single picture needs a batch axis: x[None].")
-        x = F.relu(self.bn1(self.conv1(x)))                               # (N, 16, 32, 32)
+        x = norm_relu(self.bn1, self.conv1(x))                            # (N, 16, 32, 32)
         x = self.layer3(self.layer2(self.layer1(x)))                      # (N, 64, 8, 8)
         return self.linear(x.mean(axis=(2, 3)))                           # (N, K)
 

@@ -12,12 +12,11 @@ Sources: He et al. 2015, arXiv:1512.03385, figures 2 and 5; He et al. 2016, arXi
 the keys of the state dict, are named as in torchvision.models.resnet.
 """
 
-from .. import functional as F
 from .checks import whole
 from .container import Sequential
 from .conv import Conv2d
 from .module import Module
-from .norm import BatchNorm2d
+from .norm import BatchNorm2d, norm_relu
 
 
 def conv3x3(channels, planes, stride=1):
@@ -61,9 +60,8 @@ class BasicBlock(Module):
         self.downsample = shortcut(inplanes, planes, stride) if downsample is None else downsample
 
     def forward(self, x):
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
-        return F.relu(y + (x if self.downsample is None else self.downsample(x)))
+        y = self.conv2(norm_relu(self.bn1, self.conv1(x)))
+        return norm_relu(self.bn2, y, x if self.downsample is None else self.downsample(x))
 
 
 class Bottleneck(Module):
@@ -95,10 +93,9 @@ class Bottleneck(Module):
         self.downsample = shortcut(inplanes, out, stride) if downsample is None else downsample
 
     def forward(self, x):
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = F.relu(self.bn2(self.conv2(y)))
-        y = self.bn3(self.conv3(y))
-        return F.relu(y + (x if self.downsample is None else self.downsample(x)))
+        y = norm_relu(self.bn1, self.conv1(x))
+        y = self.conv3(norm_relu(self.bn2, self.conv2(y)))
+        return norm_relu(self.bn3, y, x if self.downsample is None else self.downsample(x))
 
 
 class PreActivationBlock(Module):
@@ -128,6 +125,6 @@ class PreActivationBlock(Module):
         self.downsample = None if stride == 1 and inplanes == planes else conv1x1(inplanes, planes, stride)
 
     def forward(self, x):
-        a = F.relu(self.bn1(x))
-        y = self.conv2(F.relu(self.bn2(self.conv1(a))))
+        a = norm_relu(self.bn1, x)
+        y = self.conv2(norm_relu(self.bn2, self.conv1(a)))
         return y + (x if self.downsample is None else self.downsample(a))

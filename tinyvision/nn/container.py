@@ -12,8 +12,10 @@ from operator import index as as_index
 
 from ..ops.movement import flatten
 from ..tensor import Parameter
+from .activation import ReLU
 from .checks import whole
 from .module import Module, kind_of
+from .norm import joins, norm_relu
 
 
 # Functions rather than methods: a member may have any name that is not a method's.
@@ -113,8 +115,13 @@ class Sequential(Row):
         return super().__getitem__(i)
 
     def forward(self, input):
-        for module in self:
-            input = module(input)
+        modules = list(self)
+        while modules:
+            module = modules.pop(0)
+            if modules and isinstance(modules[0], ReLU) and joins(module, modules[0]):
+                input = norm_relu(module, input, relu=modules.pop(0))
+            else:
+                input = module(input)
         return input
 
 

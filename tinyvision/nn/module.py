@@ -59,6 +59,8 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__}: has no forward method. Define forward(self, x).")
 
     def __call__(self, *args, **kwargs):
+        if not self._forward_pre_hooks and not self._forward_hooks:
+            return self.forward(*args, **kwargs)
         for hook in self._forward_pre_hooks.values():
             changed = hook(self, args)
             if changed is not None:

@@ -8,10 +8,12 @@ keeps its direction and limits its length:
 Sources: Pascanu, Mikolov and Bengio 2012, arXiv:1211.5063, algorithm 1; torch.nn.utils.
 """
 
+from math import inf
+
 import numpy as np
 
 from ..autograd import no_grad
-from ..backend import array_module
+from ..kernels import update as kernels
 from ..ops.movement import concatenate
 from ..tensor import Tensor, raw
 from .checks import at_least, positive
@@ -38,15 +40,24 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
     at_least("clip_grad_norm_", 0, max_norm=max_norm)
     positive("clip_grad_norm_", norm_type=norm_type)
     grads = gradients(parameters)
-    norm = Tensor(total_norm([raw(g) for g in grads], norm_type))
+    arrays = [raw(g) for g in grads]
+    norm = Tensor(total_norm(arrays, norm_type))
     if error_if_nonfinite and not np.isfinite(norm.item()):
         raise RuntimeError(f"clip_grad_norm_: the norm of order {norm_type} of the gradients is {norm.item()}. Look for the "
                            "first layer whose output is not finite, lower the learning rate, or pass error_if_nonfinite=False.")
-    scale = np.minimum(max_norm / (norm.item() + 1e-6), 1.0)                  # stays "not a number" if the norm is
-    with no_grad(), np.errstate(invalid="ignore"):                            # infinity * 0
-        for g in grads:
-            g[...] = raw(g) * g.dtype.type(scale)
+    scale = float(np.minimum(max_norm / (norm.item() + 1e-6), 1.0))           # stays "not a number" if the norm is
+    with np.errstate(invalid="ignore"):                                       # infinity * 0
+        bound(grads, arrays, scale)
     return norm
+
+
+def bound(grads, arrays, factor, limit=inf):
+    """Multiply gradients by a factor, then limit their elements, in place."""
+    if arrays and (factor != 1 or limit < inf):
+        kernels.bound(arrays[0], arrays, factor, limit)
+        for g in grads:
+            if isinstance(g, Tensor):
+                g.touch()
 
 
 def total_norm(arrays, p):
@@ -57,6 +68,8 @@ def total_norm(arrays, p):
         if p == float("inf"):
             norms = [float(abs(a).max()) for a in arrays if a.size]
             return arrays[0].dtype.type(np.max(norms) if norms else 0)
+        if p == 2:
+            return arrays[0].dtype.type(kernels.square_sum(arrays[0], arrays) ** 0.5)
         powers = [float((abs(a.astype(np.float64)) ** p).sum()) for a in arrays]
         return arrays[0].dtype.type(sum(powers) ** (1 / p))
 
@@ -71,9 +84,8 @@ def clip_grad_value_(parameters, clip_value):
     Tensor([ 1. , -0.5])
     """
     at_least("clip_grad_value_", 0, clip_value=clip_value)
-    with no_grad():
-        for g in gradients(parameters):
-            g[...] = array_module(raw(g)).clip(raw(g), -clip_value, clip_value)
+    grads = gradients(parameters)
+    bound(grads, [raw(g) for g in grads], 1.0, float(clip_value))
 
 
 def parameters_to_vector(parameters):

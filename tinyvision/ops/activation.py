@@ -26,7 +26,8 @@ Howard et al. 2019, arXiv:1905.02244 (hardswish).
 """
 
 from ..backend import array_module
-from ..tensor import Op, raw
+from ..kernels import elementwise as kernels
+from ..tensor import Op, Tensor, raw
 from .broadcast import sum_to
 from .elementwise import clip
 from .shapes import check_float
@@ -39,24 +40,35 @@ class PiecewiseLinearOp(Op):
         return g * self.slope(raw(x))
 
 
-class ReluOp(PiecewiseLinearOp):
-    def forward(self, x):
-        return array_module(x).maximum(x, 0)
+class LeakyReluOp(Op):
+    """leaky_relu, and relu for a slope of 0: large networks spend time on these two, so both passes are kernels."""
 
-    def slope(self, x):
-        return x > 0
-
-
-class LeakyReluOp(PiecewiseLinearOp):
-    def __init__(self, negative_slope):
+    def __init__(self, negative_slope=0):
         self.negative_slope = negative_slope
 
     def forward(self, x):
-        xp, bent = array_module(x), x * self.negative_slope
-        return xp.maximum(x, bent) if self.negative_slope <= 1 else xp.minimum(x, bent)
+        return kernels.rectify(x, self.negative_slope)
 
-    def slope(self, x):
-        return (x > 0) + array_module(x).multiply(x <= 0, self.negative_slope, dtype=x.dtype)
+    def backward(self, g, x):
+        # no gradient flows to x from here, for its slope is a constant
+        return LeakyReluGradOp(self.negative_slope)(g, x.detach() if isinstance(x, Tensor) else x)
+
+
+class LeakyReluGradOp(Op):
+    """g * slope(x), linear in g and constant in x: its own adjoint."""
+
+    def __init__(self, negative_slope):
+        self.negative_slope = negative_slope
+
+    def forward(self, g, x):
+        return kernels.rectify_grad(g, x, self.negative_slope)
+
+    def backward(self, gg, g, x):
+        return LeakyReluGradOp(self.negative_slope)(gg, x), None
+
+
+class ReluOp(LeakyReluOp):
+    """The name it goes by in a graph."""
 
 
 class HardtanhOp(PiecewiseLinearOp):

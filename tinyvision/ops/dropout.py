@@ -27,6 +27,7 @@ import warnings
 import numpy as np
 
 from ..backend import array_module
+from ..kernels import elementwise as kernels
 from ..random import as_generator
 from ..tensor import Op, raw
 from .activation_smooth import SELU_ALPHA, SELU_SCALE
@@ -40,7 +41,7 @@ class DropoutOp(Op):
         self.keep, self.scale = keep, scale
 
     def forward(self, x):
-        return x * array_module(x).multiply(self.keep, self.scale, dtype=x.dtype)
+        return kernels.masked(x, self.keep, self.scale)
 
     def backward(self, g, x):
         return DropoutOp(self.keep, self.scale)(g)

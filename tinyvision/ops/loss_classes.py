@@ -28,7 +28,7 @@ from math import prod
 
 from ..backend import array_module
 from ..kernels import softmax as kernel
-from ..tensor import Tensor, raw
+from ..tensor import Op, Tensor, raw
 from .arithmetic import where
 from .broadcast import sum
 from .index import AddAlongAxisOp, getitem, take_along_axis
@@ -38,11 +38,10 @@ from .shapes import check_float, check_labels
 from .softmax import SoftmaxOp, log_softmax
 
 
-class CrossEntropyOp(SoftmaxOp):
+class CrossEntropyOp(Op):
     """(N, K, *S) -> (N, *S): -log softmax(x) at the labels"""
 
     def __init__(self, labels):
-        super().__init__(axis=1)
         self.labels = labels                                              # (N, *S)
 
     def forward(self, x):
@@ -53,7 +52,7 @@ class CrossEntropyOp(SoftmaxOp):
         if not isinstance(x, Tensor):
             return kernel.cross_entropy_grad(g, x, self.labels, self.top, self.total)
         g = expand_dims(g, 1)                                             # (N, 1, *S)
-        return g * self.probabilities(x) - AddAlongAxisOp(self.labels[:, None], 1, x.shape)(g)
+        return g * SoftmaxOp(1)(x) - AddAlongAxisOp(self.labels[:, None], 1, x.shape)(g)
 
 
 def classes(input):

@@ -34,6 +34,21 @@ class MatmulOp(Op):
         return ga, gb
 
 
+class LinearOp(Op):
+    """(N, I), (O, I) and, if given, (O,) -> (N, O): x W^T + b in one node of the graph, for it is so frequent"""
+
+    def forward(self, x, w, b=None):
+        y = kernels.matmul(x, w.T)
+        if b is not None:
+            y += b                                        # y is fresh
+        return y
+
+    def backward(self, g, x, w, b=None):
+        gx = MatmulOp()(g, w) if self.needs[0] else None                                      # (N, O) @ (O, I)
+        gw = MatmulOp()(swapaxes(g, 0, 1), x) if self.needs[1] else None                      # (O, N) @ (N, I)
+        return (gx, gw) if b is None else (gx, gw, sum(g, axis=0) if self.needs[2] else None)
+
+
 def matmul(a, b):
     """Matrix product; axes in front broadcast, a vector counts as a row on the left, a column on the right (numpy.matmul).
 
@@ -74,8 +89,12 @@ def linear(input, weight, bias=None):
                          f"weight {weight.shape}. For pictures, flatten first: x.reshape(len(x), -1).")
     if bias is not None and bias.shape not in ((), weight.shape[:-1]):
         raise ValueError(f"linear: bias must have one value per output, shape {weight.shape[:-1]}, got {bias.shape}.")
-    y = matmul(input, weight if weight.ndim == 1 else swapaxes(weight, 0, 1))                 # (*, I) @ (I, O)
-    return y if bias is None else y + bias
+    if weight.ndim == 1 or (bias is not None and bias.ndim == 0):
+        y = matmul(input, weight if weight.ndim == 1 else swapaxes(weight, 0, 1))             # (*, I) @ (I, O)
+        return y if bias is None else y + bias
+    x = input if input.ndim == 2 else input.reshape((prod(input.shape[:-1]), input.shape[-1]))
+    y = LinearOp()(x, weight) if bias is None else LinearOp()(x, weight, bias)
+    return y if input.ndim == 2 else y.reshape((*input.shape[:-1], len(weight)))
 
 
 def bilinear(input1, input2, weight, bias=None):

@@ -65,10 +65,18 @@ ELSEWHERE = {                                             # PyTorch's names for 
 }
 
 
-def missing(self, name):
-    """Who knows PyTorch's name of a method is told NumPy's."""
-    hint = f". Use {ELSEWHERE[name]}." if name in ELSEWHERE else ""
-    raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}", name=name, obj=self)
+class Elsewhere:
+    """PyTorch's name of a method, which Tensor has not: who looks for it is told NumPy's.
+
+    A descriptor for each name, for a __getattr__ would make every access to any attribute of a Tensor several times slower.
+    """
+
+    def __init__(self, name, hint):
+        self.name, self.hint = name, hint
+
+    def __get__(self, tensor, owner):
+        raise AttributeError(f"{owner.__name__!r} object has no attribute {self.name!r}. Use {self.hint}.", name=self.name,
+                             obj=tensor)
 
 
 def install():
@@ -81,7 +89,9 @@ def install():
         setattr(Tensor, name, compared(name, ufunc))
     for name in ("__iadd__", "__isub__", "__imul__", "__itruediv__"):
         setattr(Tensor, name, in_place(name, METHODS[name.replace("__i", "__")]))
-    Tensor.__getattr__ = missing
+    for name, hint in ELSEWHERE.items():
+        setattr(Tensor, name, Elsewhere(name, hint))
+    Tensor.__dir__ = lambda self: [name for name in object.__dir__(self) if name not in ELSEWHERE]
     Tensor.__array_ufunc__ = array_ufunc
     Tensor.__array_function__ = array_function
 

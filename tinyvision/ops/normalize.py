@@ -22,6 +22,9 @@ In training this is the most frequent operation after convolution.  Given arrays
 computed them, in few passes over memory (kernels/normalize.py).  They depend on x, so when the backward pass is itself
 recorded, they are computed anew and recorded too.  rms_norm, local_response_norm and normalize are compositions.
 
+A rectifier after it, and before that the sum with a shortcut r, as in residual blocks, would read and write everything again.  So
+the op can do both on the way:  y = max(w * xhat + b + r, 0), and backward begins with g * [y > 0], which also is gr.
+
 Sources: Ioffe and Szegedy 2015, arXiv:1502.03167, section 3; Ulyanov et al. 2016, arXiv:1607.08022 (instance); Ba et al. 2016,
 arXiv:1607.06450 (layer); Wu and He 2018, arXiv:1803.08494 (group).
 """
@@ -39,28 +42,59 @@ from .shapes import as_tuple, check_dim, check_float
 
 
 class NormalizeOp(Op):
-    """w * (x - mean) / sigma + b; w and b may be None.  Afterwards `mean` and `var` hold the statistics."""
+    """w * (x - mean) / sigma + b; w and b may be None.  Afterwards `mean` and `var` hold the statistics.
 
-    def __init__(self, axes, eps):
-        self.axes, self.eps = axes, eps
+    seen: the shape in which x is averaged over `axes`; per: that of w and b there.
+    relu: max(y, 0) instead of y; then r, of x's shape, may be added before.
+    """
 
-    def forward(self, x, w, b):
-        y, self.mean, self.var, self.rstd = kernel.normalize(x, w, b, self.axes, self.eps)
-        return y
+    def __init__(self, axes, eps, seen, per, relu=False):
+        self.axes, self.eps, self.seen, self.per, self.relu = axes, eps, seen, per, relu
 
-    def backward(self, g, x, w, b):
-        if not isinstance(g, Tensor):
-            return kernel.normalize_grad(g, x, w, b, self.mean, self.rstd, self.axes)
+    def forward(self, x, w, b, *r):
+        shape, options = x.shape, self.options(r)
+        x, w, b = self.views(x, w, b)
+        y, self.mean, self.var, self.rstd = kernel.normalize(x, w, b, self.axes, self.eps, *options)
+        return y.reshape(shape)
+
+    def backward(self, g, x, w, b, *r):
+        inputs, options = (x, w, b, *r), self.options(r)
+        x, w, b = self.views(x, w, b)
+        g = g.reshape(self.seen)
+        rule = self.recorded if isinstance(g, Tensor) else self.unrecorded
+        return [gx if gx is None else gx.reshape(t.shape) for gx, t in zip(rule(g, x, w, b, *options), inputs)]
+
+    def unrecorded(self, g, x, w, b, *options):
+        return kernel.normalize_grad(g, x, w, b, self.mean, self.rstd, self.axes, *options)
+
+    def recorded(self, g, x, w, b, relu=False, r=None):
         centred = x - self.average(x)
         rstd = (self.average(centred * centred) + self.eps) ** -0.5
-        xhat, u = centred * rstd, g if w is None else g * w
+        xhat = centred * rstd
+        g = g * open_where(xhat, w, b, r) if relu else g
+        u = g if w is None else g * w
         gx = rstd * (u - self.average(u) - xhat * self.average(u * xhat))
         gw = None if w is None else sum_to(g * xhat, w.shape)
         gb = None if b is None else sum_to(g, b.shape)
-        return gx, gw, gb
+        return gx, gw, gb, g
+
+    def views(self, x, w, b):
+        return x.reshape(self.seen), None if w is None else w.reshape(self.per), None if b is None else b.reshape(self.per)
+
+    def options(self, r):
+        """What the kernel takes beyond the plain normalisation."""
+        return (True, *[t.reshape(self.seen) for t in r]) if self.relu else ()
 
     def average(self, x):
         return mean(x, self.axes, keepdims=True)
+
+
+def open_where(xhat, w, b, r):
+    """Where max(w * xhat + b + r, 0) lets through what comes: a constant, as the slope of relu."""
+    y = raw(xhat)
+    y = y if w is None else y * raw(w)
+    y = y if b is None else y + raw(b)
+    return (y if r is None else y + raw(r)) > 0
 
 
 def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-5):
@@ -82,15 +116,9 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     # PyTorch takes an empty batch also without its channel axis
     if getattr(input, "shape", None) == (0,):
         return copy(input)
-    check_channels(op, input, weight, bias, running_mean, running_var)
-    if eps < 0 or (training and eps == 0):
-        raise ValueError(f"{op}: eps must be positive, so that a constant channel does not divide by 0, got {eps}.")
+    check_batch(op, input, running_mean, running_var, weight, bias, eps, training)
     if not training:
         return by_running_statistics(op, input, running_mean, running_var, weight, bias, eps)
-    N, C, *spatial = input.shape
-    if N * prod(spatial) == 1:
-        raise ValueError(f"{op}: training needs more than one value per channel, for one has no variance, got input "
-                         f"{input.shape}. Use a larger batch, or training=False (module.eval()).")
     return by_own_statistics(input, (0, 2), weight, bias, eps, running_mean, running_var, momentum)
 
 
@@ -119,6 +147,16 @@ def instance_norm(input, running_mean=None, running_var=None, weight=None, bias=
     return by_own_statistics(input, (2,), weight, bias, eps, running_mean, running_var, momentum)
 
 
+def check_batch(op, input, running_mean, running_var, weight, bias, eps, training=True):
+    """The arguments of batch_norm."""
+    check_channels(op, input, weight, bias, running_mean, running_var)
+    if eps < 0 or (training and eps == 0):
+        raise ValueError(f"{op}: eps must be positive, so that a constant channel does not divide by 0, got {eps}.")
+    if training and input.shape[0] * prod(input.shape[2:]) == 1:
+        raise ValueError(f"{op}: training needs more than one value per channel, for one has no variance, got input "
+                         f"{input.shape}. Use a larger batch, or training=False (module.eval()).")
+
+
 def check_channels(op, input, weight, bias, running_mean=None, running_var=None):
     """The parameters of a normalisation with one value for each channel."""
     check_float(op, input=input, weight=weight, bias=bias)
@@ -135,18 +173,32 @@ def check_channels(op, input, weight, bias, running_mean=None, running_var=None)
         raise ValueError(f"{op}: running_mean and running_var belong together, but {missing} is None. Pass both or neither.")
 
 
-def by_own_statistics(input, axes, weight, bias, eps, running_mean, running_var, momentum):
+def by_own_statistics(input, axes, weight, bias, eps, running_mean, running_var, momentum, relu=False, residual=()):
     """Batch and instance norm: one op over (N, C, S); then the running statistics, in place."""
     N, C, *spatial = input.shape
-    op = NormalizeOp(axes, eps)
-    y = op(input.reshape((N, C, prod(spatial))), per_channel(weight), per_channel(bias))
+    op = NormalizeOp(axes, eps, (N, C, prod(spatial)), (1, C, 1), relu)
+    y = op(input, weight, bias, *residual)
     if running_mean is not None and input.size:
         n = prod(spatial) * (N if 0 in axes else 1)
-        for running, found in (running_mean, op.mean), (running_var, op.var * (n / (n - 1))):
-            raw(running)[...] = (1 - momentum) * raw(running) + momentum * found.mean(axis=(0, 2))
-            if isinstance(running, Tensor):
-                running.touch()
-    return y.reshape(input.shape)
+        follow(running_mean, op.mean, momentum, momentum)
+        follow(running_var, op.var, momentum, momentum * (n / (n - 1)))
+    return y
+
+
+def follow(running, found, momentum, share):
+    """Move running statistics (C,) in place: what was found, averaged over the batch, gets this share."""
+    array, found = raw(running), found.mean(axis=0) if len(found) > 1 else found
+    array *= 1 - momentum
+    array += share * found.reshape(-1)
+    if isinstance(running, Tensor):
+        running.touch()
+
+
+def batch_norm_relu(input, running_mean, running_var, weight, bias, momentum, eps, residual=None):
+    """relu(batch_norm(input) + residual) in training, as one op: what layers that follow one another are joined to."""
+    check_batch("batch_norm", input, running_mean, running_var, weight, bias, eps)
+    return by_own_statistics(input, (0, 2), weight, bias, eps, running_mean, running_var, momentum, True,
+                             () if residual is None else (residual,))
 
 
 def by_running_statistics(op, input, running_mean, running_var, weight, bias, eps):
@@ -161,11 +213,6 @@ def by_running_statistics(op, input, running_mean, running_var, weight, bias, ep
     shift = shift if bias is None else bias + shift
     each = (1, -1) + (1,) * (input.ndim - 2)
     return input * scale.reshape(each) + shift.reshape(each)
-
-
-def per_channel(values):
-    """(C,) -> (1, C, 1), to stand against (N, C, S)"""
-    return None if values is None else values.reshape((1, -1, 1))
 
 
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
@@ -184,8 +231,7 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5):
     sizes = check_last_axes("layer_norm", input, normalized_shape, weight=weight, bias=bias)
     D = prod(sizes)
     rows = prod(input.shape[:input.ndim - len(sizes)])
-    w, b = (None if a is None else a.reshape((1, D)) for a in (weight, bias))
-    return NormalizeOp((1,), eps)(input.reshape((rows, D)), w, b).reshape(input.shape)
+    return NormalizeOp((1,), eps, (rows, D), (1, D))(input, weight, bias)
 
 
 def check_last_axes(op, input, normalized_shape, **parameters):
@@ -224,9 +270,7 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-5):
     if N * (C // G) * prod(spatial) == 1:
         raise ValueError(f"{op}: a group needs more than one value, for one has no variance, got input {input.shape} and "
                          f"{G} groups. Use fewer groups.")
-    shape = (G, C // G, prod(spatial))
-    w, b = (None if a is None else a.reshape((1, G, C // G, 1)) for a in (weight, bias))
-    return NormalizeOp((2, 3), eps)(input.reshape((N, *shape)), w, b).reshape(input.shape)
+    return NormalizeOp((2, 3), eps, (N, G, C // G, prod(spatial)), (1, G, C // G, 1))(input, weight, bias)
 
 
 def rms_norm(input, normalized_shape, weight=None, eps=None):

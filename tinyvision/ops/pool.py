@@ -62,6 +62,33 @@ class ScatterAddOp(Op):
         return GatherOp(self.index)(gg)
 
 
+class MaxPoolOp(Op):
+    """(N, C, *S) -> (N, C, *out): the gather of the maxima, found on the way; `tap` is the pixel of each window that won"""
+
+    def __init__(self, window, out):
+        self.window, self.out = window, out
+
+    def forward(self, x):
+        y, self.tap = kernels.window_max(x, self.window, self.out)
+        return y
+
+    def backward(self, g, x):
+        return ScatterTapsOp(self.tap, self.window, x.shape[2:])(g)
+
+
+class ScatterTapsOp(Op):
+    """(N, C, *O) -> (N, C, *sizes): the ScatterAddOp of the maxima, and so the adjoint of their gather"""
+
+    def __init__(self, tap, window, sizes):
+        self.tap, self.window, self.sizes = tap, window, sizes
+
+    def forward(self, g):
+        return kernels.scatter_taps(g, self.tap, self.window, self.sizes)
+
+    def backward(self, gg, g):
+        return GatherOp(kernels.tap_index(self.tap, self.window, self.sizes))(gg)
+
+
 class ScatterOp(Op):
     """(N, C, *O) -> (N, C, *sizes): equal to ScatterAddOp while no index repeats"""
 
@@ -120,7 +147,7 @@ def strides(op, n, stride, size):
 
 
 def max_pool(op, n, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices):
-    """max_pool1d, max_pool2d and max_pool3d: find the indices, gather."""
+    """max_pool1d, max_pool2d and max_pool3d: check, one op."""
     x, batch = batched(op, input, n)
     if x.dtype.kind not in "fiu":
         raise TypeError(f"{op}: input must hold numbers, got {x.dtype}. Use input.astype('float32').")
@@ -129,15 +156,21 @@ def max_pool(op, n, input, kernel_size, stride, padding, dilation, ceil_mode, re
     if not kernels.meets_image(window, x.shape[2:], out):
         raise ValueError(f"{op}: every window must meet a pixel, but with dilation {window.dilation} one steps from the "
                          f"padding {window.padding} over the whole image {x.shape[2:]}. Use less dilation or no padding.")
-    return gathered(x, batch, kernels.window_argmax(raw(x), window, out), return_indices)
+    pool = MaxPoolOp(window, out)
+    y = pool(x)
+    return finish(y, batch, kernels.tap_index(pool.tap, window, x.shape[2:]) if return_indices else None)
 
 
 def gathered(x, batch, index, return_indices):
     """The pixels of x with these indices, and the indices themselves if wanted."""
-    y = GatherOp(index)(x)
-    y, index = (y, index) if batch else (y[0], index[0])
     # a copy: backward needs the indices as they are, whatever the caller does with theirs
-    return (y, constant_like(x, index.copy())) if return_indices else y
+    return finish(GatherOp(index)(x), batch, index.copy() if return_indices else None)
+
+
+def finish(y, batch, index=None):
+    """The result without a batch axis that was put in front, and the indices if there are any."""
+    y, index = (y, index) if batch else (y[0], None if index is None else index[0])
+    return y if index is None else (y, constant_like(y, index))
 
 
 def max_unpool(op, n, input, indices, kernel_size, stride, padding, output_size):

@@ -40,7 +40,7 @@ class ResampleOp(Op):
         self.table, self.axis = table, axis
 
     def forward(self, x):
-        return apply_table(self.table, x, self.axis)
+        return apply_table(x, self.table, self.axis)
 
     def backward(self, g, x):
         return ResampleOp(self.table.T, self.axis)(g)

@@ -16,10 +16,17 @@ from ..backend import array_module
 from ..tensor import raw
 
 AXES = {1: ("W",), 2: ("H", "W"), 3: ("D", "H", "W")}
+FLOAT32, FLOAT64 = np.dtype("float32"), np.dtype("float64")
+
+# These run in every forward pass: each lets through at once what is plainly right, and looks for the words only otherwise.
 
 
 def as_tuple(op, name, value, n, least=None):
     """An integer for all n spatial axes, or one for each, as a tuple; `least` is the smallest allowed."""
+    if type(value) is int and (least is None or value >= least):
+        return (value,) * n
+    if type(value) is tuple and len(value) == n and all([type(v) is int and (least is None or v >= least) for v in value]):
+        return value
     items = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     items = items * n if len(items) == 1 else items
     several = "" if n == 1 else f" or {n} (one per spatial axis)"
@@ -42,6 +49,17 @@ def check_array(op, **arrays):
 
 def check_float(op, **arrays):
     """Arguments that are multiplied and added: floating point, all of one dtype; None is skipped, but not as an input."""
+    found = None
+    for name, x in arrays.items():
+        if x is not None:
+            dtype = getattr(x, "dtype", None)
+            if not (dtype is FLOAT32 or dtype is FLOAT64) or (found is not None and dtype is not found):
+                break
+            found = dtype
+        elif name.startswith("input"):
+            break
+    else:
+        return
     given = {name: x for name, x in arrays.items() if x is not None or name.startswith("input")}
     check_array(op, **given)
     for name, x in given.items():
@@ -58,12 +76,12 @@ def batched(op, input, n):
 
     Call it first, and take the axis away at the end: `y if batch else y[0]`.
     """
-    full, single = ", ".join(("N", "C") + AXES[n]), ", ".join(("C",) + AXES[n])
     check_array(op, input=input)
     if input.ndim == n + 2:
         return input, True
     if input.ndim == n + 1:
         return input.reshape((1, *input.shape)), False
+    full, single = ", ".join(("N", "C") + AXES[n]), ", ".join(("C",) + AXES[n])
     hint = ("Add the missing axes: x[None, None]." if input.ndim == n else
             "Add a channel axis with x[:, None] or a batch axis with x[None]." if input.ndim < n + 1 else "Remove an axis.")
     raise ValueError(f"{op}: input must be ({full}), or ({single}) for a single one, got shape {input.shape}. {hint}")

@@ -17,11 +17,10 @@ y is one exponential away.  They depend on x, so when the backward pass is itsel
 Source: Bridle 1990 (softmax); Blanchard, Higham and Higham 2021, doi:10.1093/imanum/draa038 (rounding).
 """
 
-from ..backend import array_module
 from ..kernels import softmax as kernel
 from ..tensor import Op, Tensor
 from .broadcast import sum
-from .elementwise import astype, copy, exp
+from .elementwise import astype, copy
 from .shapes import check_dim, check_float
 
 
@@ -30,25 +29,25 @@ class SoftmaxOp(Op):
         self.axis = axis
 
     def forward(self, x):
-        e, self.top, self.total = kernel.exponentials(x, self.axis)
-        return e / self.total
+        y, self.top, self.total = kernel.softmax(x, self.axis)
+        return y
 
     def backward(self, g, x):
-        y = self.probabilities(x)
+        if not isinstance(x, Tensor):
+            return kernel.softmax_grad(g, x, self.top, self.total, self.axis)
+        y = SoftmaxOp(self.axis)(x)
         return y * (g - sum(g * y, self.axis, keepdims=True))
-
-    def probabilities(self, x):
-        """softmax(x), from what was kept, or recorded."""
-        return SoftmaxOp(self.axis)(x) if isinstance(x, Tensor) else exp(x - self.top) / self.total
 
 
 class LogSoftmaxOp(SoftmaxOp):
     def forward(self, x):
-        _, self.top, self.total = kernel.exponentials(x, self.axis)
-        return (x - self.top) - array_module(x).log(self.total)
+        y, self.top, self.total = kernel.log_softmax(x, self.axis)
+        return y
 
     def backward(self, g, x):
-        return g - self.probabilities(x) * sum(g, self.axis, keepdims=True)
+        if not isinstance(x, Tensor):
+            return kernel.log_softmax_grad(g, x, self.top, self.total, self.axis)
+        return g - SoftmaxOp(self.axis)(x) * sum(g, self.axis, keepdims=True)
 
 
 def along(op, make, input, dim, dtype):

@@ -14,8 +14,8 @@ steps, and they are short.
 Source: Zeiler 2012, arXiv:1212.5701, Algorithm 1; torch.optim.Adadelta.
 """
 
-from ..backend import array_module
-from .optimizer import Optimizer, check_not_negative, counted, remembered, slope
+from ..kernels import update as kernels
+from .optimizer import Optimizer, check_not_negative, counted, remembered
 
 
 class Adadelta(Optimizer):
@@ -43,21 +43,11 @@ class Adadelta(Optimizer):
 
     @staticmethod
     def update(w, g, state, options):
-        xp, rho, eps = array_module(w), options["rho"], options["eps"]
-        counted(state)                                    # the rule needs no count; PyTorch's file has one
-        d = slope(w, g, options["weight_decay"], options["maximize"])
-        v, u = remembered(state, "square_avg", w), remembered(state, "acc_delta", w)
-        x, scratch = xp.empty_like(w), xp.empty_like(w)
-        v *= rho
-        xp.multiply(d, d, out=x)
-        x *= 1 - rho
-        v += x
-        xp.sqrt(xp.add(u, eps, out=x), out=x)
-        x /= xp.sqrt(xp.add(v, eps, out=scratch), out=scratch)
-        x *= d
-        u *= rho
-        xp.multiply(x, x, out=scratch)
-        scratch *= 1 - rho
-        u += scratch
-        x *= options["lr"]
-        w -= x
+        Adadelta.update_all([w], [g], [state], options)
+
+    @staticmethod
+    def update_all(ws, gs, states, options):
+        counted(states)                                   # the rule needs no count; PyTorch's file has one
+        vs, us = remembered(states, "square_avg", ws), remembered(states, "acc_delta", ws)
+        kernels.adadelta(ws[0], ws, gs, vs, us, options["lr"], options["rho"], options["eps"], options["weight_decay"],
+                         options["maximize"])

@@ -12,8 +12,8 @@ Source: Duchi, Hazan, Singer 2011, Adaptive Subgradient Methods, JMLR 12, sectio
 torch.optim.Adagrad.
 """
 
-from ..backend import array_module
-from .optimizer import Optimizer, check_not_negative, counted, remembered, slope
+from ..kernels import update as kernels
+from .optimizer import Optimizer, check_not_negative, counted, remembered
 
 
 class Adagrad(Optimizer):
@@ -40,13 +40,10 @@ class Adagrad(Optimizer):
 
     @staticmethod
     def update(w, g, state, options):
-        xp, t = array_module(w), counted(state)
-        d = slope(w, g, options["weight_decay"], options["maximize"])
-        s = remembered(state, "sum", w, options["initial_accumulator_value"])
-        step = xp.empty_like(w)
-        s += xp.multiply(d, d, out=step)
-        xp.sqrt(s, out=step)
-        step += options["eps"]
-        xp.divide(d, step, out=step)
-        step *= options["lr"] / (1 + (t - 1) * options["lr_decay"])
-        w -= step
+        Adagrad.update_all([w], [g], [state], options)
+
+    @staticmethod
+    def update_all(ws, gs, states, options):
+        rates = [options["lr"] / (1 + (t - 1) * options["lr_decay"]) for t in counted(states)]
+        ss = remembered(states, "sum", ws, options["initial_accumulator_value"])
+        kernels.adagrad(ws[0], ws, gs, ss, rates, options["eps"], options["weight_decay"], options["maximize"])

@@ -18,8 +18,8 @@ Sources: Kingma and Ba 2015, arXiv:1412.6980, Algorithm 1; Reddi et al. 2018, ar
 with Adam's corrections); Loshchilov and Hutter 2019, arXiv:1711.05101, Algorithm 2 (AdamW); torch.optim.Adam, AdamW.
 """
 
-from ..backend import array_module
-from .optimizer import Optimizer, check_not_negative, check_number, counted, remembered, slope
+from ..kernels import update as kernels
+from .optimizer import Optimizer, check_not_negative, check_number, counted, remembered
 
 
 class Adam(Optimizer):
@@ -53,29 +53,16 @@ class Adam(Optimizer):
 
     @staticmethod
     def update(w, g, state, options):
-        xp, t, lr, (beta1, beta2) = array_module(w), counted(state), options["lr"], options["betas"]
-        decay = options["weight_decay"]
-        if decay and options["decoupled_weight_decay"]:
-            w *= 1 - lr * decay
-            decay = 0
-        d = slope(w, g, decay, options["maximize"])
-        m, v = remembered(state, "exp_avg", w), remembered(state, "exp_avg_sq", w)
-        step = xp.empty_like(w)                           # the only memory that a step needs, used four times
-        m *= beta1
-        m += xp.multiply(d, 1 - beta1, out=step)
-        v *= beta2
-        xp.multiply(d, d, out=step)
-        step *= 1 - beta2
-        v += step
+        Adam.update_all([w], [g], [state], options)
+
+    @staticmethod
+    def update_all(ws, gs, states, options):
+        steps, largest = counted(states), None
+        ms, vs = remembered(states, "exp_avg", ws), remembered(states, "exp_avg_sq", ws)
         if options["amsgrad"]:
-            largest = remembered(state, "max_exp_avg_sq", w)
-            v = xp.maximum(largest, v, out=largest)
-        xp.sqrt(v, out=step)
-        step /= (1 - beta2 ** t) ** 0.5
-        step += options["eps"]
-        xp.divide(m, step, out=step)
-        step *= lr / (1 - beta1 ** t)
-        w -= step
+            largest = remembered(states, "max_exp_avg_sq", ws)
+        kernels.adam(ws[0], ws, gs, ms, vs, largest, steps, options["lr"], options["betas"], options["eps"],
+                     options["weight_decay"], options["decoupled_weight_decay"], options["maximize"])
 
 
 class AdamW(Adam):

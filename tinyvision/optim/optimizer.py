@@ -5,8 +5,8 @@ Training minimises L(w) over the weights w.  backward() leaves g = dL/dw in `w.g
     w <- w - lr * d(g, what it remembers of earlier gradients),
 
 and the optimisers differ only in d.  Each is one function `update(w, g, state, options)` of plain arrays, which writes into
-w and into the arrays of its memory.  All of them work element by element: laid end to end in one long array, all weights of
-a network could be updated by one call.
+w and into the arrays of its memory.  Those of this package work element by element, and so they take all arrays of a group at
+once, as if laid end to end in one long array: `update_all`, with the arithmetic in kernels/update.py.
 
 Around the rule stands the same housekeeping for all.  Parameters come in groups, each with options of its own (a small
 learning rate for a pre-trained backbone, no weight decay for biases).  The memory is kept per parameter in `state`.  Both
@@ -60,9 +60,18 @@ class Optimizer:
         for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
             self.add_param_group(group)
 
+    def __init_subclass__(cls):
+        if "update" in vars(cls) and "update_all" not in vars(cls):          # a rule of its own, not its parent's for many
+            cls.update_all = Optimizer.update_all
+
     @staticmethod
     def update(w, g, state, options):
         raise NotImplementedError("Optimizer: a subclass must define update(w, g, state, options).")
+
+    def update_all(self, ws, gs, states, options):
+        """The rule for lists: all parameters of a group that have a gradient."""
+        for w, g, state in zip(ws, gs, states):
+            self.update(w, g, state, options)
 
     def check_options(self, options):
         """Refuse impossible options; a subclass says which."""
@@ -77,14 +86,22 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        chosen = [(group, p) for group in self.param_groups for p in group["params"] if p.grad is not None]
-        for _, p in chosen:
-            if p.grad.shape != p.shape:
-                raise ValueError(f"{type(self).__name__}: a gradient must have its parameter's shape {p.shape}, got "
-                                 f"{p.grad.shape}. What was assigned to p.grad?")
-        for group, p in chosen:
-            self.update(raw(p), raw(p.grad), self.state[p], group)
-            p.touch()
+        chosen = []
+        for group in self.param_groups:
+            params = [p for p in group["params"] if p.grad is not None]
+            ws, gs = [p._data for p in params], [raw(p.grad) for p in params]
+            for w, g in zip(ws, gs):
+                if g.shape != w.shape:
+                    raise ValueError(f"{type(self).__name__}: a gradient must have its parameter's shape {w.shape}, got "
+                                     f"{g.shape}. What was assigned to p.grad?")
+            if params:
+                chosen.append((params, ws, gs, group))
+        for params, ws, gs, group in chosen:
+            try:
+                self.update_all(ws, gs, [self.state[p] for p in params], group)
+            finally:
+                for p in params:
+                    p.touch()
         self.stepped = True
         return loss
 
@@ -194,30 +211,24 @@ class Optimizer:
 # What the rules share: arrays only.
 
 
-def slope(w, g, decay, maximize):
-    """The gradient of what is minimised: of L, or of -L under maximize, plus decay/2 * |w|^2, whose gradient is decay * w."""
-    if not decay:
-        return -g if maximize else g
-    d = decay * w
-    if maximize:
-        d -= g
-    else:
-        d += g
-    return d
+def remembered(states, name, ws, start=0.0):
+    """The arrays `name` of the parameters' memories, each of its w's shape; at first they are filled with `start`."""
+    for state, w in zip(states, ws):
+        if name not in state:
+            state[name] = array_module(w).full_like(w, start)
+    return [state[name] for state in states]
 
 
-def remembered(state, name, w, start=0.0):
-    """The array `name` of a parameter's memory, of w's shape; at first it is filled with `start`."""
-    if name not in state:
-        state[name] = array_module(w).full_like(w, start)
-    return state[name]
-
-
-def counted(state):
-    """Count this step and return its number, 1, 2, ...; kept as PyTorch keeps it, a float32 array of shape ()."""
-    steps = state.setdefault("step", np.zeros((), np.float32))
-    steps += 1
-    return int(steps)
+def counted(states):
+    """Count this step; its number for each parameter, 1, 2, ...; kept as PyTorch keeps it, float32 arrays of shape ()."""
+    numbers = []
+    for state in states:
+        if "step" not in state:
+            state["step"] = np.zeros((), np.float32)
+        steps = state["step"]
+        numbers.append(int(steps) + 1)
+        steps[...] = numbers[-1]                          # several times quicker than steps += 1
+    return numbers
 
 
 # Checks of arguments.

@@ -14,8 +14,8 @@ Sources: Tieleman and Hinton 2012, Neural Networks for Machine Learning, lecture
 eq. 38-41 (centered; he puts eps under the root); torch.optim.RMSprop.
 """
 
-from ..backend import array_module
-from .optimizer import Optimizer, check_not_negative, counted, remembered, slope
+from ..kernels import update as kernels
+from .optimizer import Optimizer, check_not_negative, counted, remembered
 
 
 class RMSprop(Optimizer):
@@ -45,31 +45,13 @@ class RMSprop(Optimizer):
 
     @staticmethod
     def update(w, g, state, options):
-        xp, alpha = array_module(w), options["alpha"]
-        counted(state)                                    # the rule needs no count; PyTorch's file has one
-        d = slope(w, g, options["weight_decay"], options["maximize"])
-        v = remembered(state, "square_avg", w)
-        step = xp.empty_like(w)
-        v *= alpha
-        xp.multiply(d, d, out=step)
-        step *= 1 - alpha
-        v += step
-        if options["centered"]:
-            m = remembered(state, "grad_avg", w)
-            m *= alpha
-            m += xp.multiply(d, 1 - alpha, out=step)
-            xp.multiply(m, m, out=step)
-            xp.subtract(v, step, out=step)
-            xp.maximum(step, 0, out=step)
-            xp.sqrt(step, out=step)
-        else:
-            xp.sqrt(v, out=step)
-        step += options["eps"]
-        xp.divide(d, step, out=step)
-        if options["momentum"]:
-            b = remembered(state, "momentum_buffer", w)
-            b *= options["momentum"]
-            b += step
-            step[...] = b
-        step *= options["lr"]
-        w -= step
+        RMSprop.update_all([w], [g], [state], options)
+
+    @staticmethod
+    def update_all(ws, gs, states, options):
+        counted(states)                                   # the rule needs no count; PyTorch's file has one
+        vs = remembered(states, "square_avg", ws)
+        ms = remembered(states, "grad_avg", ws) if options["centered"] else None
+        bs = remembered(states, "momentum_buffer", ws) if options["momentum"] else None
+        kernels.rmsprop(ws[0], ws, gs, vs, ms, bs, options["lr"], options["alpha"], options["eps"], options["weight_decay"],
+                        options["momentum"], options["maximize"])

@@ -16,7 +16,8 @@ momentum in deep learning, eq. 1-4 (Nesterov); torch.optim.SGD.
 """
 
 from ..backend import array_module
-from .optimizer import Optimizer, check_not_negative, slope
+from ..kernels import update as kernels
+from .optimizer import Optimizer, check_not_negative
 
 
 class SGD(Optimizer):
@@ -46,14 +47,22 @@ class SGD(Optimizer):
 
     @staticmethod
     def update(w, g, state, options):
-        momentum = options["momentum"]
-        d = slope(w, g, options["weight_decay"], options["maximize"])
-        if momentum:
-            b = state.get("momentum_buffer")
-            if b is None:
-                b = state["momentum_buffer"] = array_module(w).array(d)               # a copy: d may be the gradient itself
-            else:
-                b *= momentum
-                b += (1 - options["dampening"]) * d if options["dampening"] else d
-            d = d + momentum * b if options["nesterov"] else b
-        w -= options["lr"] * d
+        SGD.update_all([w], [g], [state], options)
+
+    @staticmethod
+    def update_all(ws, gs, states, options):
+        lr, momentum, dampening = options["lr"], options["momentum"], options["dampening"]
+        rest = options["weight_decay"], options["nesterov"], options["maximize"]
+        if not momentum:
+            return kernels.sgd(ws[0], ws, gs, None, lr, 0, 0, *rest)
+        new = [state.get("momentum_buffer") is None for state in states]
+        for w, state, first in zip(ws, states, new):
+            if first:
+                state["momentum_buffer"] = array_module(w).zeros_like(w)
+        bs = [state["momentum_buffer"] for state in states]
+        if not (dampening and any(new)):
+            return kernels.sgd(ws[0], ws, gs, bs, lr, momentum, dampening, *rest)
+        for first, damped in (True, 0), (False, dampening):                  # b = d in the first step
+            some = [[a for a, is_new in zip(arrays, new) if is_new == first] for arrays in (ws, gs, bs)]
+            if some[0]:
+                kernels.sgd(some[0][0], *some, lr, momentum, damped, *rest)

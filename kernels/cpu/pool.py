@@ -1,0 +1,275 @@
+"""Pooling in one reading of the image, values and taps together.
+
+NumPy walks over the taps with whole arrays: every tap reads all pixels that it meets and writes all windows.  Here a row of
+windows walks over its taps while it is in the cache, so the image is read once, and a tap is kept as one byte: for 2x2
+windows side by side, the most frequent, both passes together move 14 bytes less per maximum than with an index of 8 bytes.
+These have loops of their own, which compare the four pixels of a window in registers and write every pixel once.
+
+Signals and pictures are volumes with axes of size 1.  A row of windows belongs to one worker; where numbers are added to the
+image, a whole plane does, for windows may overlap.  Sums are taken in the order of the reference.
+"""
+
+from functools import lru_cache
+from math import prod
+
+import numpy as np
+from numba.np.unsafe.ndarray import to_fixed_tuple
+
+from ..pool import first_taps, pixel_pitch, spans, tap_steps
+from ..resample import Table
+from .elementwise import declined, solid
+from .jit import shared
+from .resample import ADD, GATHER, PUT, apply, move
+
+# An unsigned index cannot count from the end and needs no test whether it does; so loops over sums of indices become vectors.
+COUNT = np.uint64
+TWO = COUNT(2)
+
+
+@shared
+def _max_of_four(t, T, x, y, tap, H, W, OH, OW):
+    """Windows of 2x2 side by side: x (planes * H * W) -> y, tap (planes * OH * OW), all in one row"""
+    zero, one, two, three = np.uint8(0), np.uint8(1), np.uint8(2), np.uint8(3)
+    rows = y.size // OW
+    for row in range(rows * t // T, rows * (t + 1) // T):
+        p, q = (row // OH * H + row % OH * 2) * W, row * OW
+        a, b, o, k = x[p:p + W], x[p + W:p + 2 * W], y[q:q + OW], tap[q:q + OW]
+        for j in range(o.size):
+            m, v = a[2 * j], a[2 * j + 1]
+            better = (v > m) | (v != v)
+            m = v if better else m
+            i = one if better else zero
+            v = b[2 * j]
+            better = (v > m) | (v != v)
+            m = v if better else m
+            i = two if better else i
+            v = b[2 * j + 1]
+            better = (v > m) | (v != v)
+            o[j] = v if better else m
+            k[j] = three if better else i
+
+
+@shared
+def _scatter_four(t, T, y, tap, x, H, W, OH, OW):
+    """x = y at the pixel of each tap of such windows, else zero."""
+    zero, planes = x.dtype.type(0), x.size // (H * W)
+    for n in range(planes * t // T, planes * (t + 1) // T):
+        for r in range(OH):
+            p, q = (n * H + 2 * r) * W, (n * OH + r) * OW
+            a, b, o, k = x[p:p + W], x[p + W:p + 2 * W], y[q:q + OW], tap[q:q + OW]
+            for j in range(o.size):
+                v, i = o[j], np.int32(k[j])
+                a[2 * j] = v if i == 0 else zero
+                a[2 * j + 1] = v if i == 1 else zero
+            for j in range(o.size):                       # a second loop: of writes to pairs LLVM makes vectors, of fours not
+                v, i = o[j], np.int32(k[j])
+                b[2 * j] = v if i == 2 else zero
+                b[2 * j + 1] = v if i == 3 else zero
+            for j in range(2 * OW, W):
+                a[j] = zero
+                b[j] = zero
+        for j in range((n * H + 2 * OH) * W, (n + 1) * H * W):
+            x[j] = zero
+
+
+@shared
+def _max(t, T, x, y, tap, g, begin, end, starts):
+    """x (planes * D * H * W) -> y, tap (planes * OD * OH * OW), all in one row; the integers are those of Geometry"""
+    D, H, W, OD, OH, OW, KD, KH, KW, sd, sh, sw, ld, lh, lw, dd, dh, dw = to_fixed_tuple(g, 18)
+    rows = y.size // OW
+    for row in range(rows * t // T, rows * (t + 1) // T):
+        od, oh, plane = row // OH % OD, row % OH, row // OH // OD * D
+        start, first = starts[od] + starts[OD + oh], starts[OD + OH:]
+        for j in range(OW):
+            y[row * OW + j] = -np.inf
+            tap[row * OW + j] = start + first[j]
+        for k in range(KD * KH):
+            z, r = od * sd + k // KH * dd - ld, oh * sh + k % KH * dh - lh
+            if not (0 <= z < D and 0 <= r < H):
+                continue
+            for kw in range(KW):
+                i, number = begin[kw], tap.dtype.type(k * KW + kw)
+                p, q = COUNT(((plane + z) * H + r) * W + i * sw + kw * dw - lw), COUNT(row * OW + i)
+                if sw == 2:                               # a stride that is written out becomes shuffles of vectors
+                    for j in range(COUNT(end[kw] - i)):
+                        v = x[p + TWO * j]
+                        better = (v > y[q + j]) | (v != v)
+                        y[q + j] = v if better else y[q + j]
+                        tap[q + j] = number if better else tap[q + j]
+                else:
+                    for j in range(COUNT(end[kw] - i)):
+                        v = x[p + COUNT(sw) * j]
+                        better = (v > y[q + j]) | (v != v)
+                        y[q + j] = v if better else y[q + j]
+                        tap[q + j] = number if better else tap[q + j]
+
+
+@shared
+def _scatter_taps(t, T, y, tap, x, g, steps):
+    """x = y added up at the pixel of each tap; steps: how far a tap is from the first"""
+    D, H, W, OD, OH, OW, KD, KH, KW, sd, sh, sw, ld, lh, lw, dd, dh, dw = to_fixed_tuple(g, 18)
+    zero, planes = x.dtype.type(0), x.size // (D * H * W)
+    for n in range(planes * t // T, planes * (t + 1) // T):
+        plane = x[n * D * H * W:(n + 1) * D * H * W]
+        for j in range(plane.size):
+            plane[j] = zero
+        for row in range(OD * OH):
+            p = (n * OD * OH + row) * OW
+            o, k = y[p:p + OW], tap[p:p + OW]
+            corner = ((row // OH * sd - ld) * H + row % OH * sh - lh) * W - lw
+            for j in range(OW):
+                plane[corner + j * sw + steps[k[j]]] += o[j]
+
+
+@shared
+def _window_sum(t, T, x, y, g, begin, end):
+    """y = sums over windows of x"""
+    D, H, W, OD, OH, OW, KD, KH, KW, sd, sh, sw, ld, lh, lw, dd, dh, dw = to_fixed_tuple(g, 18)
+    rows = y.size // OW
+    for row in range(rows * t // T, rows * (t + 1) // T):
+        for j in range(row * OW, (row + 1) * OW):
+            y[j] = 0
+        for k in range(KD * KH):
+            z, r = row // OH % OD * sd + k // KH * dd - ld, row % OH * sh + k % KH * dh - lh
+            if not (0 <= z < D and 0 <= r < H):
+                continue
+            for kw in range(KW):
+                i = begin[kw]
+                p, q = COUNT(((row // OH // OD * D + z) * H + r) * W + i * sw + kw * dw - lw), COUNT(row * OW + i)
+                if sw == 2:
+                    for j in range(COUNT(end[kw] - i)):
+                        y[q + j] += x[p + TWO * j]
+                else:
+                    for j in range(COUNT(end[kw] - i)):
+                        y[q + j] += x[p + COUNT(sw) * j]
+
+
+@shared
+def _window_spread(t, T, y, x, g, begin, end):
+    """x = sums over y of the windows that a pixel lies in"""
+    D, H, W, OD, OH, OW, KD, KH, KW, sd, sh, sw, ld, lh, lw, dd, dh, dw = to_fixed_tuple(g, 18)
+    planes, P = y.size // (OD * OH * OW), D * H * W
+    for n in range(planes * t // T, planes * (t + 1) // T):
+        for j in range(n * P, (n + 1) * P):
+            x[j] = 0
+        # from the last row to the first: then a pixel meets its taps from the first to the last
+        for row in range(OD * OH - 1, -1, -1):
+            for k in range(KD * KH):
+                z, r = row // OH * sd + k // KH * dd - ld, row % OH * sh + k % KH * dh - lh
+                if not (0 <= z < D and 0 <= r < H):
+                    continue
+                for kw in range(KW):
+                    i = begin[kw]
+                    p, q = COUNT(((n * D + z) * H + r) * W + i * sw + kw * dw - lw), COUNT((n * OD * OH + row) * OW + i)
+                    for j in range(COUNT(end[kw] - i)):
+                        x[p + COUNT(sw) * j] += y[q + j]
+
+
+# --- the twins of kernels/pool.py
+
+class Geometry:
+    """The integers of a pooling.
+
+    g           those of a volume, in the order in which the kernels read them
+    begin, end  for each column of a window, the positions in a row where it meets the image: from, to (exclusive)
+    starts      one axis after the other, what each position adds to the number of its window's first tap inside the image
+    steps       tap_steps
+    four        whether these are 2x2 windows side by side, all inside the picture
+    """
+
+    def __init__(self, sizes, out, window):
+        lows, empty = tuple(lo for lo, _ in window.padding), 3 - window.ndim
+        lines = (sizes, 1), (out, 1), (window.size, 1), (window.stride, 1), (lows, 0), (window.dilation, 1)
+        self.g = ints([i for line, fill in lines for i in (fill,) * empty + tuple(line)])
+        left = lows[-1] - np.arange(window.size[-1]) * window.dilation[-1]                    # of each column, in the padding
+        self.begin, self.end = (ints(np.clip(-(-a // window.stride[-1]), 0, out[-1])) for a in (left, left + sizes[-1]))
+        pitch = pixel_pitch(window.size)
+        self.starts = ints([0] * empty + [first * p for firsts, p in zip(first_taps(window, out), pitch) for first in firsts])
+        self.steps = ints(tap_steps(window, sizes))
+        self.four = (window.size == window.stride == (2, 2) and window.dilation == (1, 1) and set(lows) == {0}
+                     and all(2 * o <= h for o, h in zip(out, sizes)))
+
+
+def ints(numbers):
+    return np.array(numbers, np.int64)
+
+
+geometry = lru_cache(512)(Geometry)
+
+
+def window_max(x, window, out):
+    if declined(x) or 0 in out:
+        return NotImplemented
+    sizes, y, plan = x.shape[2:], np.empty(x.shape[:2] + out, x.dtype), geometry(x.shape[2:], out, window)
+    tap = np.empty(y.shape, np.min_scalar_type(prod(window.size)))
+    arrays = solid(x).reshape(-1), y.reshape(-1), tap.reshape(-1)
+    if plan.four:
+        _max_of_four(*arrays, *sizes, *out)
+    else:
+        _max(*arrays, plan.g, plan.begin, plan.end, plan.starts)
+    return y, tap
+
+
+def scatter_taps(g, tap, window, sizes):
+    if declined(g) or 0 in sizes:
+        return NotImplemented
+    sizes, out = tuple(sizes), g.shape[2:]
+    x, plan = np.empty(g.shape[:2] + sizes, g.dtype), geometry(sizes, out, window)
+    arrays = solid(g).reshape(-1), solid(tap).reshape(-1), x.reshape(-1)
+    if plan.four:
+        _scatter_four(*arrays, *sizes, *out)
+    else:
+        _scatter_taps(*arrays, plan.g, plan.steps)
+    return x
+
+
+def gather(x, index):
+    if declined(x) or index.size == 0:
+        return NotImplemented
+    return move(x, index, index.shape, GATHER)
+
+
+def scatter_add(g, index, sizes):
+    if declined(g) or 0 in sizes:
+        return NotImplemented
+    return move(g, index, g.shape[:2] + tuple(sizes), ADD)
+
+
+def scatter(u, index, sizes):
+    if declined(u) or 0 in sizes:
+        return NotImplemented
+    return move(u, index, u.shape[:2] + tuple(sizes), PUT)
+
+
+def window_sum(x, window, out):
+    if declined(x) or 0 in out:
+        return NotImplemented
+    y, plan = np.empty(x.shape[:2] + out, x.dtype), geometry(x.shape[2:], out, window)
+    _window_sum(solid(x).reshape(-1), y.reshape(-1), plan.g, plan.begin, plan.end)
+    return y
+
+
+def window_spread(g, window, sizes):
+    if declined(g) or 0 in sizes:
+        return NotImplemented
+    x, plan = np.empty(g.shape[:2] + tuple(sizes), g.dtype), geometry(tuple(sizes), g.shape[2:], window)
+    _window_spread(solid(g).reshape(-1), x.reshape(-1), plan.g, plan.begin, plan.end)
+    return x
+
+
+@lru_cache(256)
+def overlaps(size, out, dtype):
+    """The windows of `spans` as a table of ones (out, size)."""
+    start, count = spans(size, out)
+    t = np.arange(count.max())
+    inside = t < count[:, None]
+    return Table(np.where(inside, start[:, None] + t, size), inside.astype(dtype), size)
+
+
+def adaptive_sum(x, out):
+    if declined(x) or 0 in out or 0 in x.shape:
+        return NotImplemented
+    for axis, o in enumerate(out, 2):
+        if o != x.shape[axis]:
+            x = apply(x, overlaps(x.shape[axis], o, x.dtype), axis)
+    return x
