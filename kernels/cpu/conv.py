@@ -22,7 +22,7 @@ from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from ..registry import forced
 from . import tile
-from .jit import few, inner, scratch, shared, threads
+from .jit import few, inner, scratch, shared, solid, threads
 from .layout import Axis, dot_vectors, ints, layout, pointwise, vectors
 
 CHUNK = 64                                                # vectors at a time: the factor's share stays in the first-level cache
@@ -43,8 +43,8 @@ def fill(buffer, start, x, first, count, step, lane, L):
 
 
 @inner
-def pack(x, base, between, images, z0, r0, buffer, channels, size, stride, first, planes, hphases, wphases, lines, pitch, phase, plane,
-         image, lane, L):
+def pack(x, base, between, images, z0, r0, buffer, channels, size, stride, first, planes, hphases, wphases, lines, pitch, phase,
+         plane, image, lane, L):
     """Copy what one tile of some images reads to the buffer, with zeros for what lies outside of them (layout.py)."""
     H, W = size[1], size[2]
     apart, mixed = (1, images) if lane > 1 else (images, 1)
@@ -70,7 +70,8 @@ def pack(x, base, between, images, z0, r0, buffer, channels, size, stride, first
                             tile.clear_row(buffer, at, begin * pitch * lane)
                             tile.clear_row(buffer, at + last * pitch * lane, phase - last * pitch * lane)
                         for i in range(begin, last):
-                            s, row = source + n * between + (top + i * stride[1]) * W + column + lo * stride[2], at + i * pitch * lane
+                            s = source + n * between + (top + i * stride[1]) * W + column + lo * stride[2]
+                            row = at + i * pitch * lane
                             for m in range(mixed):
                                 fill(buffer, row + lo * lane + m, x, s + m * between, hi - lo, stride[2], lane, L)
                             if not clean:
@@ -92,7 +93,7 @@ def panel(w, start, row, off, M, rows, wp, at):
 
 @shared
 def panels_of(t, T, w, groups, O, M, row, group, off, wp):
-    """The panels of all blocks of M filters, those of group g from g*group on; the last one of a group overlaps the one before it."""
+    """The panels of all blocks of M filters, of group g from g*group on; the last of a group overlaps the one before it."""
     blocks = (O + M - 1) // M
     for b in range(t, groups * blocks, T):
         m = max(0, min(b % blocks * M, O - M))
@@ -104,7 +105,8 @@ def correlate_kernel(M, N, pieces):
     """The kernel for tiles of M filters and N vectors."""
     some, two, one = tile.fma_tile(M, N, pieces), tile.fma_tile(M, 2, pieces), tile.fma_tile(M, 1, pieces)
 
-    def correlate(t, T, x, w, bias, y, geometry, size, stride, first, planes, hphases, wphases, off, woff, vin, vout, panels, buffers, outs):
+    def correlate(t, T, x, w, bias, y, geometry, size, stride, first, planes, hphases, wphases, off, woff, vin, vout, panels,
+                  buffers, outs):
         (images, groups, C, O, OD, tiles, shares, together, OH, OW, rows, lines, pitch, phase, plane, image, lane, copied, direct,
          L, wrow, wgroup, YD, YH, YW, sd, sh, sw, ad, ah, aw, packed) = to_fixed_tuple(geometry, 32)
         K, V, voxels = off.size, vin.size // pieces, size[0] * size[1] * size[2]
@@ -119,8 +121,8 @@ def correlate_kernel(M, N, pieces):
             source, s = x, base + (od * size[1] + r0) * size[2]
             if copied:
                 source, s = buffer, 0
-                pack(x, base, groups * C * voxels, count, od * stride[0], r0, buffer, C, size, stride, first, planes, hphases, wphases,
-                     lines, pitch, phase, plane, image, lane, L)
+                pack(x, base, groups * C * voxels, count, od * stride[0], r0, buffer, C, size, stride, first, planes, hphases,
+                     wphases, lines, pitch, phase, plane, image, lane, L)
             for b in range(part * share, min(blocks, (part + 1) * share)):
                 m, wk = max(0, min(b * M, O - M)), (g * blocks + b) * M * K
                 if not packed:
@@ -144,10 +146,8 @@ def correlate_kernel(M, N, pieces):
                         for j in range(min(M, O - m)):
                             at = row + (i * groups * O + j) * YD * YH
                             for r in range(rows):
-                                if lane > 1:
-                                    spread(y, (at + r * sh) * YW + aw, sw, out, j * ldo + r * OW * lane + i, lane, OW)
-                                else:
-                                    spread(y, (at + r * sh) * YW + aw, sw, out, j * ldo + i * (V // together) * L + r * pitch, 1, OW)
+                                begin = r * OW * lane + i if lane > 1 else i * (V // together) * L + r * pitch
+                                spread(y, (at + r * sh) * YW + aw, sw, out, j * ldo + begin, lane, OW)
 
     correlate.__qualname__ = f"correlate_{M}x{N}x{pieces}"                # the name under which it is kept
     return shared(correlate)
@@ -197,8 +197,8 @@ def weight_grad_kernel(M, N, pieces):
                 source, s = x, (n0 * groups + g) * C * voxels + (od * size[1] + r0) * size[2]
                 if copied:
                     source, s = buffer, 0
-                    pack(x, (n0 * groups + g) * C * voxels, groups * C * voxels, count, od * stride[0], r0, buffer, C, size, stride, first,
-                         planes, hphases, wphases, lines, pitch, phase, plane, image, 1, L)
+                    pack(x, (n0 * groups + g) * C * voxels, groups * C * voxels, count, od * stride[0], r0, buffer, C, size, stride,
+                         first, planes, hphases, wphases, lines, pitch, phase, plane, image, 1, L)
                 for b in range(lo - g * blocks, hi - g * blocks):
                     for i in range(count):
                         for m in range(M):
@@ -268,7 +268,7 @@ def tables(axes):
 
 
 class Correlation:
-    """The plan of one call of correlate: x (images, groups*C, *sizes) -> the outputs at first + step*j of y (.., groups*O, *out)."""
+    """The plan of one call of correlate: x (images, groups*C, *sizes) -> outputs at first + step*j of y (.., groups*O, *out)."""
 
     def __init__(self, images, groups, C, O, axes, woff, wrow, wgroup, out, step, first, dtype, workers):
         L, self.workers = tile.lanes(dtype), workers
@@ -399,11 +399,6 @@ SMALL = 1 << 20                                           # multiply-adds in flo
 def declined(x, w, work):
     """Whether the reference shall do it: no floats, nothing to compute, or a tiny float64 problem, as in gradient checks."""
     return x.dtype != w.dtype or x.dtype.char not in "fd" or work == 0 or (x.dtype.char == "d" and work < SMALL and not forced())
-
-
-def solid(x):
-    """x in one piece, aligned and writable: what the kernels are compiled for."""
-    return x if x.flags.carray else np.require(x, requirements="CAW")
 
 
 def conv(x, w, bias, window, groups):

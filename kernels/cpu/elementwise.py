@@ -7,7 +7,7 @@ product with g.  Here an element is read, and its result written.  A worker owns
 import numpy as np
 
 from ..registry import forced
-from .jit import few, shared
+from .jit import few, shared, solid
 
 LEAST = 100_000                                           # numbers of float64 from which compiling pays
 
@@ -40,11 +40,6 @@ def _masked(t, T, x, keep, y, scale):
             a, o, factor = x[r * L:(r + 1) * L], y[r * L:(r + 1) * L], scale if keep[r] else zero
             for j in range(L):
                 o[j] = a[j] * factor
-
-
-def solid(x):
-    """x in one piece, aligned and writable: what the kernels are compiled for."""
-    return x if x.flags.carray else np.require(x, requirements="CAW")
 
 
 def declined(x):

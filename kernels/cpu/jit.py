@@ -99,6 +99,11 @@ def few(numbers):
 
 
 
+def solid(x):
+    """x in one piece, aligned and writable: what the kernels are compiled for."""
+    return x if x.flags.carray else np.require(x, requirements="CAW")
+
+
 def fork(worker):
     """fork(everyone, T, arguments): everyone(address of the worker, T, address of the arguments), or just the worker for 0."""
     @intrinsic

@@ -13,8 +13,8 @@ from functools import lru_cache
 import numpy as np
 
 from ..registry import forced
-from .conv import ONE, SMALL, Correlation, WeightGradient, solid
-from .jit import threads
+from .conv import ONE, SMALL, Correlation, WeightGradient
+from .jit import solid, threads
 from .layout import Axis
 
 LARGEST = 1 << 20                                         # numbers of b above which BLAS, which cuts it into blocks, is better

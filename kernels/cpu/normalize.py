@@ -20,8 +20,8 @@ from math import prod
 
 import numpy as np
 
-from .elementwise import declined, solid
-from .jit import inner, scratch, shared, threads
+from .elementwise import declined
+from .jit import inner, scratch, shared, solid, threads
 
 PIECE = 4096                                              # numbers added up in the dtype of the array
 SAMPLE = 16                                               # numbers whose mean is the first guess of the mean

@@ -17,8 +17,8 @@ from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from ..pool import first_taps, pixel_pitch, spans, tap_steps
 from ..resample import Table
-from .elementwise import declined, solid
-from .jit import shared
+from .elementwise import declined
+from .jit import shared, solid
 from .resample import ADD, GATHER, PUT, apply, move
 
 # An unsigned index cannot count from the end and needs no test whether it does; so loops over sums of indices become vectors.

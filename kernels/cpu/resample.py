@@ -13,8 +13,8 @@ from math import prod
 
 import numpy as np
 
-from .elementwise import declined, solid
-from .jit import scratch, shared, threads
+from .elementwise import declined
+from .jit import scratch, shared, solid, threads
 
 GATHER, ADD, PUT, ADD_WIDE = 0, 1, 2, 3
 

@@ -19,8 +19,7 @@ from math import factorial, log, prod
 import numba
 import numpy as np
 
-from .elementwise import solid
-from .jit import OPTIONS, inner, scratch, shared, threads
+from .jit import OPTIONS, inner, scratch, shared, solid, threads
 
 BLOCK = 512                                               # pixels that go through all steps together
 F = np.float32

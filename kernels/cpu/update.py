@@ -19,8 +19,8 @@ from numba.extending import intrinsic
 
 from .. import update as floor
 from ..registry import forced
-from .elementwise import LEAST, solid
-from .jit import inner, shared, threads
+from .elementwise import LEAST
+from .jit import inner, shared, solid, threads
 
 COLUMNS = 5                                               # of a table: weight, gradient, three memories
 PLANS = 16                                                # groups of parameters whose addresses are kept
