@@ -1,0 +1,66 @@
+"""Kernels compiled beforehand, and by a second process."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+
+from tinyvision import prepare
+from tinyvision.kernels import registry
+from tinyvision.kernels.cpu import jit, tile
+
+
+def test_both_passes_of_the_usual_layers(monkeypatch):
+    """Every kernel of a convolution is called, forward ones only where that pass is wanted; the choice of kernels stays."""
+    called = []
+    monkeypatch.setattr(jit.Shared, "__call__", watched(called, jit.Shared.__call__))
+    prepare.prepare(forward=False)
+    M, N = tile.DOT
+    assert {f"weight_grad_{M}x{N}x1", "_grad_sums", "_grad_write", "_scatter_four", "gather", "_sgd"} <= set(called)
+    assert "_max_of_four" not in called and "_moments" not in called
+    prepare.prepare()
+    assert {"_max_of_four", "_moments", "_write"} <= set(called)
+    assert registry.state.choice == "auto"
+
+
+def watched(called, original):
+    def call(self, *args, **options):
+        called.append(self.__qualname__)
+        return original(self, *args, **options)
+    return call
+
+
+def test_a_second_process_helps(monkeypatch, tmp_path):
+    """It is asked once, with a mark in its environment that keeps it from asking for help itself, and not where it could not help."""
+    asked = []
+
+    class Process:
+        def __init__(self, command, env, **options):
+            asked.append((command, env))
+
+        def wait(self):
+            pass
+    monkeypatch.setattr(jit.subprocess, "Popen", Process)
+    monkeypatch.setattr(jit.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(jit, "cache_folder", lambda: tmp_path / "new" / "folder")
+    jit.call_help()
+    (command, env), = asked
+    assert command == [sys.executable, "-m", "tinyvision.prepare", "backward"] and env[jit.HELPER]
+    monkeypatch.setenv(jit.HELPER, "1")
+    jit.call_help()
+    monkeypatch.delenv(jit.HELPER)
+    monkeypatch.setattr(jit.os, "cpu_count", lambda: 1)
+    jit.call_help()
+    assert len(asked) == 1
+
+
+def test_the_command(tmp_path):
+    """What it has compiled, nobody compiles again."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), jit.HELPER: "1"}
+    subprocess.run([sys.executable, "-m", "tinyvision.prepare", "backward"], env=environment, check=True, capture_output=True)
+    code = "import numpy as np\nfrom tinyvision.kernels import conv, registry\nfrom tinyvision.kernels.window import Window\n" \
+           "x = np.ones((2, 8, 16, 16), 'f')\nregistry.use_kernels('compiled')\n" \
+           "print(conv.conv_weight_grad(x, x, Window((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), 1).sum())"
+    found = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+    assert not found.stderr and np.isclose(float(found.stdout), 8 * 8 * 2 * (16 + 15 + 15) ** 2)
