@@ -15,7 +15,7 @@ class Clock:
     def __init__(self, monkeypatch):
         self.now, self.log = 0.0, []
         monkeypatch.setattr(measure, "perf_counter", lambda: self.now)
-        monkeypatch.setattr(measure, "sleep", lambda seconds: self.log.append("rest"))
+        monkeypatch.setattr(measure, "rest", lambda: self.log.append("rest"))
 
     def call(self, name, *seconds):
         """A call that takes these seconds, the last ever after."""
@@ -34,7 +34,8 @@ def clock(monkeypatch):
 
 def test_long_calls_are_timed_one_at_a_time_and_begin_in_turn(clock):
     times = in_turns({"a": clock.call("a", 1), "b": clock.call("b", 2)}, budget=9)
-    assert clock.log == list("ab") + ["rest", "a", "rest", "b", "rest", "b", "rest", "a", "rest", "a", "rest", "b"]
+    assert clock.log == ["rest", "a", "rest", "b"] + [
+        word for pair in ("ab", "ba", "ab") for name in pair for word in ("rest", name)]
     assert times.rounds == {"a": [1, 1, 1], "b": [2, 2, 2]}
 
 
@@ -44,9 +45,21 @@ def test_short_calls_come_in_blocks_with_one_call_before_that_is_not_timed(clock
     assert clock.log == ["rest"] + ["a"] * 11
 
 
+def test_a_block_waits_for_threads_that_still_spin(monkeypatch):
+    """Two steps in which a thread worked, one in which it had gone to sleep; and no end of it: 50 steps are enough."""
+    spent, slept = [0, 4, 4, 8, 8, 8.1], []
+    monkeypatch.setattr(measure, "sleep", slept.append)
+    monkeypatch.setattr(measure, "process_time", lambda: spent.pop(0) / 1000)
+    measure.rest()
+    assert slept == [0.004] * 3 and not spent
+    monkeypatch.setattr(measure, "process_time", lambda: float(len(slept)))
+    measure.rest()
+    assert len(slept) == 3 + 50
+
+
 def test_what_is_left_of_the_budget_goes_to_the_quick_ones(clock):
     times = in_turns({"a": clock.call("a", 0.1), "b": clock.call("b", 0.2), "c": clock.call("c", 1)}, budget=5)
-    assert [len(times.rounds[name]) for name in "abc"] == [6, 6, 3]
+    assert [len(times.rounds[name]) for name in "abc"] == [7, 7, 3]
     assert len(in_turns({"a": clock.call("a", 0.02)}, budget=100).rounds["a"]) == measure.MOST
 
 

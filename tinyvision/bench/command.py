@@ -35,7 +35,7 @@ def run_bench(torch=False, layers=False, steps=False, scaling=False, memory=Fals
         watch = machine.Watch()
         found["tables"] = tables(chosen, contenders, threads, quick)
         own = [r for name in ("layers", "steps", "scaling") for r in found["tables"].get(name, ()) if "seconds" in r]
-        found["notes"] = watch.notes([r["seconds"] for r in own])
+        found["notes"] = watch.notes([r["seconds"] for r in own]) if chosen != ["memory"] else []
         print("".join(f"\nnote: {sentence}" for sentence in found["notes"]), end="\n" if found["notes"] else "")
         if plot:
             found["limits"] = draw(plot, found["tables"]["layers"], threads, quick)
@@ -82,8 +82,8 @@ def tables(chosen, contenders, threads, quick):
     large = workloads.QUICK[:1] + networks[:1] if quick else workloads.MEMORY + networks
     first = networks[:1] if quick else networks[:4]
     makers = {"steps": lambda: steps.measure(contenders, networks, 0.1 if quick else 12.0),
-              "layers": lambda: layers.measure(contenders, all_layers if chosen else short, 0.05 if quick else 1.0),
-              "scaling": lambda: scaling.measure(contenders, quick, 0.05 if quick else 1.0),
+              "layers": lambda: layers.measure(contenders, all_layers if chosen else short, 0.05 if quick else 1.5),
+              "scaling": lambda: scaling.measure(contenders, quick, 0.05 if quick else 1.5),
               "memory": lambda: memory.measure(lean, large, threads),
               "startup": lambda: startup.measure(lean, first, threads, 1 if quick else 3)}
     found = {}

@@ -5,7 +5,7 @@ from time import perf_counter
 import numpy as np
 
 from .contenders import Unsupported, first_line
-from .measure import in_turns
+from .measure import in_turns, rest
 
 TOLERANCE = 1e-4                                          # of the largest number of a result: float32, thousands of terms
 KINKED = 3e-3                                             # of the sum of squares: a few elements of a million
@@ -51,6 +51,7 @@ def checked(contender, call, wanted, refused, kinked=False):
 
 def two_steps(contender, step):
     """The losses of the first two steps, and the seconds of the second."""
+    rest()
     first = contender.number(step())
     start = perf_counter()
     second = contender.number(step())

@@ -16,11 +16,16 @@ from . import BenchError
 def describe(threads, packages):
     """Names and texts: processor, vectors, threads, BLAS, versions. packages: modules of other engines that take part."""
     rows = {"processor": f"{processor()}, {processors()} usable, {platform.system()} {platform.machine()}",
-            "vectors": vectors(), "threads": str(threads), "kernels": dict(registry.report())["kernels"], "BLAS": blas()}
+            "vectors": vectors(), "threads": str(threads), "kernels": kernels(), "BLAS": blas()}
     versions = {"tinyvision": __version__, "Python": platform.python_version(), "NumPy": np.__version__}
     versions |= {"Numba": version("numba")} | {name: version(name) for name in packages}
     rows["versions"] = ", ".join(f"{name} {number}" for name, number in versions.items() if number)
     return rows
+
+
+def kernels():
+    """What runs tinyvision's kernels; of the layer of threads nothing is known before the first kernel has run."""
+    return dict(registry.report())["kernels"].replace(" threading layer not started,", "")
 
 
 def version(module):

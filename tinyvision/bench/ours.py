@@ -1,4 +1,4 @@
-"""The workloads in tinyvision's words: its kernels for the passes of convolutions and products, its layers for everything else."""
+"""The workloads in tinyvision's words: its kernels for convolutions and products, its layers for everything else."""
 
 import contextlib
 
