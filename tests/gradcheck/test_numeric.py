@@ -60,6 +60,7 @@ AWKWARD = [
     (lambda x: np.sin(1e4 * x), 0.0, None, 1e4), (lambda x: np.sin(1e4 * x), 0.3, None, 1e4 * np.cos(3000)),
     (lambda x: np.sin(1e4 * x), 1.0, None, 1e4 * np.cos(1e4)),
     (lambda x: np.sin(x - 1e6), 1e6 + 0.5, 1.0, np.cos(0.5)), (lambda x: (x - 1e6) ** 2, 1e6, 1.0, 0.0),
+    (np.sin, 3e7, None, np.cos(3e7)), (np.sin, 1e8 + 0.5, None, np.cos(1e8 + 0.5)), (np.sin, 1e10 + 0.5, None, np.cos(1e10 + 0.5)),
     (gelu, -3.0, None, gelu_slope(-3)), (gelu, -5.0, None, gelu_slope(-5)), (gelu, 0.0, None, 0.5),
     (huber, 1.0, None, 1.0), (huber, -1.0, None, -1.0), (huber, 1 + 1e-9, None, 1.0),
     (lambda x: np.abs(x) ** 1.5, 0.0, None, 0.0), (lambda x: np.abs(x) ** 1.5, 1e-9, None, 1.5 * 1e-9 ** 0.5),
@@ -87,6 +88,40 @@ def test_gelu_far_on_the_left():
 def test_bars_are_narrow(f, x, true, most):
     """A bar that is wide enough for everything would be of no use."""
     assert measured(f, x).bar[0, 0] <= most * abs(true)
+
+
+@pytest.mark.parametrize("x", [1e7, 3e7, 1e8, 1e9, 1e10])
+def test_steps_shrink_below_a_period(x):
+    """Seen with steps of many periods, a sine looks flat: what steps within a period agree on counts, though their bar is wider."""
+    xs = x + np.random.default_rng(2).standard_normal(50)
+    for thorough in (False, True):
+        found = [measured(np.sin, x, thorough=thorough) for x in xs]
+        assert all(off(s, np.cos(x))[0, 0] <= 5 and s.bar[0, 0] <= 3e-3 for s, x in zip(found, xs))
+
+
+def log_softmax_of(offset):
+    """x and log-softmax of (x, 0.3, -1), all of them moved by an offset, whose rounding is found again in the output."""
+    others = np.array([0.3, -1.0]) + offset
+
+    def f(x):
+        row = np.concatenate([x, others])
+        m = row.max()
+        return x - (m + np.log(np.exp(row - m).sum()))
+    return f
+
+
+@pytest.mark.parametrize("offset", [1e2, 1e4, 1e6, 1e8])
+def test_noise_is_seen_though_its_estimate_missed_it(offset):
+    """Shaken by a rounding error, x and the maximum may move alike, and the output does not; the smallest steps tell otherwise."""
+    f, gaps = log_softmax_of(offset), np.random.default_rng(4).standard_normal(100)
+    xs, found = [offset + gap for gap in gaps], []
+    for x in xs:
+        y0 = f(np.array([x]))
+        found.append(slopes(lambda i, t, x=x: f(np.array([x + t])), np.array([x]), np.array([x]), y0, np.zeros(1), np.ones((1, 1)), True))
+    others = np.exp(0.3) + np.exp(-1.0)
+    true = [others / (others + np.exp(x - offset)) for x in xs]
+    assert all(off(s, d)[0, 0] <= 5 for s, d in zip(found, true))
+    assert np.median([s.bar[0, 0] for s in found]) <= 1e-5 * offset ** 0.5
 
 
 LOG_UNIFORM = lambda rng, n, low, high: 10.0 ** rng.uniform(low, high, n)          # noqa: E731

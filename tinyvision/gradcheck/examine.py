@@ -4,7 +4,7 @@
     2. ask       backward for several random upstream gradients, bounded away from zero, never ones
     3. measure   numeric derivatives: element by element where that is affordable, along random directions otherwise
     4. judge     |analytic - numeric| within the bar of the numeric one plus what rounding does to the analytic one
-    5. probe     what numbers at one point cannot show: stale caches, memory layout, lost precision (probes.py)
+    5. probe     what numbers at one point cannot show: stale caches, memory layout, lost precision (probes.py, precision.py)
     6. diagnose  which mistake explains the numbers (diagnosis/)
 
 Why random upstream gradients: with ones, a softmax whose backward returns zeros passes, for its outputs add up to one.
@@ -103,7 +103,7 @@ class Examination:
         self.fuzz = float(np.finfo(self.dtype).eps / EPS)  # how much coarser than float64 backward computes
         self.outside = None                               # what forward raised at a point nearby
         self.is_copy = False                              # whether it examines slices for the sake of another examination
-        self.low_output = self.low_gradient = None
+        self.low_output = self.low_gradient = self.stairs = None
         self.misshapen = {}
 
     def run(self, diagnose=True, probes=True):
@@ -185,14 +185,16 @@ class Examination:
         values = self.copies()
         began = time.perf_counter()
         first = self.first_outputs(values)
-        self.forward_seconds = time.perf_counter() - began
+        middle = time.perf_counter()
         self.unchanged(values, "forward")
         self.shapes, self.y0 = [y.shape for y in first], flatten(first)
         low = [str(y.dtype) for y in first if y.dtype != self.subject.dtype]
         self.low_output = low[0] if low else None
         fast = self.large and self.subject.repeats and self.dtype == np.float64
         self.open = self.start(self.copies()) if fast else None
-        if not same(self.flat(self.copies()) if self.open is None else flatten(self.open.outputs), self.y0):
+        second = self.flat(self.copies()) if self.open is None else flatten(self.open.outputs)
+        self.forward_seconds = min(middle - began, time.perf_counter() - middle)      # the first call may compile or load something
+        if not same(second, self.y0):
             self.open = None
             self.chance = Chance(*self.subject.roots)
             self.y0 = self.flat(self.copies())
@@ -299,12 +301,12 @@ class Examination:
         self.noise_of_outputs = noise_of(lambda xs: self.view(self.with_inputs(xs)), inputs,
                                          np.where(np.isfinite(self.y0), self.y0, 0), self.rng, 1 if self.large else 2)
 
-    def shake(self):
+    def shake(self, times=2):
         """How much the analytic gradients change when inputs and upstream gradient move by rounding errors, per input (k, n)."""
         if self.large:
             return [np.zeros_like(a) for a in self.a]
         most = [np.zeros_like(a) for a in self.a]
-        for _ in range(2):
+        for _ in range(times):
             for k, u in enumerate(self.u):
                 values = self.with_inputs([shaken(self.values[i], self.rng, self.fuzz) for i in self.wanted])
                 try:
@@ -314,7 +316,8 @@ class Examination:
                 for i, row, a, g in zip(self.wanted, most, self.a, found):
                     if g is not None and g is not MISSING and i not in self.misshapen:
                         row[k] = np.maximum(row[k], np.abs(np.asarray(g, float).ravel() - a[k]))
-        return most
+        size = np.linalg.norm(self.u, axis=1)[:, None]    # what one upstream gradient shows by the size of another counts as well
+        return [size * (row / np.maximum(size, 1e-300)).max(axis=0) for row in most]
 
     def view(self, values):
         """What is differentiated numerically: the outputs, or, where these are many, <u, y> for each upstream gradient u."""
@@ -347,16 +350,20 @@ class Examination:
 
     def slopes_of(self, i, positions, keep=True, thorough=False):
         """Slopes of some elements of input i, contracted with the upstream gradients: (N, half, bar, size, kink, undefined, J, S)."""
+        s = slopes(*self.curves(self.view, i, positions), self.point, self.noise, self.weights, thorough)
+        return contract(s, self.weights, keep and self.weights is self.u)
+
+    def curves(self, f, i, positions):
+        """f of the inputs along single elements of input i: (curve, scales, sizes), as slopes() takes them."""
         x, work = self.values[i], self.copies()
         flat_x, old, scales = work[i].reshape(-1), x.ravel()[positions], scales_of(x)[positions]
 
         def curve(j, t):
             flat_x[positions[j]] = old[j] + t
-            y = self.view(work if not self.report.faults else [v.copy() if isinstance(v, np.ndarray) else v for v in work])
+            y = f(work if not self.report.faults else [v.copy() if isinstance(v, np.ndarray) else v for v in work])
             flat_x[positions[j]] = old[j]
             return y
-        s = slopes(curve, scales, np.abs(old), self.point, self.noise, self.weights, thorough)
-        return contract(s, self.weights, keep and self.weights is self.u)
+        return curve, scales, np.abs(old)
 
     def gather(self, number, i, blocks, keep, where=None):
         """Evidence from blocks of slopes; elements on a kink keep no jitter, for there rounding decides which side is taken."""
@@ -384,17 +391,29 @@ class Examination:
 
     def confirm(self, e):
         """Measure again what seems wrong, with every step of the ladder: a right gradient must not fail for a hasty measurement."""
-        most = int(np.clip(self.patience / (100 * max(self.forward_seconds, 1e-6)), 3, 40))
-        suspects = np.flatnonzero(e.wrong & ~e.kink)[:most]
-        if not suspects.size or e.jacobian is None and e.where is None and self.y0.size > CELLS:
+        if not e.wrong.any() or e.jacobian is None and e.where is None and self.y0.size > CELLS:
             return
-        positions = suspects if e.where is None else e.where[suspects]
-        n, half, bar, size, kink, undefined, jacobian, _ = self.slopes_of(self.wanted[e.number], positions, e.jacobian is not None, True)
+        if not self.large:
+            jitter = self.shake(4)[e.number]
+            e.jitter = np.maximum(e.jitter, np.where(e.kink, 0, jitter if e.where is None else jitter[:, e.where]))
+        most = int(np.clip(self.patience / (100 * max(self.forward_seconds, 1e-6)), 3, 40))
+        suspects, start = np.flatnonzero(e.wrong), time.perf_counter()
+        while suspects.size and time.perf_counter() - start < 2 * self.patience:
+            some, suspects = suspects[:most], suspects[most:]
+            self.measure_again(e, some)
+            if e.wrong[some].any():                       # one that is wrong for certain is enough
+                return
+
+    def measure_again(self, e, some):
+        """Replace the evidence about some elements by that of the whole ladder."""
+        positions = some if e.where is None else e.where[some]
+        number = self.wanted[e.number]
+        n, half, bar, size, kink, undefined, jacobian, kink_at = self.slopes_of(number, positions, e.jacobian is not None, True)
         for mine, new in ((e.n, n), (e.half, half), (e.bar, bar), (e.size, size)):
-            mine[:, suspects] = new
-        e.kink[suspects], e.undefined[suspects] = kink, undefined
+            mine[:, some] = new
+        e.kink[some], e.undefined[some] = kink, undefined
         if e.jacobian is not None:
-            e.jacobian[suspects] = jacobian
+            e.jacobian[some], e.kink_at[some] = jacobian, kink_at
 
     def row(self, e):
         """The InputReport of an input that was measured element by element."""
@@ -421,9 +440,9 @@ class Examination:
         wrong[[p for number, p in self.ties if number == e.number]] = True
         row.passed, row.wrong = not wrong.any(), int(wrong.sum())
         off = np.maximum(np.abs(e.a - e.n) - e.half, 0) / np.maximum(e.size, 1e-300)
-        off = np.where(wrong, 1, 1e-30) * np.where(np.isfinite(off), off, 0)
-        shows = (np.abs(e.a - e.n) - e.half > e.tolerance).any(axis=1)
-        k = int(np.argmax(shows))                         # the first upstream gradient has the usual size: easier to read
+        shows = ~(np.abs(e.a - e.n) - e.half <= e.tolerance)
+        off = np.where(shows, 1, np.where(wrong, 1e-30, 1e-60)) * np.where(np.isfinite(off), off, 0)
+        k = int(np.argmax(shows.any(axis=1)))             # the first upstream gradient has the usual size: easier to read
         p = int(np.argmax(off[k])) if off[k].any() else int(np.argmax(wrong))
         place = p if e.where is None else e.where[p]
         row.worst = tuple(int(v) for v in np.unravel_index(place, e.x.shape))

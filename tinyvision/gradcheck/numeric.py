@@ -26,6 +26,7 @@ EPS = np.finfo(np.float64).eps
 RUNG = 32.0                                               # from one step size to the next
 FIRST = 2.0 ** -13                                        # of the scale of what is moved: about 1e-4
 DOWN, UP = 11, 5                                          # rungs below and above the first
+LOWEST = 4                                                # so many rungs from the last show the noise
 TARGET = 3e-7                                             # a curve is settled when its bar is this share of its slope
 RTOL = 1e-7                                               # of the size of what is added up to the derivative
 
@@ -67,14 +68,24 @@ def slopes(curve, scales, sizes, y0, noise, weights, thorough=False):
     curve(i, t): the outputs (m,) at t on curve i; scales (count,): over what distance t a curve changes its face; sizes (count,):
     of the number that t is added to, for t must not be lost in its rounding;
     y0 (m,): the common point; noise (m,): the rounding noise of the outputs; weights (k, m): the upstream gradients, which
-    decide how exact an output must be.  thorough: climb the whole ladder, whatever is found on the way, and look for stairs.
+    decide how exact an output must be.  thorough: climb the whole ladder, whatever is found on the way, and look for stairs, and
+    for noise that the estimate has missed: where the smallest steps spread wider than they may, climb again with what they show.
     """
-    count = len(scales)
-    noise = np.broadcast_to(noise, (count, y0.size))
-    found = Slopes.empty(count, y0.size)
+    noise = np.broadcast_to(noise, (len(scales), y0.size))
     first = 2.0 ** np.round(np.log2(scales * FIRST))      # powers of two: x + h - x is h
-    if thorough:
-        noise = np.maximum(noise, stairs(curve, first, sizes, y0))
+    if not thorough:
+        return climb(curve, first, sizes, y0, noise, weights, False)[0]
+    noise = np.maximum(noise, np.maximum(stairs(curve, first, sizes, y0, noise), roughness(curve, first, sizes, y0, noise)))
+    found, seen = climb(curve, first, sizes, y0, noise, weights, True)
+    if (seen > noise).any():
+        found, _ = climb(curve, first, sizes, y0, np.maximum(noise, seen), weights, True)
+    return found
+
+
+def climb(curve, first, sizes, y0, noise, weights, thorough):
+    """Slopes from the ladder that begins with the steps `first`, and the noise (count, m) that its lowest rungs show."""
+    count = len(first)
+    found, before, rungs = Slopes.empty(count, y0.size), Slopes.empty(count, y0.size), []
     reached, bend = np.zeros(count, int), np.zeros((count, y0.size))                  # bend: the last one seen, 0 where smooth
     rows, last, grown = np.arange(count), np.full((count, y0.size), np.inf), np.zeros((count, y0.size), int)
     for rung in range(DOWN + 1):
@@ -86,27 +97,56 @@ def slopes(curve, scales, sizes, y0, noise, weights, thorough=False):
         step.bent &= ~(found.bar[rows] <= 1e-3 * np.abs(found.value[rows]))
         blind = ~step.bent & (8 * step.noise >= bend[rows]) & (bend[rows] > 0)        # too much rounding to see the bend again
         bend[rows] = np.where(step.bent, step.half, np.where(blind, bend[rows], 0))
-        found.put(rows, ~step.bent & ~blind & (step.bar < found.bar[rows]), step.smooth())
+        known = ~step.bent & ~blind
+        found.put(rows, known & (step.bar < found.bar[rows]), step.smooth())
+        found.put(rows, *step.second_opinion(found, before, rows))
+        before.put(rows, True, step.smooth())
+        before.bar[rows] = np.where(known, step.bar, np.inf)
         steep = np.abs(step.value) > 1.5 * last[rows]     # grows with every smaller step: a jump, or an infinite slope
         steep &= (step.bar > 0.2 * np.abs(step.value)) & (np.abs(step.value) > 30 * step.noise)
         grown[rows], last[rows] = np.where(steep, grown[rows] + 1, 0), np.abs(step.value)
+        rungs.append((rows, step.jitter) if thorough else None)
         on = thorough | step.wants_smaller(found, rows, weights)
         rows = rows[on & (first[rows] * RUNG ** (-rung - 1.0) > 16 * EPS * sizes[rows])]
     bent = bend > 0
     kinks(found, bent, curve, first * RUNG ** -reached.astype(float), y0, noise)
     found.undefined |= (grown > 2) & (found.bar > 0.2 * np.abs(found.value))
+    farther(found, curve, first, sizes, y0, noise, weights, thorough)
+    lost = ~np.isfinite(found.bar)
+    found.undefined |= lost
+    found.bar[lost] = 0.0
+    return found, spread(rungs, reached, bent, most_noise(sizes, y0, noise) / 16) if thorough else None
+
+
+def spread(rungs, reached, bent, most):
+    """The noise (count, m) of the outputs that the lowest rungs show; most (count, m): more than this is no rounding.
+
+    Truncation has gone there, so that what differences of two step sizes differ by is rounding, as long as there is no kink.
+    """
+    seen = np.zeros(bent.shape)
+    for rung, (rows, jitter) in enumerate(rungs):
+        low = (rung > 0) & (rung > reached[rows] - LOWEST)
+        counts = low[:, None] & ~bent[rows] & (jitter <= most[rows])
+        seen[rows] = np.where(counts, np.maximum(seen[rows], jitter), seen[rows])
+    return seen
+
+
+def most_noise(sizes, y0, noise):
+    """The highest noise (count, m) that rounding inside of a function may leave in its outputs: what is higher is no rounding."""
+    usual = EPS * np.maximum(1, np.maximum(np.reshape(sizes, (-1, 1)), np.abs(y0)))
+    return 1000 * np.maximum(usual, noise.max(initial=0))
+
+
+def farther(found, curve, first, sizes, y0, noise, weights, thorough):
+    """Larger steps for the curves that are not settled."""
     rows = np.flatnonzero(~settled(found, weights) & ~found.kink.any(axis=1) & ~found.undefined.any(axis=1))
     for rung in range(1, UP + 1):
         if not rows.size:
-            break
+            return
         step = Rung(curve, rows, first[rows] * RUNG ** rung, y0, noise[rows], sizes[rows])
         # seen from afar a bounded function has no slope at all: a larger step must confirm what is known
         found.put(rows, ~step.bent & (step.bar < found.bar[rows]) & step.agrees(found, rows), step.smooth())
         rows = rows[~settled(found, weights, rows)] if not thorough else rows
-    lost = ~np.isfinite(found.bar)
-    found.undefined |= lost
-    found.bar[lost] = 0.0
-    return found
 
 
 class Rung:
@@ -135,6 +175,7 @@ class Rung:
             bend, half = (y[0] - y0 + (y[1] - y0)) / h, (y[2] - y0 + (y[3] - y0)) / (h / 2)
             self.residue = np.abs(half - bend / 2)        # of a smooth function nothing is left there but rounding
             self.truncation += self.residue
+            self.jitter = self.truncation * h / 4         # the noise of the outputs that would explain all of it
             self.bar = self.truncation + self.noise
             self.bend, self.half = np.abs(bend), np.abs(half)
             half = self.half
@@ -142,7 +183,7 @@ class Rung:
             self.bent = (half > 0.6 * self.bend) & (half > 8 * self.noise) & (half > 1e-7 * size)
         bad = ~np.isfinite(y).all(axis=0)
         self.bar[bad], self.value[bad], self.bent[bad], self.noise[bad] = np.inf, 0.0, False, 0.0
-        self.truncation[bad] = np.inf
+        self.truncation[bad], self.jitter[bad] = np.inf, 0.0
 
     def smooth(self):
         none = np.zeros(self.value.shape, bool)
@@ -153,11 +194,30 @@ class Rung:
         known = np.isfinite(found.bar[rows])
         return ~known | (np.abs(self.value - found.value[rows]) <= 3 * (self.bar + np.where(known, found.bar[rows], 0)))
 
+    def second_opinion(self, found, before, rows):
+        """(where, Slopes): this rung or the one before, where they agree and what was found farther up is outside of both bars.
+
+        A wave seen with steps of many periods looks flat, the flatter the wider they are.
+        """
+        known, low = found.value[rows], self.bar <= before.bar[rows]
+        value, bar = np.where(low, self.value, before.value[rows]), np.where(low, self.bar, before.bar[rows])
+        agree = np.abs(self.value - before.value[rows]) <= 3 * (self.bar + before.bar[rows])
+        outside = np.abs(value - known) > 3 * (bar + found.bar[rows])
+        for v, b in ((self.value, self.bar), (before.value[rows], before.bar[rows])):
+            outside &= np.abs(v - known) > b + found.bar[rows]
+        none = np.zeros(value.shape, bool)
+        noise = np.where(low, self.noise, before.noise[rows])
+        steeper = (np.abs(value) > 3 * np.abs(known)) & (bar <= 0.3 * np.abs(value))
+        return agree & outside & steeper, Slopes(value, value, bar, noise, none, none)
+
     def wants_smaller(self, found, rows, weights):
-        """The curves for which a smaller step promises more: not settled, and bent, or limited by something else than rounding."""
+        """The curves for which a smaller step promises more: bent or steeper than known, or not settled and not for rounding."""
         matters = np.abs(weights).max(axis=0) > 0
         limited = (self.truncation > self.noise) | self.grown | self.bent
-        return (self.bent & matters).any(axis=1) | (~settled(found, weights, rows) & (limited & matters).any(axis=1))
+        known = found.value[rows]
+        steeper = np.abs(self.value - known) > 3 * (self.bar + found.bar[rows])
+        steeper &= (np.abs(self.value) > 3 * np.abs(known)) & (self.noise <= 0.1 * np.abs(self.value))
+        return ((self.bent | steeper) & matters).any(axis=1) | (~settled(found, weights, rows) & (limited & matters).any(axis=1))
 
 
 def settled(found, weights, rows=slice(None)):
@@ -218,7 +278,7 @@ def kinks(found, bent, curve, smallest, y0, noise):
     found.put(rows, where, best)
 
 
-def stairs(curve, first, sizes, y0):
+def stairs(curve, first, sizes, y0, noise):
     """The height (count, m) of the stairs that rounding inside of a function leaves in it, where they are higher than its own rounding.
 
     1 + tanh(x) far on the left moves in steps of 1e-16, however small it is.  Halve the step: the second difference of a smooth
@@ -230,10 +290,25 @@ def stairs(curve, first, sizes, y0):
         left.append(np.abs(second[1:] - second[:-1] / 4))
     left = np.nan_to_num(np.array(left).reshape(len(first), halvings - 1, y0.size), nan=np.inf, posinf=np.inf)
     before, after = np.maximum(left[:, :-3], left[:, 1:-2]), np.maximum(left[:, 2:-1], left[:, 3:])
-    most = 1000 * EPS * np.maximum(1, np.maximum(sizes[:, None], np.abs(y0)))         # higher ones are no rounding
     # over two halvings, a kink would leave a quarter
-    stays = (after >= 0.35 * before) & (after > 0) & (np.maximum(before, after) <= most[:, None])
+    stays = (after >= 0.35 * before) & (after > 0) & (np.maximum(before, after) <= most_noise(sizes, y0, noise)[:, None])
     return np.where(stays, np.maximum(before, after), 0).max(axis=1)
+
+
+BESIDE = np.array([0, 157, 389, 733, 1201, 1999, 3301])   # irregular, for a grid may agree with halves and doubles by chance
+PARABOLA = np.vander(BESIDE / BESIDE[-1], 3)
+LEFTOVER = np.eye(len(BESIDE)) - PARABOLA @ np.linalg.pinv(PARABOLA)
+
+
+def roughness(curve, first, sizes, y0, noise):
+    """What a parabola on either side leaves of the nearest points: noise (count, m), where it is not too much for rounding."""
+    found = np.zeros((len(first), y0.size))
+    for i in range(len(first)):
+        unit = 2.0 ** np.ceil(np.log2(4 * EPS * max(sizes[i], first[i])))
+        for side in (unit, -unit):
+            y = np.array([y0] + [curve(i, side * t) for t in BESIDE[1:]])
+            found[i] = np.maximum(found[i], np.abs(LEFTOVER @ (y - y0)).max(axis=0))
+    return np.where(found <= most_noise(sizes, y0, noise) / 16, found, 0)                    # nan as well
 
 
 def noise_of(f, xs, y0, rng, times=2):

@@ -9,13 +9,15 @@ import numpy as np
 from .chance import Chance
 from .diagnosis.rerun import resized
 from .numeric import EPS, contract, noise_of, scales_of, slopes
+from .precision import precision, types
 from .subject import MISSING, split
 
 
 def probe(exam):
     """All probes; each compares with the gradients that the examination already has (exam.a)."""
-    precision(exam)
+    types(exam)
     whole, exam = exam, smaller(exam)                     # what these ask does not depend on the size
+    precision(whole, exam)
     layout(exam)
     try:
         (interleaved if exam.subject.interleaves else in_turn)(exam)
@@ -42,52 +44,6 @@ def smaller(exam):
     except Exception:                                     # a function may insist on the size of its batch
         return exam
     return small if not small.report.faults else exam
-
-
-# --- precision
-
-
-def precision(exam):
-    """float64 goes in, so float64 must come out; full mantissas go in, so full mantissas must come out."""
-    if exam.dtype != np.float64:
-        return
-    if exam.low_output:
-        exam.fault("precision-lost", f"forward returns {exam.low_output} for float64 inputs, which is too coarse to be "
-                                     "differentiated numerically. Let it compute in the dtype of its input.")
-    elif all_squeezed(exam):
-        exam.fault("precision-lost", f"every output of forward is exactly a {squeezed(exam.y0)} number: somewhere in forward "
-                                     "numbers pass through an array of that type. Let it compute in the dtype of its input.")
-        exam.low_output = squeezed(exam.y0)
-    if exam.low_gradient:
-        exam.fault("precision-lost", "the gradient of {} is {} for float64 inputs. Make buffers of the input's dtype: "
-                                     "np.zeros_like(x), and no astype.".format(*exam.low_gradient))
-    most = max((np.abs(a[0]).max(initial=0) for a in exam.a), default=0)
-    for a, i in zip(exam.a, exam.wanted):
-        if np.abs(a[0]).max(initial=0) <= 1e-9 * most:    # rounding errors in place of a zero
-            continue
-        rounded = squeezed(a[0])
-        if rounded and not exam.low_gradient and (exam.subject.upstream or not squeezed(exam.values[i].ravel())):
-            exam.fault("precision-lost", f"every element of the gradient of {exam.subject.names[i]} is exactly a {rounded} "
-                                         "number, though the upstream gradient is not: somewhere in backward it passes through "
-                                         "an array of that type (np.zeros(..., dtype=...), astype, a buffer made of integers).")
-
-
-def all_squeezed(exam):
-    """Whether the outputs are exactly numbers of a coarser type, though the inputs are not, and are not just a few levels."""
-    if squeezed(exam.y0) not in ("float16", "float32") or np.unique(exam.y0).size <= 0.9 * exam.y0.size:
-        return False
-    return not any(squeezed(exam.values[i].ravel()) for i in exam.wanted)
-
-
-def squeezed(a):
-    """The coarser type to which every number of an array exactly belongs; None where it is not so, or says nothing."""
-    a = a[a != 0]
-    with np.errstate(all="ignore"):
-        for dtype in (np.int64, np.float16, np.float32):
-            if all((part.astype(dtype).astype(np.float64) == part).all() for part in (a[:100], a)):      # the first soon say no
-                few = a.size < 4 or np.unique(np.abs(a)).size < 3
-                return None if few else np.dtype(dtype).name
-    return None
 
 
 # --- memory layout
@@ -198,19 +154,21 @@ def right_at(exam, values, found):
     if not np.isfinite(y0).all():
         return
     noise = noise_of(lambda xs: exam.flat(exam.with_inputs(xs)), [values[i] for i in exam.wanted], y0, rng)
+
     def measured(thorough):
         s = slopes(lambda j, t: exam.flat(moved(t)), np.ones(1), np.ones(1), y0, noise, exam.u[:1], thorough)
         n, half, bar, size, _, undefined, *_ = contract(s, exam.u[:1], False)
-        return n[0, 0], half[0, 0] + 10 * bar[0, 0] + 1e-4 * size[0, 0], undefined[0] or s.kink.any()
+        vague = undefined[0] or s.kink.any() or thorough and not bar[0, 0] <= 0.01 * size[0, 0]
+        return n[0, 0], half[0, 0] + 10 * bar[0, 0] + 1e-4 * size[0, 0], vague
 
     def rate(found):
         return sum(float((np.asarray(g, float) * vs[i]).sum()) for i, g in zip(exam.wanted, found) if i in vs)
     a = rate(found)
     usual = sum(np.linalg.norm(exam.a[exam.wanted.index(i)][0] * v.ravel()) for i, v in vs.items())
     for thorough in (False, True):
-        n, room, rough = measured(thorough)
+        n, room, vague = measured(thorough)
         off = abs(a - n) - room - 1e-6 * usual
-        if rough or off <= 0:
+        if vague or off <= 0:
             return
     nearby = [np.asarray(v * (1 + 4 * EPS * rng.choice([-1.0, 1.0], np.shape(v)))) if i in vs and i < exam.subject.count else v
               for i, v in enumerate(values)]

@@ -31,14 +31,27 @@ def judge_ties(exam):
             i = exam.wanted[n]
             work[i].reshape(-1)[p] = exam.values[i].ravel()[p]
         return y
-    s = slopes(curve, np.array(scales), np.array(sizes), exam.point, exam.noise, exam.weights)
-    n, half, bar, size, _, undefined, *_ = contract(s, exam.weights, False)
+    suspects = range(len(groups))
+    for thorough in (False, True):                        # what is off is measured again with every step of the ladder
+        some = list(suspects)
+        s = slopes(lambda j, t: curve(some[j], t), np.array([scales[j] for j in some]), np.array([sizes[j] for j in some]),
+                   exam.point, exam.noise, exam.weights, thorough)
+        suspects = together_off(exam, [groups[j] for j in some], some, contract(s, exam.weights, False))
+        if not suspects:
+            return
+    for j in suspects:
+        exam.ties.update(groups[j])
+
+
+def together_off(exam, groups, numbers, found):
+    """Those of the numbers whose group's gradients do not add up to the slope that was found."""
+    (n, half, bar, size, _, undefined, *_), off = found, []
     for j, group in enumerate(groups):
-        a = sum(exam.evidence[number].a[:, place(exam.evidence[number], p)] for number, p in group)
-        usual = sum(np.abs(exam.evidence[number].a[:, place(exam.evidence[number], p)]) for number, p in group)
-        off = np.maximum(np.abs(a - n[:, j]) - half[:, j], 0)
-        if not undefined[j] and (off > 5 * bar[:, j] + RTOL * size[:, j] + 100 * exam.fuzz * EPS * usual).any():
-            exam.ties.update(group)
+        rows = [exam.evidence[number].a[:, place(exam.evidence[number], p)] for number, p in group]
+        gap = np.maximum(np.abs(sum(rows) - n[:, j]) - half[:, j], 0)
+        if not undefined[j] and (gap > 5 * bar[:, j] + RTOL * size[:, j] + 100 * exam.fuzz * EPS * sum(map(np.abs, rows))).any():
+            off.append(numbers[j])
+    return off
 
 
 def tied(exam):

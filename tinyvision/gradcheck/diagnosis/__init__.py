@@ -7,7 +7,9 @@ diagnosis: from the certain to the general, so that a wrong sign is not called a
     values.py      nothing there, a factor, the upstream gradient misused, a part that is wrong
     moved.py       axes exchanged, reversed, shifted
     structure.py   which outputs count: the Jacobian's pattern
+    patterns.py    how the analytic and the numeric Jacobian differ
     terms.py       what is missing looks like one path of the function
+    points.py      the same function at other inputs, where the mistake does not show
     rerun.py       the same function on smaller inputs
 """
 
@@ -15,23 +17,29 @@ import time
 
 import numpy as np
 
-from . import moved, rerun, structure, terms, values
+from ..precision import STEPS
+from . import moved, patterns, points, rerun, structure, terms, values
 from .case import Case
+from .values import WHOLE
 
 HYPOTHESES = [
     values.nothing, values.whole_numbers, values.upstream_ignored, values.not_linear, values.constant_factor, values.swapped,
     values.mask_missing, structure.diagonal_only, moved.gradient_moved, values.local_derivative_missing, structure.overwritten,
     structure.summed_over_another_axis, structure.outputs_dropped, moved.upstream_moved, structure.one_of_several,
-    structure.another_mask, values.only_the_sum_of_upstream, moved.other_replaced, moved.other_moved, terms.path_missing,
-    values.region, moved.slices_permuted, structure.factor_by_element, values.at_labels, values.part, structure.wrong_axis,
-    structure.contributions_dropped, terms.statistics_missing, terms.elementwise, structure.factor_by_output,
-    moved.moved_but_for_the_border, structure.misplaced, structure.contributions_added, terms.constant_term, terms.separable,
-    structure.factor_by_any_element, rerun.batch_only, rerun.nonsquare_only,
+    structure.another_mask, values.only_the_sum_of_upstream, moved.other_replaced, moved.other_moved,
+    patterns.jacobian_transposed, patterns.one_slice_of_another, terms.path_missing, structure.leaks, values.region,
+    points.symmetric, points.all_positive, moved.slices_permuted, structure.factor_by_element, values.at_labels,
+    values.part, structure.wrong_axis, structure.contributions_dropped, terms.statistics_missing, terms.elementwise,
+    structure.factor_by_output, patterns.other_in_its_place, moved.moved_but_for_the_border, moved.reshaped_wrongly,
+    structure.misplaced, structure.contributions_added, patterns.direct_path, patterns.term_field, patterns.between_outputs,
+    patterns.uses, patterns.function_of_right_one, terms.constant_term, points.of_slices, terms.separable,
+    structure.factor_by_any_element, rerun.batch_only, rerun.nonsquare_only, patterns.path_not_followed, points.invariant,
+    rerun.one_step, points.without, points.small, points.whole_term, values.most_of_it,
 ]
 # What can be seen from a sample of elements: asked before smaller inputs are tried.
 ON_SAMPLES = [
     values.nothing, values.whole_numbers, values.upstream_ignored, values.not_linear, values.constant_factor, values.mask_missing,
-    values.region, values.part,
+    values.region, values.part, values.most_of_it,
 ]
 
 # Faults after which the numbers mean nothing, or which explain them; the others are harmless where the numbers are right.
@@ -48,15 +56,16 @@ def diagnose(exam):
         row = next(row for row in report.inputs if row.name == exam.subject.names[i])
         row.cause, row.diagnosis = misshapen(row.name, g, row.shape)
     exam.deadline = time.perf_counter() + 2 * exam.patience
+    asked, certainty = {}, {}
     for row, e in wrong_rows(exam):
-        row.cause, row.diagnosis = explain(exam, e)
+        row.cause, row.diagnosis, certainty[row.name] = explain(exam, e, asked)
     fault = next(((cause, text) for wanted in DECISIVE for cause, text in report.faults if cause == wanted), None)
     rows = [row for row in report.inputs if not row.passed]
-    known = [row for row in rows if row.cause not in ("", "unknown")]
+    known = sorted((row for row in rows if row.cause not in ("", "unknown")), key=lambda row: certainty.get(row.name, -1))
     rounded = next(((cause, text) for cause, text in report.faults if cause == "precision-lost"), None)
     if fault:
         report.cause, report.diagnosis = fault
-    elif rounded and (exam.low_output or not rows or all(coarse(e) for _, e in wrong_rows(exam))):
+    elif rounded and (exam.low_output or not rows or all(coarse(exam, e) for _, e in wrong_rows(exam))):
         report.cause, report.diagnosis = rounded
     elif known:
         report.cause, report.diagnosis = known[0].cause, known[0].diagnosis
@@ -74,27 +83,33 @@ def wrong_rows(exam):
             yield row, e
 
 
-def explain(exam, e):
-    """(cause, sentence) for one input."""
-    case = Case(exam, e)
+def explain(exam, e, asked):
+    """(cause, sentence, place of the hypothesis in the order: the earlier, the more certain) for one input."""
+    case = Case(exam, e, asked)
     if not case.wrong.any() and (e.wrong.any() or any(number == e.number for number, _ in exam.ties)):
-        return at_kinks(exam, e)
+        return *at_kinks(exam, e), 0
+    if case.cancelled:
+        return "zero-gradient", (f"the gradient of {e.name} is zero but for rounding errors, though the output depends on it: "
+                                 "its terms "
+                                 "cancel, and must not. A factor that differs from term to term is missing."), len(HYPOTHESES)
     if not case.whole:
         for hypothesis in ON_SAMPLES:
             found = hypothesis(case)
             if found:
-                return found
+                return *found, HYPOTHESES.index(hypothesis)
         small = rerun.small_copy(exam) if not exam.is_copy else None
         if small is not None:
-            return small.cause, f"{small.diagnosis} (Seen on smaller slices of the inputs.)"
-    for hypothesis in HYPOTHESES:
+            return small.cause, f"{small.diagnosis} (Seen on smaller slices of the inputs.)", 0
+    exact = exam.is_copy and exam.precise
+    for place, hypothesis in enumerate(HYPOTHESES[:HYPOTHESES.index(rerun.batch_only)] if exact else HYPOTHESES):
         if case.late:
             break
         found = hypothesis(case)
         if found:
-            return found
+            # a slice that is wrong may be so by chance: what is precise about another input comes first
+            return *found, place if hypothesis is not values.part else HYPOTHESES.index(terms.constant_term)
     row = next(row for row in exam.report.inputs if row.name == e.name)
-    return "unknown", unknown(row)
+    return "unknown", unknown(row), len(HYPOTHESES)
 
 
 def at_kinks(exam, e):
@@ -112,9 +127,12 @@ def at_kinks(exam, e):
                                  f"any slope from {low:.5g} to {high:.5g} would do, but the gradient is {e.a[k, p]:.5g}.")
 
 
-def coarse(e):
-    """Whether the analytic gradient is the numeric one, rounded: to integers, float16 or float32."""
-    for dtype, room in ((np.int64, 1.0), (np.float16, 0.0), (np.float32, 0.0)):
+def coarse(exam, e):
+    """Whether the analytic gradient is the numeric one, rounded: to integers, float16 or float32, or made from what was."""
+    if exam.stairs:
+        room = STEPS[exam.stairs][-1] * np.abs(e.a).max(axis=1, keepdims=True, initial=0)
+        return bool((np.abs(e.a - e.n) <= room + e.half + 10 * e.bar).all())
+    for dtype, room in ((np.int64, WHOLE if exam.subject.upstream else 1.0), (np.float16, 0.0), (np.float32, 0.0)):
         with np.errstate(all="ignore"):
             if (e.a.astype(dtype) == e.a).all():
                 scale = np.abs(e.n).max() * {np.float16: 2e-3, np.float32: 1e-6}.get(dtype, 0)

@@ -153,3 +153,34 @@ def other_replaced(case):
                 return "factor-per-axis", (f"the gradient of {case.name} is the one for {name} {words}: a factor {name} is "
                                            "missing or misused in backward.")
     return None
+
+
+def reshaped_wrongly(case):
+    """A is N after a reshape and a transpose that split an axis in two."""
+    if not case.whole or case.x.size < 6:
+        return None
+    room = case.slack.max(axis=1, keepdims=True)
+    if (np.abs(np.sort(case.a, axis=1) - np.sort(case.n, axis=1)) > room).any():
+        return None
+    index = np.arange(case.x.size)
+    for inner in splits([s for s in case.shape if s > 1]):
+        if len(inner) > 6:
+            continue
+        for p in permutations(range(len(inner))):
+            order = index.reshape(inner).transpose(p).ravel()
+            for moved in (order, np.argsort(order)):
+                if np.abs(case.a[0] - case.n[0][moved]).max() <= room[0] and case.explains(case.n[:, moved]):
+                    return "transposed", (f"the elements of the gradient of {case.name} are in the wrong order: those of the "
+                                          "right one, "
+                                          f"reshaped to {inner} and transposed by {p}. Backward has to undo forward's reshapes "
+                                          "and "
+                                          "transposes in the reverse order.")
+    return None
+
+
+def splits(shape):
+    """The shape, and it with axes split into two factors."""
+    if not shape:
+        return [()]
+    heads = [(shape[0],)] + [(d, shape[0] // d) for d in range(2, shape[0]) if shape[0] % d == 0]
+    return [(*head, *rest) for rest in splits(shape[1:]) for head in heads]

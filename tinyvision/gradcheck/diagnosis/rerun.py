@@ -15,8 +15,11 @@ def resized(exam, sizes):
             values[i] = v[tuple(slice(0, s) for s in sizes(v.shape, i))].copy()
     subject.values = values
     smaller = type(exam)(subject, exam.seed, exam.dtype, patience=exam.patience / 4)
-    smaller.is_copy = True
+    smaller.is_copy, smaller.precise = True, False
     return smaller
+
+
+BLIND = {"error", "not-a-number", "not-repeatable", "wrong-shape"}
 
 
 def verdict(exam, sizes, diagnose=False):
@@ -28,18 +31,18 @@ def verdict(exam, sizes, diagnose=False):
         report = smaller.run(diagnose)
     except Exception:                                     # whatever a function says to a shape it was not made for
         return None
-    blind = {"error", "not-a-number", "not-repeatable", "wrong-shape"}
-    return None if blind & {cause for cause, _ in report.faults} else report
+    return None if BLIND & {cause for cause, _ in report.faults} else report
 
 
-def right_and_alive(smaller, case):
-    """Whether an examination passes, and not because there is nothing to see."""
-    try:
-        report = smaller.run(diagnose=False)
-    except Exception:                                     # whatever a function says to a shape it was not made for
-        return False
-    e = next((e for e in smaller.evidence if e.number == case.e.number), None)
-    return bool(report) and e is not None and e.n.any()
+def right_and_alive(case, key, sizes):
+    """Whether an examination of resized inputs passes, and not because there is nothing to see; asked once for all cases."""
+    if key not in case.asked:
+        smaller = resized(case.exam, sizes)
+        try:
+            case.asked[key] = {e.number for e in smaller.evidence if e.n.any()} if smaller.run(diagnose=False) else set()
+        except Exception:                                 # whatever a function says to a shape it was not made for
+            case.asked[key] = set()
+    return case.e.number in case.asked[key]
 
 
 def batch_only(case):
@@ -48,13 +51,24 @@ def batch_only(case):
     if not exam.shapes or not exam.shapes[0] or exam.shapes[0][0] < 2:
         return None
     batch = exam.shapes[0][0]
+    if any(coupled(e, batch, case.out_shape) for e in exam.evidence):
+        return None                                       # positions that have to do with each other, or a size that is equal by chance
     if not any(np.shape(exam.values[i])[:1] == (batch,) and np.ndim(exam.values[i]) > 1 for i in exam.wanted):
         return None
-    smaller = resized(exam, lambda shape, i: (1, *shape[1:]) if shape[0] == batch and (len(shape) > 1 or i not in exam.wanted) else shape)
-    if not right_and_alive(smaller, case):
+    def one(shape, i):
+        return (1, *shape[1:]) if shape[0] == batch and (len(shape) > 1 or i not in exam.wanted) else shape
+    if not right_and_alive(case, "batch of one", one):
         return None
     return "batch-only", (f"the gradient of {case.name} is right for a batch of one and wrong for {batch}: something is "
                           "summed, averaged or matched wrongly over the batch.")
+
+
+def coupled(e, batch, out_shape):
+    """Whether first indices of an input meet outputs of another first index as a rule: then this is no batch of examples."""
+    if e.jacobian is None or e.where is not None or e.x.ndim < 2 or e.x.shape[0] != batch or out_shape is None:
+        return False
+    j = np.abs(e.jacobian.reshape(batch, -1, batch, int(np.prod(out_shape[1:])))).max(axis=(1, 3))
+    return bool((j > 1e-6 * j.max(initial=0))[~np.eye(batch, dtype=bool)].mean() > 0.3)
 
 
 def nonsquare_only(case):
@@ -66,10 +80,82 @@ def nonsquare_only(case):
 
     def square(shape, i):
         return (*shape[:-2], min(shape[-2:]), min(shape[-2:])) if len(shape) >= 3 and i in exam.wanted else shape
-    if not right_and_alive(resized(exam, square), case):
+    if not right_and_alive(case, "square", square):
         return None
     return "nonsquare-only", (f"the gradient of {case.name} is right for square pictures and wrong for others: height and "
                               "width are mixed up somewhere in backward.")
+
+
+def one_step(case):
+    """Right where an axis (of time, of positions) is short, wrong where it is long; or what the mistake is for short ones."""
+    exam = case.exam
+    if exam.is_copy or not case.whole:
+        return None
+    for i in exam.wanted:
+        for d in range(min(np.ndim(exam.values[i]) - 1, 2) if i < exam.subject.count else 0):
+            for short in (1, 2):                          # two, where nothing is left to see with one
+                if exam.values[i].shape[d] <= short or case.late:
+                    break
+                report, alive = cut(case, i, d, short)
+                if report is None or case.e.number in alive:
+                    found = shortened(case, i, d, short, report) if report is not None else None
+                    if found:
+                        return found
+                    break
+    return None
+
+
+def shortened(case, i, d, short, report):
+    """What a report says where axis d of input i is short."""
+    name, size = case.exam.subject.names[i], case.exam.values[i].shape[d]
+    row = next(r for r in report.inputs if r.name == case.name)
+    length = "one index" if short == 1 else f"{short} indices"
+    if report and d and right_input(case, i):
+        return "overwritten", (f"the gradient of {case.name} is right where axis {d} of {name} has {length}, and wrong for "
+                               f"{size}, while "
+                               f"that of {name} is right: {case.name} is used once for every index, and not all of these uses "
+                               "count. Add them up (+=) over the loop.")
+    if report and d:
+        return "term-missing", (f"the gradient of {case.name} is right where axis {d} of {name} has {length}, and wrong for "
+                                f"{size}: of "
+                                "what is added up along it, or is handed from one to the next, a part is missing or goes wrong "
+                                "on "
+                                "the way back.")
+    if row.cause == "factor-per-axis" and not d and i != case.position and short == 1:
+        return "wrong-local-derivative", (f"for a batch of one {row.diagnosis.rstrip('.')}: the units behind {case.name} have "
+                                          "a wrong "
+                                          "derivative, each its own, as when a nonlinearity inside is differentiated wrongly.")
+    if not row.passed and row.cause not in VAGUE:
+        return row.cause, f"{row.diagnosis} (Seen where axis {d} of {name} has {length}.)"
+    return None
+
+
+def right_input(case, i):
+    """Whether input i has a right gradient."""
+    return any(row.name == case.exam.subject.names[i] and row.passed for row in case.exam.report.inputs)
+
+
+def cut(case, i, d, short):
+    """(report, numbers of the inputs that have a gradient) where axis d of input i is short, asked once for all cases."""
+    exam, key = case.exam, ("cut", i, d, short)
+    size, axes = exam.values[i].shape[d], exam.values[i].ndim
+    if key not in case.asked:
+        def sizes(shape, k):                              # other inputs that have this axis in the same place are cut as well
+            here = k == i or len(shape) == axes or k not in exam.wanted
+            return tuple(short if here and axis == d and s == size else s for axis, s in enumerate(shape))
+        smaller = resized(exam, sizes)
+        smaller.precise = True                            # small inputs have little to say against a guess
+        try:
+            report = smaller.run(probes=False)
+            blind = smaller.misshapen or BLIND & {cause for cause, _ in report.faults}
+            case.asked[key] = (None if blind else report), {e.number for e in smaller.evidence if e.n.any()}
+        except Exception:                                 # whatever a function says to a shape it was not made for
+            case.asked[key] = None, set()
+    return case.asked[key]
+
+
+VAGUE = ("", "unknown", "constant-factor", "wrong-slice", "zero-gradient", "swapped-gradients", "wrong-region", "diagonal-only",
+         "factor-per-axis", "batch-only")
 
 
 def small_copy(exam):

@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from .case import axes_text, figure, listed, quadratic
-from .values import indices
+from .values import indices, sum_to
 
 
 def diagonal_only(case):
@@ -121,12 +121,23 @@ def profile(dropped, live, shape, axis):
     return total
 
 
+def leaks(case):
+    """B has exactly what J has, and more."""
+    if case.b is None:
+        return None
+    equal, _, extra = case.difference
+    several = (np.abs(case.j) > 1e-6 * np.abs(case.j).max()).sum() > len(case.j)
+    return contributions_added(case) if several and (equal | extra).all() else None
+
+
 def contributions_added(case):
     """B has everything that J has, and more: gradient flows to where it must be zero."""
     if case.b is None:
         return None
     equal, dropped, extra = case.difference
-    if extra.sum() < 0.02 * np.count_nonzero(case.b) or dropped.any():
+    size = np.abs(case.j).max()
+    clear = extra & (np.abs(case.b) > 1e-3 * size) & (np.abs(case.j) <= 1e-8 * size)
+    if clear.sum() < 0.02 * np.count_nonzero(case.b) or dropped.any():
         return None
     rest = "all the right contributions" if (equal | extra).all() else "contributions of the wrong size"
     return "mask-missing", (f"the gradient of {case.name} has {rest}, and {int(extra.sum())} more from outputs that do not "
@@ -181,27 +192,57 @@ def factor_by_element(case, of_its_own=False):
         ratio = np.where(live, case.a / case.n, np.nan)
         if np.nanmax(np.abs(ratio - ratio[0])) > 1e-5 * np.nanmax(np.abs(ratio)):
             return None                                   # not a factor: it depends on the upstream gradient
-    grid = ratio[0].reshape(case.shape)
+    grid, n = ratio[0].reshape(case.shape), len(case.shape)
     for count in (1, 2):
-        for axes in combinations(range(len(case.shape)), count):
-            rest = tuple(d for d in range(len(case.shape)) if d not in axes)
-            if not rest and len(case.shape) > 1 or all(case.shape[d] == 1 for d in axes):
+        for axes in combinations(range(n), count):
+            rest = tuple(d for d in range(n) if d not in axes)
+            if not rest and n > 1 and not of_its_own or all(case.shape[d] == 1 for d in axes):
                 continue
             f = nan_mean(grid, rest)
             factor = np.broadcast_to(f, case.shape).reshape(-1)
             if case.explains(np.where(np.isfinite(factor), factor, 0) * case.n):
-                values = f.reshape(-1)
-                if len(values) < 2 or np.nanmax(values) - np.nanmin(values) <= 1e-6 * np.nanmax(np.abs(values)):
-                    continue
-                whole = all(case.shape[d] == 1 for d in rest)
-                if whole and not of_its_own and not matched(case, f, axes):
-                    continue
-                others = values[np.isfinite(values) & (np.abs(values - 1) > 1e-5)]
-                if len(others) < np.isfinite(values).sum() and np.ptp(others) <= 1e-5 * np.abs(others).max():
-                    continue                              # one factor, in some places only: a part is wrong
-                return "factor-per-axis", (f"the gradient of {case.name} is right but for a factor that depends on "
-                                           f"{axes_text(axes)}: {listed(map(figure, values))}{matched(case, f, axes)}.")
+                found = factor_named(case, f, axes, rest, live, of_its_own)
+                if found:
+                    return found
     return None
+
+
+def factor_named(case, f, axes, rest, live, of_its_own):
+    """What a factor that depends on these axes is, or None where it says nothing."""
+    values, match = f.reshape(-1), matched(case, f, axes)
+    if len(values) < 2 or np.nanmax(values) - np.nanmin(values) <= 1e-6 * np.nanmax(np.abs(values)):
+        return None
+    whole = all(case.shape[d] == 1 for d in rest)
+    if whole and not match and (not of_its_own or one_output_each(case, live)):
+        return None                                       # any gradient is the right one times a factor
+    others = values[np.isfinite(values) & (np.abs(values - 1) > 1e-5)]
+    if len(others) < np.isfinite(values).sum() and np.ptp(others) <= 1e-5 * np.abs(others).max():
+        return None                                       # one factor, in some places only: a part is wrong
+    span = f"from {figure(np.nanmin(values))} to {figure(np.nanmax(values))}"
+    if rest and not match and by_output(case, live, np.broadcast_to(f, case.shape).reshape(-1), values):
+        return "wrong-local-derivative", (f"the gradient of {case.name} is right but for a factor of each output's own, "
+                                          f"{span}: the "
+                                          "derivative of what is done last, to each output, is missing or wrong.")
+    if not rest and len(case.shape) > 1:
+        return "wrong-local-derivative", (f"each element of the gradient of {case.name} is right but for a factor of its own, "
+                                          f"{span}, "
+                                          "whatever the upstream gradient: the last factor on the way to it is missing or wrong.")
+    return "factor-per-axis", (f"the gradient of {case.name} is right but for a factor that depends on "
+                               f"{axes_text(axes)}: {listed(map(figure, values))}{match}.")
+
+
+def by_output(case, live, factor, values):
+    """Whether every element reports to one output only, and all elements of an output share a factor that no other output has."""
+    if case.j is None or not 4 <= case.u.shape[1] == len(values) == np.unique(np.round(values, 5)).size:
+        return False
+    hits = np.abs(case.j) > 1e-6 * np.abs(case.j).max()
+    own = [factor[h & live] for h in hits.T if (h & live).any()]
+    return bool((hits.sum(axis=1)[live] == 1).all() and all(np.ptp(f) <= 1e-5 * np.nanmax(np.abs(factor)) for f in own))
+
+
+def one_output_each(case, live):
+    """Whether every element reports to one output only."""
+    return case.j is None or (np.count_nonzero(np.abs(case.j) > 1e-6 * np.abs(case.j).max(), axis=1)[live] < 2).all()
 
 
 def nan_mean(z, axes):
@@ -238,29 +279,69 @@ def factor_by_output(case):
             d[o] = (case.b[rows, o] * case.j[rows, o]).sum() / (case.j[rows, o] ** 2).sum()
     if not case.explains((np.where(np.isfinite(d), d, 0) * case.u) @ case.j.T):
         return None
-    grid, known = d.reshape(case.out_shape), np.isfinite(d) & (d != 0)
-    y = case.exam.y0[known]
-    if known.sum() > 5 and np.ptp(y):
-        c = quadratic(y, 1 / d[known])
-        fit = np.zeros(len(y)) if c is None else np.polyval(c, y)
-        if np.abs(fit - 1 / d[known]).max() <= 1e-5 * np.abs(fit).max() < np.inf and np.ptp(fit) > 1e-3 * np.abs(fit).max():
-            return "local-derivative-missing", (f"in the gradient of {case.name} every output's share lacks one factor, which "
-                                                "is a function of the output: the derivative of the last nonlinearity (1 - y^2 "
-                                                "for tanh, y (1 - y) for sigmoid).")
+    grid = d.reshape(case.out_shape)
+    found = of_last_function(case, d)
+    if found:
+        return found
     for axis in range(len(case.out_shape)):
         rest = tuple(a for a in range(len(case.out_shape)) if a != axis)
         f = nan_mean(grid, rest)
         if np.nanmax(np.abs(grid - f)) <= 1e-5 * np.nanmax(np.abs(grid)):
             return "factor-per-axis", (f"the gradient of {case.name} is right but for a factor on each output that depends on "
                                        f"axis {axis}: {listed(map(figure, f.reshape(-1)))}{matched(case, f, (axis,))}.")
+    if len(np.unique(np.round(d[np.isfinite(d)] / np.nanmax(np.abs(d)), 5))) > 0.8 * np.isfinite(d).sum() > 4:
+        return "wrong-local-derivative", (f"the gradient of {case.name} is right but for a factor of each output's own, from "
+                                          f"{figure(np.nanmin(d))} to {figure(np.nanmax(d))}, that depends on the data: the "
+                                          "derivative "
+                                          "of what is done last to each element has a wrong formula, or is taken elsewhere.")
     return "factor-per-axis", (f"the gradient of {case.name} is right but for a factor that each output's share has, from "
                                f"{figure(np.nanmin(d))} to {figure(np.nanmax(d))}: a weight, a count or a divisor that differs "
                                "from output to output (at borders?) is missing or misused.")
 
 
+def of_last_function(case, d):
+    """Whether the factor d of each output comes from the derivative of the last function, a polynomial of the output."""
+    known = np.isfinite(d) & (d != 0)
+    y = case.exam.y0[known]
+    if known.sum() < 6 or not np.ptp(y):
+        return None
+    c, size = fitted(y, 1 / d[known]), np.abs(d[known]).max()
+    if c is not None and np.ptp(np.polyval(c, y)) > 1e-3 * np.abs(np.polyval(c, y)).max():
+        small = np.abs(c) <= 1e-4 * np.abs(c).max()
+        if small.sum() and not (small[0] and not small[2]):             # 1 - y^2, y (1 - y), y; but 1 + y is left over from two
+            return "local-derivative-missing", (f"in the gradient of {case.name} every output's share lacks one factor, which "
+                                                "is a function of the output: the derivative of the last nonlinearity (1 - y^2 "
+                                                "for tanh, y (1 - y) for sigmoid).")
+    for words, right in (("1 - y^2 (tanh)", 1 - y ** 2), ("y (1 - y) (sigmoid)", y * (1 - y))):
+        used = d[known] * right
+        if (right <= 0).any() or np.ptp(d[known]) <= 1e-3 * size:
+            continue
+        if fitted(y, used) is not None:
+            return "wrong-local-derivative", (f"in the gradient of {case.name} every output's share has a wrong factor, which is "
+                                              f"a function of the output y: the derivative of the last function, {words}, is "
+                                              "written wrongly.")
+        for i in case.exam.wanted:
+            z = case.exam.values[i]
+            alike = z.size == d.size and z.squeeze().shape == tuple(s for s in case.out_shape if s > 1)
+            if alike and fitted(z.ravel()[known], used) is not None:
+                return "wrong-local-derivative", (f"in the gradient of {case.name} the derivative of the last function, "
+                                                  f"{words} of "
+                                                  f"the output y, is taken at {case.exam.subject.names[i]} instead.")
+    return None
+
+
+def fitted(y, z):
+    """The coefficients of a parabola that is z(y) to rounding, or None."""
+    if y.size < 6:
+        return None
+    c = quadratic(y, z)
+    return c if c is not None and np.abs(np.polyval(c, y) - z).max() <= 1e-5 * np.abs(z).max() else None
+
+
 def summed_over_another_axis(case):
     """wrong_axis, for inputs that were broadcast along some axes of the output."""
-    return wrong_axis(case) if case.out_shape is not None and len(case.shape) < len(case.out_shape) else None
+    broadcast = case.out_shape is not None and len(case.shape) < len(case.out_shape)
+    return wrong_axis(case) if broadcast and sum_to(np.zeros(case.out_shape), case.shape) is not None else None
 
 
 def wrong_axis(case):

@@ -6,6 +6,8 @@ import numpy as np
 
 from .case import axes_text, figure, listed
 
+WHOLE = 4.0                                               # by so much the sum of a few numbers, each cut to a whole one, is off
+
 
 def nothing(case):
     """Zero, or no gradient at all."""
@@ -21,8 +23,9 @@ def nothing(case):
 
 def whole_numbers(case):
     """A is N cut to whole numbers."""
+    room = WHOLE if case.exam.subject.upstream else 1.0   # a loss's own gradient may consist of them
     with np.errstate(all="ignore"):
-        if not (case.a == np.trunc(case.a)).all() or not (np.abs(case.a - case.n) <= 1 + case.slack)[:, case.judged].all():
+        if not (case.a == np.trunc(case.a)).all() or not (np.abs(case.a - case.n) <= room + case.slack)[:, case.judged].all():
             return None
     return "precision-lost", (f"the gradient of {case.name} is cut to whole numbers: it passes through an array of integers. "
                               "Make buffers of floats, np.zeros(x.shape), where x may hold integers.")
@@ -54,7 +57,7 @@ def only_the_sum_of_upstream(case):
 
 def not_linear(case):
     """A(u) is not proportional to u: something added, negatives dropped, clipped."""
-    if case.linear:
+    if case.linear or case.cancelled:
         return None
     constant = case.ask(0 * case.u[0])
     if np.abs(constant).max(initial=0) > 1e-9 * case.scale[0, 0]:
@@ -62,6 +65,9 @@ def not_linear(case):
         if case.close(shifted[0], -shifted[1]):
             return "extra-term", (f"the gradient of {case.name} is not zero when the upstream gradient is: something is added "
                                   "that does not come from it (weight decay, a regulariser, a leftover of an earlier call).")
+    if (np.abs(case.a - case.n).max(axis=1) <= 2e-3 * np.abs(case.n).max(axis=1)).all():
+        return "precision-lost", (f"the gradient of {case.name} is right to about three digits and not quite proportional to the "
+                                  "upstream gradient: somewhere in backward numbers are rounded, as by float16.")
     if all(case.close(case.ask(c * case.u[0]), c * case.a[0]) for c in (3.0, 1e3, 1e-3)):
         return "guided", (f"negative upstream gradients are treated differently in the gradient of {case.name}: doubling dout "
                           "doubles it, but turning its sign round does not turn it round. Guided backpropagation makes fine "
@@ -183,10 +189,25 @@ def region(case):
         bad, good = q[case.wrong], q[right]
         for relation, limit in ((">", (good.max(), bad.min())), ("<", (bad.max(), good.min()))):
             if limit[0] < limit[1]:
+                if is_slice(case) and (found := part(case)):
+                    return found                          # a whole slice; that its values are small or large comes with it
                 edge = figure(sum(limit) / 2) if not limit[0] < 0 <= limit[1] else "0"
                 return "wrong-region", (f"the gradient of {case.name} is wrong exactly where {name} {relation} {edge} "
                                         f"({int(case.wrong.sum())} elements){inside(case)}. Look at that branch of the function.")
     return None
+
+
+def is_slice(case):
+    """Whether what is wrong is all of one index of an axis, and nothing else."""
+    if not case.whole:
+        return False
+    wrong, shown = case.array(case.wrong), case.array(case.judged & ~case.zero | case.wrong)
+    for axis, size in enumerate(case.shape):
+        rest = tuple(d for d in range(len(case.shape)) if d != axis)
+        hit = np.flatnonzero(wrong.any(axis=rest))
+        if len(hit) == 1 and size > 2 and wrong.sum() > 2 and wrong.take(hit[0], axis).sum() == shown.take(hit[0], axis).sum():
+            return True
+    return False
 
 
 def inside(case):
@@ -202,14 +223,14 @@ def inside(case):
     return ""
 
 
-def part(case):
-    """Wrong only in a box of indices: a channel, a row, a border, one element."""
+def part(case, most=False):
+    """Wrong only in a box of indices: a channel, a row, a border, one element.  most: or all but one index of an axis."""
     places = np.argwhere(case.e.full(case.wrong.astype(float)) == 1)
     shown = np.argwhere(case.e.full((case.judged & ~case.zero | case.wrong).astype(float)) == 1)
     if not len(places) or len(places) == len(shown) or not case.shape:
         return None
     border = at_border(case, places, shown)
-    if border:
+    if border and not most:
         return border
     kept, texts = np.ones(len(shown), bool), []
     for axis, size in enumerate(case.shape):
@@ -217,12 +238,19 @@ def part(case):
         if len(bad) < len(np.unique(shown[:, axis])):
             if case.whole and len(bad) > 2 and np.ptp(np.diff(bad)):
                 return None                               # scattered indices are no part that anybody would write a loop for
+            if case.whole and not most and len(bad) > 1 and len(bad) == size - 1:
+                return None                               # all steps but the last: something goes wrong from step to step
             kept &= np.isin(shown[:, axis], bad)
             texts.append(f"{'index' if len(bad) == 1 else 'indices'} {indices(bad, size)} of axis {axis}")
     if not texts or kept.sum() > 1.25 * len(places) + 1 or kept.all():
         return None
     return "wrong-slice", (f"the gradient of {case.name} is wrong only at {' and '.join(texts)} ({len(places)} elements), right "
                            f"elsewhere{inside(case)}. Look at how far the loop or the slice runs.")
+
+
+def most_of_it(case):
+    """Wrong everywhere but in one index of an axis."""
+    return part(case, most=True)
 
 
 def indices(bad, size):
@@ -252,7 +280,7 @@ def at_border(case, places, shown):
 
 
 def at_labels(case):
-    """Wrong exactly at the element of the right class in every row."""
+    """Wrong exactly at the element of the right class in every row, or at those of the other rows' classes."""
     if not case.whole or len(case.shape) < 2:
         return None
     wrong = case.array(case.wrong)
@@ -262,6 +290,12 @@ def at_labels(case):
             continue
         classes = np.arange(case.shape[1]).reshape(-1, *[1] * (len(case.shape) - 2))
         here = classes == labels[:, None]
+        columns = np.broadcast_to(np.isin(classes, labels), wrong.shape) & ~here
+        if wrong.ndim == 2 and wrong.any() and (wrong == columns).all():
+            return "extra-term", (f"the gradient of {case.name} is wrong exactly at the classes that are the right ones of "
+                                  "other rows: "
+                                  f"something is added to whole columns, as by p[:, {case.exam.subject.names[i]}] where "
+                                  f"p[np.arange(n), {case.exam.subject.names[i]}] is meant.")
         if wrong.any() and not wrong[~here].any() and wrong[here].mean() > 0.3:
             return "term-missing", (f"the gradient of {case.name} is wrong only at the element of the right class, "
                                     f"{case.exam.subject.names[i]}, of each row: the term through the right class's own score "

@@ -1,0 +1,235 @@
+"""Hypotheses that ask where the mistake does not show: at inputs that are symmetric, positive, small, partly zero.
+
+A mistake that vanishes under one change of the inputs, and under that alone, is tied to what the change takes away.
+"""
+
+from itertools import combinations
+
+import numpy as np
+
+from .values import indices
+
+MOST = 12                                                 # longest axis of which single slices are set to zero
+
+
+def symmetric(case):
+    """Right as soon as a square input is symmetric: it meets a transpose too many or too few."""
+    own = [(case.position, case.name, case.x)]
+    if case.right_at(case.exam.copies()) is not False:
+        return None
+    for i, name, other in [*case.others(), *own]:
+        for p, q in combinations(range(other.ndim), 2):
+            if other.shape[p] != other.shape[q] or other.shape[p] < 2 or case.late:
+                continue
+            values = case.exam.copies()
+            values[i] = (other + other.swapaxes(p, q)) / 2
+            if case.right_at(values) and case.right_at([np.copy(v) if k != i else 2.5 * v for k, v in enumerate(values)]):
+                return "transposed", (f"the gradient of {case.name} is right as soon as {name} is symmetric (equal to itself "
+                                      "with "
+                                      f"axes {p} and {q} exchanged), and wrong otherwise: in backward a transpose of {name} is "
+                                      "missing, or one too many.")
+    return None
+
+
+def all_positive(case):
+    """Right where every input is positive, so that no unit is switched off."""
+    exam = case.exam
+    numbers = [i for i, v in enumerate(exam.values) if isinstance(v, np.ndarray) and v.dtype.kind == "f"]
+    if all((exam.values[i] >= 0).all() for i in numbers) or case.late:
+        return None
+    rng = np.random.default_rng(exam.seed + 13)
+
+    def drawn(function, size):
+        values = exam.copies()
+        for i in numbers:
+            values[i] = np.asarray(function(values[i]) * size * rng.uniform(0.5, 1.5, values[i].shape))
+        return values
+    # small ones too, for large ones may saturate what is wrong; and the control, other numbers with their signs, does not help
+    if not all(case.right_at(drawn(np.abs, size)) for size in (1, 0.3, 0.1)) or case.right_at(drawn(np.array, 1)) is not False:
+        return None
+    return "mask-missing", (f"the gradient of {case.name} is right where all inputs are positive, and wrong where some are "
+                            "not: what "
+                            "is wrong are units inside that are switched off there. The mask of a relu, (h > 0), is missing or "
+                            "misused on the way back.")
+
+
+def of_slices(case):
+    """Right where another input is zero but for its first or last slice, or but for the others: which contributions count?"""
+    if case.right_at(case.exam.copies()) is not False:
+        return None
+    for i, name, other in case.others():
+        for axis, size in enumerate(other.shape):
+            if not 2 <= size <= MOST or case.late:
+                continue
+            for k, which in ((size - 1, "last"), (0, "first")):
+                if only(case, i, axis, k):
+                    return "overwritten", (f"the gradient of {case.name} is right as soon as {name} is zero but for its {which} "
+                                           f"slice along axis {axis}: of the contributions along it only that of the {which} "
+                                           "counts. "
+                                           "Add them up (+=) in backward.")
+            for k in range(size):
+                if size > 2 and case.right_at(with_zeros(case, i, axis, [k])):
+                    return "term-missing", (f"the gradient of {case.name} is right as soon as {name} is zero at index "
+                                            f"{indices([k], size)} of axis {axis}: the contribution through it is missing or "
+                                            "wrong. "
+                                            "Look at how far the loop runs.")
+    return None
+
+
+def only(case, i, axis, k):
+    """Whether the gradient is right where input i is zero along an axis but for index k, and is not without it."""
+    rest = [d for d in range(np.shape(case.exam.values[i])[axis]) if d != k]
+    return case.right_at(with_zeros(case, i, axis, rest)) and case.right_at(with_zeros(case, i, axis, [*rest[1:], k])) is not True
+
+
+def with_zeros(case, i, axis, at):
+    values = case.exam.copies()
+    values[i][(slice(None),) * axis + (at,)] = 0
+    return values
+
+
+def invariant(case):
+    """The function does not feel a constant that is added along an axis of another input, but the gradient does."""
+    exam = case.exam
+    for i, name, other in case.others():
+        for axis, size in enumerate(other.shape):
+            if size < 2 or case.late:
+                continue
+            values = exam.copies()
+            rng = np.random.default_rng(exam.seed + 17)
+            values[i] = other + rng.uniform(0.5, 1.5, (*other.shape[:axis], 1, *other.shape[axis + 1:]))
+            if not case.explained_at(values) and gradient_stays(case, values):
+                cause = "diagonal-only" if case.u.shape[1] > 1 else "term-missing"
+                return cause, (f"adding a constant to {name} along axis {axis} leaves the right gradient of {case.name} as it "
+                                         "is, but changes this one. Something inside that depends on a sum (a softmax, a mean) "
+                                         "is "
+                               "treated element by element, or one of its terms is missing.")
+    return None
+
+
+def gradient_stays(case, values):
+    """Whether the numeric gradient is the same at other inputs, and the analytic one is not."""
+    exam, rng = case.exam, np.random.default_rng(case.exam.seed + 19)
+    for _ in range(3):
+        v = rng.choice([-1.0, 1.0], case.shape) * rng.uniform(0.5, 1.5, case.shape)
+        before, after = (case.slope(w, exam.u[0], v) for w in (None, values))
+        if not np.isfinite(after) or abs(after - before) > 1e-5 * np.linalg.norm(case.n[0] * v.ravel()):
+            return False
+    a = case.gradient_at(values)
+    return a is not None and np.linalg.norm(a - case.a[0]) > 1e-3 * np.linalg.norm(case.a[0])
+
+
+def without(case):
+    """Without another input the analytic gradient vanishes and the right one does not: a path beside it is missing."""
+    exam = case.exam
+    for i, name, other in case.others():
+        if case.late or not other.any():
+            continue
+        values = exam.copies()
+        values[i] = np.zeros_like(other)
+        a, n = both(case, values)
+        if a is None:
+            continue
+        if np.abs(a).max() <= 1e-9 * np.abs(case.a[0]).max() and np.abs(n).max() > 1e-3 * np.abs(case.n[0]).max():
+            return "term-missing", (f"where {name} is zero, the gradient of {case.name} is zero, and must not be: the path "
+                                    f"from {case.name} "
+                                    f"to the output that does not lead through {name} is not followed (a skip connection, a "
+                                    "gate's "
+                                    "other branch, a second term).")
+    return None
+
+
+def both(case, values, draws=8):
+    """Analytic and numeric slopes along random directions at other inputs; (None, None) where that fails."""
+    exam, rng, g = case.exam, np.random.default_rng(case.exam.seed + 23), case.gradient_at(values)
+    if g is None:
+        return None, None
+    vs = [rng.choice([-1.0, 1.0], case.shape) * rng.uniform(0.5, 1.5, case.shape) for _ in range(draws)]
+    a, n = np.array([g @ v.ravel() for v in vs]), np.array([case.slope(values, exam.u[0], v) for v in vs])
+    return (a, n) if np.isfinite(a).all() and np.isfinite(n).all() else (None, None)
+
+
+def small(case):
+    """Where all inputs are small the function is simple: what is left of the mistake there, and how fast does it vanish?"""
+    exam, pairs = case.exam, []
+    if case.late or not case.whole:
+        return None
+    for t in (1e-1, 1e-2, 1e-3):
+        values = exam.copies()
+        for i in exam.wanted:
+            values[i] = t * values[i]
+        a, n = both(case, values)
+        if a is None or not n.any() or not a.any():
+            return None
+        pairs.append((a, n))
+    shares = [np.linalg.norm(a - n) / np.linalg.norm(n) for a, n in pairs]
+    if shares[1] < 0.2 * shares[0] and shares[0] < 1:
+        return "wrong-local-derivative", (f"the smaller the inputs, the better the gradient of {case.name}: with a tenth of "
+                                          "them it is off "
+                                          f"by {100 * shares[0]:.2g} %, with a hundredth by {100 * shares[1]:.2g} %. The path "
+                                          "is there, and "
+                                          "its linear part is right: look at the derivative of a nonlinear function inside (its "
+                                          "square, its argument).")
+    left = [np.linalg.norm(a) / np.linalg.norm(n) for a, n in pairs]
+    if left[2] < 0.2 * left[1] < 0.04 * left[0]:
+        return "term-missing", (f"the smaller the inputs, the less is left of the gradient of {case.name}: relative to the "
+                                "right one it "
+                                "vanishes. The most direct path to the output is missing.")
+    return factor_of_small(case, pairs)
+
+
+def factor_of_small(case, pairs):
+    """The factor by which the gradient is off in the limit of small inputs: one of k equal uses is left, or missing."""
+    c = [(a * n).sum() / (n * n).sum() for a, n in pairs]
+    rest = [np.linalg.norm(a - f * n) / np.linalg.norm(n) for f, (a, n) in zip(c, pairs)]
+    if rest[2] > 5e-3 or rest[2] > 0.3 * rest[1] + 1e-4 or abs(c[2] - c[1]) > 0.05:
+        return None
+    for k in range(2, 9):
+        for kept in (1, k - 1):
+            if abs(c[2] - kept / k) < 2e-3:
+                own = [row.name for row in case.exam.report.inputs if not row.passed] == [case.name]
+                cause = "overwritten" if kept == 1 and (own or k > 2) else "term-missing"
+                return cause, (f"where all inputs are small, the gradient of {case.name} is {kept} / {k} of the right one: of "
+                               f"{k} equal "
+                               f"contributions {kept} count{'s' * (kept == 1)}. Are all of them added up?")
+    if 1.01 < abs(c[2]) < 20:
+        return "wrong-local-derivative", (f"where all inputs are small, the gradient of {case.name} is {c[2]:.4g} times the "
+                                          "right one, and "
+                                          "otherwise off by more than a factor: a factor (a gate, a sigmoid's derivative) is "
+                                          "missing on the way.")
+    return None
+
+
+def whole_term(case):
+    """A is the gradient of another function: one whole term is missing, too much, or has a wrong factor."""
+    exam = case.exam
+    if exam.large or case.late or case.x.size < 3:
+        return None
+    rng, h = np.random.default_rng(exam.seed + 29), 1e-5
+    numbers = [k for k, row in enumerate(exam.report.inputs) if not row.passed]
+    shapes, bends = [exam.values[exam.wanted[k]].shape for k in numbers], False
+    for _ in range(3):
+        v, w = ([rng.choice([-1.0, 1.0], shape) * rng.uniform(0.5, 1.5, shape) for shape in shapes] for _ in range(2))
+        rates = []
+        for along, against in ((v, w), (w, v)):
+            ends = []
+            for t in (h, -h):
+                values = exam.copies()
+                for k, d in zip(numbers, along):
+                    values[exam.wanted[k]] = values[exam.wanted[k]] + t * d
+                g = case.gradients_at(values)
+                if g is None:
+                    return None
+                ends.append(sum(g[k] @ d.ravel() for k, d in zip(numbers, against)))
+            rates.append((ends[0] - ends[1]) / (2 * h))
+        size = max(abs(r) for r in rates)
+        if not np.isfinite(size) or abs(rates[0] - rates[1]) > 1e-5 * size + 1e-7 * np.abs(case.a[0]).max():
+            return None
+        bends |= size > 1e-3 * np.abs(case.a[0]).max()
+    if not bends:
+        return None
+    return "term-missing", ("what backward returns is the gradient of a function (its own derivative is symmetric), but not "
+                            "of this "
+                            "one: a whole term is missing, or one counts with a wrong factor. Compare the terms of forward one "
+                            "by "
+                            "one with those of backward.")
