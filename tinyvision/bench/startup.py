@@ -1,5 +1,6 @@
 """The table of start-up: how long until the first training step is done in a fresh process, with and without compiled kernels."""
 
+import os
 import statistics
 import tempfile
 
@@ -33,16 +34,16 @@ def measure(contenders, networks, threads, repeats, show=print):
 
 def fresh_processes(contenders, network, threads, repeats):
     """A record for each contender and state of its cache."""
+    def start(contender):
+        own = os.path.join(folder, str(contenders.index(contender)))
+        return run("startup", contender, network, threads, NUMBA_CACHE_DIR=own, TORCHINDUCTOR_CACHE_DIR=own)
+
     with tempfile.TemporaryDirectory(prefix="tinyvision-bench-") as folder:
-        caches = {"NUMBA_CACHE_DIR": folder, "TORCHINDUCTOR_CACHE_DIR": folder}
-        answers = {}
-        for contender in contenders:
-            if compiles(contender):
-                answers[contender, EMPTY] = [run("startup", contender, network, threads, **caches)]
+        answers = {(contender, EMPTY): [start(contender)] for contender in contenders if compiles(contender)}
         for _ in range(repeats):                          # in turns
             for contender in contenders:
                 state = WARM if compiles(contender) else ""
-                answers.setdefault((contender, state), []).append(run("startup", contender, network, threads, **caches))
+                answers.setdefault((contender, state), []).append(start(contender))
         order = sorted(answers, key=lambda key: (contenders.index(key[0]), key[1]))
         return [record(network, contender, state, answers[contender, state]) for contender, state in order]
 
