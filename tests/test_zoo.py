@@ -19,7 +19,7 @@ PASS_WITH_ONES = set("""
 """.split())
 
 # Rejected, but called by another cause than theirs on one of the seeds at least.
-MISNAMED = {"matmul_wrong_order", "batch_norm_gamma_from_input", "interpolate_corners_aligned"}
+MISNAMED = {"interpolate_corners_aligned"}
 
 
 def named(bugs):

@@ -43,6 +43,10 @@ FAMILIES = {
     "networks": (
         "Blocks and networks",
         "Where paths meet, gradients add; where a value is used at several times or places, so do they."),
+    "precision": (
+        "Digits that are lost on the way",
+        "A cast to float32 costs nine of sixteen digits, and no cast gives them back. Training may not mind, a check that "
+        "compares with differences does: keep masks, caches and buffers in the dtype of the input."),
     "torch": (
         "Functions of PyTorch",
         "The same mistakes in a `torch.autograd.Function`, and those that its context invites."),

@@ -107,6 +107,8 @@ def excess(exam, numbers, box=None, count=DIRECTIONS, thorough=False):
     n, half, bar, size, kink, undefined, *_ = contract(s, exam.weights, False)
     a, rounding = along(exam, exam.a, numbers, vs)
     off = np.abs(a - n) - half - (5 * bar + RTOL * size + 1000 * exam.fuzz * EPS * rounding)
+    gap = np.where(undefined[None], np.inf, np.abs(a - n)) / np.maximum(rounding, 1e-300)
+    exam.gap = max(exam.gap, np.where(np.isnan(gap), np.inf, gap).max(initial=0))
     off = np.where(undefined[None], -np.inf, np.where(np.isnan(off), np.inf, off)).T
     for j in range(count):
         if kink[j] or undefined[j] or (off[j] > 0).any():
@@ -133,8 +135,8 @@ def away_from_kinks(exam, numbers, v, curve, off, thorough):
     u = np.where(rough, 0, exam.u)
     gradients = [np.stack(rows) for rows in zip(*[exam.gradients(row, checked=False) for row in u])]
     y0, noise = u @ np.where(rough, 0, exam.y0), 3 * np.sqrt(u ** 2 @ exam.noise_of_outputs ** 2)
-    s = slopes(lambda j, t: u @ np.where(rough, 0, curve(t)), np.ones(1), np.ones(1), y0, noise + EPS * np.abs(y0), np.eye(len(u)),
-               thorough)
+    noise += EPS * np.abs(y0)
+    s = slopes(lambda j, t: u @ np.where(rough, 0, curve(t)), np.ones(1), np.ones(1), y0, noise, np.eye(len(u)), thorough)
     n, half, bar, size, _, undefined, *_ = contract(s, np.eye(len(u)), False)
     a, rounding = along(exam, gradients, numbers, [v])
     found = (np.abs(a - n) - half - (5 * bar + RTOL * size + 1000 * exam.fuzz * EPS * rounding))[:, 0]

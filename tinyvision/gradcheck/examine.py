@@ -104,6 +104,7 @@ class Examination:
         self.outside = None                               # what forward raised at a point nearby
         self.is_copy = False                              # whether it examines slices for the sake of another examination
         self.low_output = self.low_gradient = self.stairs = None
+        self.gap = 0.0                                    # how far directions were off at most, as a share of what was added up
         self.misshapen = {}
 
     def run(self, diagnose=True, probes=True):
@@ -193,7 +194,7 @@ class Examination:
         fast = self.large and self.subject.repeats and self.dtype == np.float64
         self.open = self.start(self.copies()) if fast else None
         second = self.flat(self.copies()) if self.open is None else flatten(self.open.outputs)
-        self.forward_seconds = min(middle - began, time.perf_counter() - middle)      # the first call may compile or load something
+        self.forward_seconds = min(middle - began, time.perf_counter() - middle)      # the first call may compile something
         if not same(second, self.y0):
             self.open = None
             self.chance = Chance(*self.subject.roots)

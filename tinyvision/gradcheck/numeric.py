@@ -88,6 +88,7 @@ def climb(curve, first, sizes, y0, noise, weights, thorough):
     found, before, rungs = Slopes.empty(count, y0.size), Slopes.empty(count, y0.size), []
     reached, bend = np.zeros(count, int), np.zeros((count, y0.size))                  # bend: the last one seen, 0 where smooth
     rows, last, grown = np.arange(count), np.full((count, y0.size), np.inf), np.zeros((count, y0.size), int)
+    dead = np.zeros((count, y0.size))                     # the step from which on an output has stood still, 0 if it has not
     for rung in range(DOWN + 1):
         if not rows.size:
             break
@@ -105,10 +106,14 @@ def climb(curve, first, sizes, y0, noise, weights, thorough):
         steep = np.abs(step.value) > 1.5 * last[rows]     # grows with every smaller step: a jump, or an infinite slope
         steep &= (step.bar > 0.2 * np.abs(step.value)) & (np.abs(step.value) > 30 * step.noise)
         grown[rows], last[rows] = np.where(steep, grown[rows] + 1, 0), np.abs(step.value)
+        dead[rows] = np.where(step.still, np.where(dead[rows] > 0, dead[rows], step.width), 0)
         rungs.append((rows, step.jitter) if thorough else None)
         on = thorough | step.wants_smaller(found, rows, weights)
         rows = rows[on & (first[rows] * RUNG ** (-rung - 1.0) > 16 * EPS * sizes[rows])]
     bent = bend > 0
+    if thorough:                                          # steps on purpose: what stands still for so long is no rounding
+        flat = ~bent & (dead * np.abs(found.value) > most_noise(sizes, y0, noise))
+        found.put(np.arange(count), flat, Slopes(*np.zeros((4, count, y0.size)), *np.zeros((2, count, y0.size), bool)))
     kinks(found, bent, curve, first * RUNG ** -reached.astype(float), y0, noise)
     found.undefined |= (grown > 2) & (found.bar > 0.2 * np.abs(found.value))
     farther(found, curve, first, sizes, y0, noise, weights, thorough)
@@ -157,7 +162,7 @@ class Rung:
         for j, (i, step) in enumerate(zip(rows, h)):
             for k, t in enumerate((step, -step, step / 2, -step / 2)):
                 y[k, j] = curve(i, t)
-        h = h[:, None]
+        self.width = h = h[:, None]
         with np.errstate(all="ignore"):                   # a step may leave the domain: then the rung says nothing
             wide, narrow = (y[0] - y[1]) / (2 * h), (y[2] - y[3]) / h
             self.value = narrow + (narrow - wide) / 3
@@ -167,7 +172,8 @@ class Rung:
             spread = EPS * np.maximum(grown, np.abs(y0))
             # an output that stands still may only be rounded to the same number, of its own size or of what it is made from
             usual = np.maximum(np.median(np.abs(y0)) if y0.size else 0, np.reshape(sizes, (-1, 1)))
-            self.noise = np.where(self.still, EPS * np.maximum(np.abs(y0), usual), 4 * (spread + noise)) / h
+            least = np.maximum(EPS * np.maximum(np.abs(y0), usual), noise)
+            self.noise = np.where(self.still, least, 4 * (spread + noise)) / h
             self.grown = (grown > 2 * np.abs(y0)) & ~self.still
             self.right, self.left = (4 * y[2] - y[0] - 3 * y0) / h, (3 * y0 - 4 * y[3] + y[1]) / h
             coarse = np.maximum(np.abs(self.right - (y[0] - y0) / h), np.abs(self.left - (y0 - y[1]) / h))

@@ -90,8 +90,7 @@ def explain(exam, e, asked):
         return *at_kinks(exam, e), 0
     if case.cancelled:
         return "zero-gradient", (f"the gradient of {e.name} is zero but for rounding errors, though the output depends on it: "
-                                 "its terms "
-                                 "cancel, and must not. A factor that differs from term to term is missing."), len(HYPOTHESES)
+                                 "its terms cancel, and must not. A factor that differs from term to term is missing."), len(HYPOTHESES)
     if not case.whole:
         for hypothesis in ON_SAMPLES:
             found = hypothesis(case)

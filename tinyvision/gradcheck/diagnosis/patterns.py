@@ -35,9 +35,8 @@ def jacobian_transposed(case):
             if np.abs(turned - b).max() <= room < np.abs(turned - j).max():
                 along = " and ".join(f"axis {p} of {case.name} with axis {q - n} of the output" for p, q in chosen)
                 return "transposed", (f"in the gradient of {case.name} elements and outputs have changed places ({along}): the "
-                                      "matrix "
-                                      "that backward multiplies by must be the transpose of forward's. An index array that "
-                                      "forward reads from is one that backward writes to (dx[i] += dout, not dout[i]).")
+                                      "matrix that backward multiplies by must be the transpose of forward's. An index array "
+                                      "that forward reads from is one that backward writes to (dx[i] += dout, not dout[i]).")
     return None
 
 
@@ -58,9 +57,8 @@ def direct_path(case):
     what = "something is added to" if more else "a part is missing of"
     return ("extra-term" if more else "term-missing"), (
         f"in the gradient of {case.name} {what} what an element does to the outputs with the same index along "
-        f"{text_of(part - whole)}; the rest is right. A path that leads there directly (a skip connection, a gate, a second "
-        "use of "
-        f"{case.name}) is left out or wrong.")
+        f"{text_of(part - whole)}; the rest is right. A path that leads there directly (a skip connection, a gate, a second use "
+        f"of {case.name}) is left out or wrong.")
 
 
 def path_not_followed(case):
@@ -72,8 +70,8 @@ def path_not_followed(case):
     if extra.any() or dropped.sum() < max(3, 0.1 * live.sum()):
         return None
     return "term-missing", (f"in the gradient of {case.name} {int(dropped.sum())} of {int(live.sum())} contributions of "
-                            "outputs are "
-                            f"missing, and others are wrong: one of the paths from {case.name} to the output is not followed.")
+                            f"outputs are missing, and others are wrong: one of the paths from {case.name} to the output is not "
+                            "followed.")
 
 
 def factor_field(case):
@@ -105,8 +103,7 @@ def other_in_its_place(case):
                     continue
                 if np.abs(f * b - a).max() <= 1e-4 * np.abs(a).max():
                     return "shifted", (f"the gradient of {case.name} uses {one} where {two} belongs: one step too late, or the "
-                                       "wrong "
-                                       "array of the cache.")
+                                       "wrong array of the cache.")
     return None
 
 
@@ -121,8 +118,8 @@ def between_outputs(case):
         return None
     return "wrong-local-derivative", ("all gradients are right but for what one output does to another on the way back "
                                       f"({int(big.sum())} factors that are wrong, the same for every input): look at the line "
-                                      "where the "
-                                      "gradient of one output is added to that of another, at its factors and derivatives.")
+                                      "where the gradient of one output is added to that of another, at its factors and "
+                                      "derivatives.")
 
 
 def solved(case):
@@ -201,8 +198,7 @@ def one_slice_of_another(case):
             for k in range(other.x.shape[axis]):
                 if case.explains(n.take(k, axis + 1).reshape(len(n), -1)):
                     return "overwritten", (f"the gradient of {case.name} must be the sum of that of {other.name} over its axis "
-                                           f"{axis}, and "
-                                           f"is only its slice {k}: overwritten where it must be added up.")
+                                           f"{axis}, and is only its slice {k}: overwritten where it must be added up.")
     return None
 
 
@@ -242,5 +238,4 @@ def function_of_right_one(case):
     if np.abs(np.vander(j, 4) @ c - b).max() > 1e-5 * np.abs(b).max():
         return None
     return "wrong-local-derivative", (f"every derivative that backward uses for {case.name} is the same function of the right "
-                                      "one (such as "
-                                      "p (1 - p) where it must be p): the formula is that of another function.")
+                                      "one (such as p (1 - p) where it must be p): the formula is that of another function.")

@@ -117,14 +117,12 @@ def shortened(case, i, d, short, report):
                                "count. Add them up (+=) over the loop.")
     if report and d:
         return "term-missing", (f"the gradient of {case.name} is right where axis {d} of {name} has {length}, and wrong for "
-                                f"{size}: of "
-                                "what is added up along it, or is handed from one to the next, a part is missing or goes wrong "
-                                "on "
-                                "the way back.")
+                                f"{size}: of what is added up along it, or is handed from one to the next, a part is missing or "
+                                "goes wrong on the way back.")
     if row.cause == "factor-per-axis" and not d and i != case.position and short == 1:
         return "wrong-local-derivative", (f"for a batch of one {row.diagnosis.rstrip('.')}: the units behind {case.name} have "
-                                          "a wrong "
-                                          "derivative, each its own, as when a nonlinearity inside is differentiated wrongly.")
+                                          "a wrong derivative, each its own, as when a nonlinearity inside is differentiated "
+                                          "wrongly.")
     if not row.passed and row.cause not in VAGUE:
         return row.cause, f"{row.diagnosis} (Seen where axis {d} of {name} has {length}.)"
     return None

@@ -221,12 +221,11 @@ def factor_named(case, f, axes, rest, live, of_its_own):
     span = f"from {figure(np.nanmin(values))} to {figure(np.nanmax(values))}"
     if rest and not match and by_output(case, live, np.broadcast_to(f, case.shape).reshape(-1), values):
         return "wrong-local-derivative", (f"the gradient of {case.name} is right but for a factor of each output's own, "
-                                          f"{span}: the "
-                                          "derivative of what is done last, to each output, is missing or wrong.")
+                                          f"{span}: the derivative of what is done last, to each output, is missing or wrong.")
     if not rest and len(case.shape) > 1:
         return "wrong-local-derivative", (f"each element of the gradient of {case.name} is right but for a factor of its own, "
-                                          f"{span}, "
-                                          "whatever the upstream gradient: the last factor on the way to it is missing or wrong.")
+                                          f"{span}, whatever the upstream gradient: the last factor on the way to it is missing "
+                                          "or wrong.")
     return "factor-per-axis", (f"the gradient of {case.name} is right but for a factor that depends on "
                                f"{axes_text(axes)}: {listed(map(figure, values))}{match}.")
 
@@ -292,8 +291,8 @@ def factor_by_output(case):
     if len(np.unique(np.round(d[np.isfinite(d)] / np.nanmax(np.abs(d)), 5))) > 0.8 * np.isfinite(d).sum() > 4:
         return "wrong-local-derivative", (f"the gradient of {case.name} is right but for a factor of each output's own, from "
                                           f"{figure(np.nanmin(d))} to {figure(np.nanmax(d))}, that depends on the data: the "
-                                          "derivative "
-                                          "of what is done last to each element has a wrong formula, or is taken elsewhere.")
+                                          "derivative of what is done last to each element has a wrong formula, or is taken "
+                                          "elsewhere.")
     return "factor-per-axis", (f"the gradient of {case.name} is right but for a factor that each output's share has, from "
                                f"{figure(np.nanmin(d))} to {figure(np.nanmax(d))}: a weight, a count or a divisor that differs "
                                "from output to output (at borders?) is missing or misused.")
@@ -325,8 +324,7 @@ def of_last_function(case, d):
             alike = z.size == d.size and z.squeeze().shape == tuple(s for s in case.out_shape if s > 1)
             if alike and fitted(z.ravel()[known], used) is not None:
                 return "wrong-local-derivative", (f"in the gradient of {case.name} the derivative of the last function, "
-                                                  f"{words} of "
-                                                  f"the output y, is taken at {case.exam.subject.names[i]} instead.")
+                                                  f"{words} of the output y, is taken at {case.exam.subject.names[i]} instead.")
     return None
 
 

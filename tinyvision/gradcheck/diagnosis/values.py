@@ -293,9 +293,8 @@ def at_labels(case):
         columns = np.broadcast_to(np.isin(classes, labels), wrong.shape) & ~here
         if wrong.ndim == 2 and wrong.any() and (wrong == columns).all():
             return "extra-term", (f"the gradient of {case.name} is wrong exactly at the classes that are the right ones of "
-                                  "other rows: "
-                                  f"something is added to whole columns, as by p[:, {case.exam.subject.names[i]}] where "
-                                  f"p[np.arange(n), {case.exam.subject.names[i]}] is meant.")
+                                  f"other rows: something is added to whole columns, as by p[:, {case.exam.subject.names[i]}] "
+                                  f"where p[np.arange(n), {case.exam.subject.names[i]}] is meant.")
         if wrong.any() and not wrong[~here].any() and wrong[here].mean() > 0.3:
             return "term-missing", (f"the gradient of {case.name} is wrong only at the element of the right class, "
                                     f"{case.exam.subject.names[i]}, of each row: the term through the right class's own score "

@@ -1,4 +1,4 @@
-"""Right homework in which rounding is in the way: large common offsets, functions that are steps on purpose, noise for a gradient."""
+"""Right homework in which rounding is in the way: large common offsets, steps on purpose, noise in place of a gradient."""
 
 import numpy as np
 
@@ -58,7 +58,7 @@ def softmax_offset_1e8(rng):
     return softmax_pair() + (1e8 + rng.normal(size=(3, 4)),)
 
 
-@right("pair")
+@right("pair", costly=True)
 def large_log_softmax_offset_1e6(rng):
     """As many elements that directions are looked at first."""
     return log_softmax_pair() + (1e6 + rng.normal(size=(60, 50)),)
