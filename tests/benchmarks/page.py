@@ -43,6 +43,14 @@ FAMILIES = {
     "networks": (
         "Blocks and networks",
         "Where paths meet, gradients add; where a value is used at several times or places, so do they."),
+    "attention": (
+        "Attention and other layers of several products",
+        "Queries, keys and values are three roads from one input: each has a gradient, and they add up. Square matrices hide "
+        "exchanged axes, so take lengths and widths that differ."),
+    "recurrent": (
+        "Recurrent layers and dynamic programs",
+        "A weight that is used at every step collects a share from every step, and the hidden state brings a gradient back from "
+        "the next one. Check three steps or more."),
     "precision": (
         "Digits that are lost on the way",
         "A cast to float32 costs nine of sixteen digits, and no cast gives them back. Training may not mind, a check that "
