@@ -60,7 +60,7 @@ AWKWARD = [
     (lambda x: np.sin(1e4 * x), 0.0, None, 1e4), (lambda x: np.sin(1e4 * x), 0.3, None, 1e4 * np.cos(3000)),
     (lambda x: np.sin(1e4 * x), 1.0, None, 1e4 * np.cos(1e4)),
     (lambda x: np.sin(x - 1e6), 1e6 + 0.5, 1.0, np.cos(0.5)), (lambda x: (x - 1e6) ** 2, 1e6, 1.0, 0.0),
-    (np.sin, 3e7, None, np.cos(3e7)), (np.sin, 1e8 + 0.5, None, np.cos(1e8 + 0.5)), (np.sin, 1e10 + 0.5, None, np.cos(1e10 + 0.5)),
+    *[(np.sin, x, None, np.cos(x)) for x in (3e7, 1e8 + 0.5, 1e10 + 0.5)],
     (gelu, -3.0, None, gelu_slope(-3)), (gelu, -5.0, None, gelu_slope(-5)), (gelu, 0.0, None, 0.5),
     (huber, 1.0, None, 1.0), (huber, -1.0, None, -1.0), (huber, 1 + 1e-9, None, 1.0),
     (lambda x: np.abs(x) ** 1.5, 0.0, None, 0.0), (lambda x: np.abs(x) ** 1.5, 1e-9, None, 1.5 * 1e-9 ** 0.5),
@@ -92,7 +92,7 @@ def test_bars_are_narrow(f, x, true, most):
 
 @pytest.mark.parametrize("x", [1e7, 3e7, 1e8, 1e9, 1e10])
 def test_steps_shrink_below_a_period(x):
-    """Seen with steps of many periods, a sine looks flat: what steps within a period agree on counts, though their bar is wider."""
+    """Seen with steps of many periods, a sine looks flat: what steps within a period agree on counts, with its wider bar."""
     xs = x + np.random.default_rng(2).standard_normal(50)
     for thorough in (False, True):
         found = [measured(np.sin, x, thorough=thorough) for x in xs]
@@ -117,7 +117,8 @@ def test_noise_is_seen_though_its_estimate_missed_it(offset):
     xs, found = [offset + gap for gap in gaps], []
     for x in xs:
         y0 = f(np.array([x]))
-        found.append(slopes(lambda i, t, x=x: f(np.array([x + t])), np.array([x]), np.array([x]), y0, np.zeros(1), np.ones((1, 1)), True))
+        curve, at = lambda i, t, x=x: f(np.array([x + t])), np.array([x])
+        found.append(slopes(curve, at, at, y0, np.zeros(1), np.ones((1, 1)), True))
     others = np.exp(0.3) + np.exp(-1.0)
     true = [others / (others + np.exp(x - offset)) for x in xs]
     assert all(off(s, d)[0, 0] <= 5 for s, d in zip(found, true))
@@ -229,6 +230,14 @@ def test_jumps_and_infinite_slopes_are_undefined(f, thorough):
 def test_an_undefined_output_leaves_the_others_alone():
     s = measured(lambda x: np.concatenate([np.floor(x), np.exp(x), 2 * x]), 1.0)
     assert s.undefined.tolist() == [[True, False, False]] and s.value[0, 1:] == pytest.approx([np.e, 2], rel=1e-7)
+
+
+@pytest.mark.parametrize("levels", [3, 1024, 65536])
+def test_steps_on_purpose_are_flat(levels):
+    """Steps of a power of two lead from level to level as if they were a line; in between nothing moves, by far more than rounding."""
+    for x in np.random.default_rng(6).random(20):
+        s = measured(lambda x: np.round(levels * x) / levels, x, thorough=True)
+        assert s.value[0, 0] == 0 and not s.kink[0, 0] and not s.undefined[0, 0]
 
 
 def test_steps_that_leave_the_domain_say_nothing():

@@ -1,4 +1,4 @@
-"""Lost precision is found wherever it hides, and nothing else that moves in steps, is bent or is coarse by definition is taken for it."""
+"""Lost precision is found wherever it hides, and nothing else that is bent, noisy or coarse by definition is taken for it."""
 
 import numpy as np
 import pytest
