@@ -112,7 +112,7 @@ def log_softmax_of(offset):
 
 @pytest.mark.parametrize("offset", [1e2, 1e4, 1e6, 1e8])
 def test_noise_is_seen_though_its_estimate_missed_it(offset):
-    """Shaken by a rounding error, x and the maximum may move alike, and the output does not; the smallest steps tell otherwise."""
+    """Shaken by a rounding error, x and the maximum may move alike, and the output does not; the smallest steps tell more."""
     f, gaps = log_softmax_of(offset), np.random.default_rng(4).standard_normal(100)
     xs, found = [offset + gap for gap in gaps], []
     for x in xs:
@@ -234,7 +234,7 @@ def test_an_undefined_output_leaves_the_others_alone():
 
 @pytest.mark.parametrize("levels", [3, 1024, 65536])
 def test_steps_on_purpose_are_flat(levels):
-    """Steps of a power of two lead from level to level as if they were a line; in between nothing moves, by far more than rounding."""
+    """Steps of a power of two lead from level to level as if these were a line; in between nothing moves."""
     for x in np.random.default_rng(6).random(20):
         s = measured(lambda x: np.round(levels * x) / levels, x, thorough=True)
         assert s.value[0, 0] == 0 and not s.kink[0, 0] and not s.undefined[0, 0]

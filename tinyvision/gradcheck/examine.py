@@ -396,6 +396,8 @@ class Examination:
             return
         if not self.large:
             jitter = self.shake(4)[e.number]
+            # more than a hundredth is no rounding: backward draws random numbers
+            jitter = np.where(jitter <= 0.01 * np.abs(e.a).max(initial=0), jitter, 0) if e.where is None else jitter
             e.jitter = np.maximum(e.jitter, np.where(e.kink, 0, jitter if e.where is None else jitter[:, e.where]))
         most = int(np.clip(self.patience / (100 * max(self.forward_seconds, 1e-6)), 3, 40))
         suspects, start = np.flatnonzero(e.wrong), time.perf_counter()
