@@ -221,10 +221,11 @@ class Direction:
 
 def constants(whole, exam):
     """Factors that depend on nothing that moves: one output's gradient consists of float32 numbers, and is off by as much."""
-    rng = np.random.default_rng(exam.seed + 17)
+    rng, asked = np.random.default_rng(exam.seed + 17), 0
     for j in rng.permutation(np.flatnonzero(exam.u[0]))[:OUTPUTS]:
         one = np.where(np.arange(exam.y0.size) == j, 1.0, 0.0)
-        for number, (i, g) in enumerate(zip(exam.wanted, exam.gradients(one, checked=False))):
+        gradients = exam.gradients(one, checked=False)
+        for number, (i, g) in enumerate(zip(exam.wanted, gradients)):
             with np.errstate(over="ignore"):
                 coarse = np.flatnonzero((g.astype(np.float32) == g) & full(g, np.float32))
             for p in rng.permutation(coarse)[:1 if whole.large else 2]:
@@ -235,8 +236,9 @@ def constants(whole, exam):
                                                   "rounding: a constant in backward (a mask, a filter, a scale) is a float32 "
                                                   "array. Make it of the input's dtype.")
                     return
-            if whole.large and g.any():                   # then a pass takes time, and one output has said enough
-                return
+        asked += any(g.any() for g in gradients)
+        if asked == (1 if whole.large else 2):            # outputs that depend on anything have said enough
+            return
 
 
 def off(exam, i, p, j, g, again):
