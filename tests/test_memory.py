@@ -1,4 +1,4 @@
-"""Memory goes by reference count, as early as possible, and networks in training do not disturb each other."""
+"""Memory goes by reference count, as early as possible, and is used again; networks in training do not disturb each other."""
 
 import copy
 import gc
@@ -11,6 +11,7 @@ import pytest
 
 import tinyvision.functional as F
 from tests.test_autograd import leaf
+from tinyvision import memory
 from tinyvision import Op, Parameter, Tensor, grad, manual_seed, models, nn, optim
 
 
@@ -191,3 +192,115 @@ def test_threads_train_as_if_alone():
             thread.join()
         runs.append(losses)
     assert runs[0] == runs[1] and all(len(losses) == 5 for losses in runs[1])
+
+
+# --- memory that is used again
+
+N = 20_000                                                # numbers of an array that is worth lending
+
+
+@pytest.fixture
+def pool(monkeypatch):
+    """A pool of its own: what other tests hold or left behind does not matter."""
+    monkeypatch.setattr(memory, "pool", memory.Pool())
+    return memory.pool
+
+
+def address(x):
+    return x.__array_interface__["data"][0]
+
+
+@pytest.mark.parametrize("use", [lambda x: x[1:], lambda x: x.reshape(2, -1).T[3:], lambda x: x[5:].view(np.uint8),
+                                 lambda x: memoryview(x), lambda x: [x], lambda x: np.broadcast_to(x[:, None], (N, 3))],
+                         ids=["slice", "views of views", "bytes", "buffer", "itself", "broadcast"])
+def test_memory_is_lent_while_somebody_can_see_it(pool, use):
+    x = memory.empty((N,), np.float32)
+    held, where = use(x), address(x)
+    del x
+    assert address(memory.empty((N,), np.float32)) != where and pool.loans
+    del held
+    assert pool.idle > 0 and not pool.loans
+    again = memory.empty((N // 2, 2), np.float32)         # what was lent last is still in the cache
+    assert address(again) == where or pool.idle
+
+
+def test_memory_of_another_size_type_and_alignment(pool):
+    x = memory.empty((N,), np.float32)
+    where = address(x)
+    del x
+    y = memory.empty((N // 2,), np.float64)
+    assert address(y) == where and y.shape == (N // 2,) and y.dtype == np.float64 and y.flags.carray and where % 64 == 0
+    assert address(memory.empty((2 * N,), np.float64)) != where
+    assert memory.empty((3,), np.float32).base is None    # not worth it
+    assert memory.empty((0, N), np.float32).shape == (0, N) and memory.empty((), np.float32).shape == ()
+
+
+def test_little_memory_lies_idle(pool, monkeypatch):
+    monkeypatch.setattr(memory, "KEEP", 1 << 20)
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        held = [memory.empty((int(n),), np.uint8) for n in rng.integers(1 << 15, 1 << 19, 9)]
+        size = sum(x.nbytes for x in held)
+        del held
+        assert pool.idle <= 1 << 20 and pool.idle == sum(n * len(blocks) for n, blocks in pool.free.items()) and size
+    pool.clear()
+    assert pool.idle == 0 and not pool.free
+
+
+def test_idle_memory_is_given_up_before_memory_runs_out(pool, monkeypatch):
+    del (x := [memory.empty((N,), np.float32)])[:]
+    assert pool.idle and not x
+    new, refused = memory.Block.__new__, []
+
+    def scarce(cls, size):
+        if not refused:
+            refused.append(size)
+            raise MemoryError
+        return new(cls, size)
+    monkeypatch.setattr(memory.Block, "__new__", scarce)
+    assert memory.empty((4 * N,), np.float32).size == 4 * N and refused and pool.idle == 0
+
+
+def test_no_two_arrays_share_memory_in_threads(pool):
+    """Each thread writes its number into arrays that it keeps for a while, and finds it there later."""
+    wrong = []
+
+    def work(number):
+        rng, held = np.random.default_rng(number), []
+        for i in range(400):
+            x = memory.empty((int(rng.integers(N, 2 * N)),), np.float32)
+            x[...] = 1000 * number + i
+            held.append((x[7:], 1000 * number + i))
+            if len(held) > 6:
+                y, value = held.pop(int(rng.integers(len(held))))
+                if not (y == value).all():
+                    wrong.append((number, i))
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong and not pool.loans
+    assert pool.idle == sum(n * len(blocks) for n, blocks in pool.free.items())
+
+
+def test_a_step_of_training_needs_no_new_memory(pool):
+    """From the second step on every large array of the kernels is one that served before."""
+    pytest.importorskip("numba")
+    model = nn.Sequential(nn.Conv2d(1, 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(6 * 12 * 12, 10))
+    optimizer = optim.SGD(model.parameters(), lr=0.01)
+    rng = np.random.default_rng(0)
+    x, labels = Tensor(rng.standard_normal((32, 1, 28, 28), dtype=np.float32)), rng.integers(0, 10, 32)
+    fresh, new = [], memory.Block.__new__
+
+    def counted(cls, size):
+        fresh.append(size)
+        return new(cls, size)
+    for i in range(4):
+        F.cross_entropy(model(x), labels).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        if i == 1:
+            memory.Block.__new__ = counted
+    memory.Block.__new__ = new
+    assert pool.idle > 0 and not fresh

@@ -20,7 +20,7 @@ from heapq import heappop, heappush
 import numpy as np
 
 from .backend import array_module, is_array
-from .changes import memory
+from .memory import owned, owner
 from .tensor import Op, Tensor, as_array, raw, recording, result, tracked
 
 LARGE = 1 << 16                                           # bytes: to copy less is quicker than to ask whether one must
@@ -207,13 +207,13 @@ def unshared(gx, op, arrays, gxs):
 
     Only for rules of this package; another may keep what it returns wherever it likes.
     """
-    owner = memory(gx)
-    if owner.base is not None or not gx.flags.writeable or not type(op).__module__.startswith(HERE):
+    memory = owner(gx)
+    if not owned(memory) or not gx.flags.writeable or not type(op).__module__.startswith(HERE):
         return False
     known = [*arrays, *gxs]
     for value in vars(op).values():
         known.extend(value if isinstance(value, (tuple, list)) else (value,))
-    return sum([isinstance(a, np.ndarray) and memory(a) is owner for a in known]) == 1
+    return sum([isinstance(a, np.ndarray) and owner(a) is memory for a in known]) == 1
 
 
 def check_gradient(op, i, x, gx):

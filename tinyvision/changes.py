@@ -14,6 +14,7 @@ from zlib import crc32
 import numpy as np
 
 from .backend import array_module
+from .memory import owner
 
 
 class Changes:
@@ -43,17 +44,7 @@ class Changes:
             self.count += 1
 
 
-def memory(array):
-    """The array that owns the memory which `array` may be a view of."""
-    return array.base if isinstance(array.base, np.ndarray) else array
-
-
-def same_memory(x, y):
-    """Whether two arrays are the same or views of one owner."""
-    return memory(x) is memory(y)
-
-
 def checksum(array):
     if array_module(array) is not np:                     # a GPU's memory is not worth a copy to the host
         return None
-    return crc32(np.ascontiguousarray(memory(array)).reshape(-1).view(np.uint8))
+    return crc32(np.ascontiguousarray(owner(array)).reshape(-1).view(np.uint8))

@@ -21,7 +21,8 @@ import threading
 import numpy as np
 
 from .backend import array_module, is_array
-from .changes import Changes, memory
+from .changes import Changes
+from .memory import owner
 
 
 class Recording(threading.local):
@@ -295,9 +296,9 @@ def result(array, inputs=()):
     """A Tensor around an array that was just computed from these inputs: nothing is copied."""
     if type(array) is not np.ndarray and not is_array(array):
         array = np.asarray(array)                         # a full reduction gives a NumPy number
-    owner, changes = memory(array), None
+    memory, changes = owner(array), None
     for x in inputs:
-        if isinstance(x, Tensor) and (x._data is owner or x._data.base is owner):
+        if isinstance(x, Tensor) and (x._data is memory or x._data.base is memory):
             changes = x._changes                          # a view: a write to one is a write to both
     y = Tensor.__new__(Tensor)
     attach(y, array, changes)

@@ -20,6 +20,7 @@ from math import prod
 import numpy as np
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
+from ...memory import empty
 from ..registry import forced
 from . import tile
 from .jit import few, inner, scratch, shared, solid, threads
@@ -341,16 +342,16 @@ def transpose_plans(images, O, C, sizes, out, window, groups, dtype, workers):
     whole = (1,) * (3 - window.ndim) + sizes
     each = [phases(n, d, lo, s, h, u) for n, d, (lo, _), s, h, u in
             zip(window.size, window.dilation, window.padding, window.stride, sizes, out)]
-    plans, empty = [], []
+    plans, untouched = [], []
     for found in product(*[[(0, ONE, [0])]] * (3 - window.ndim), *each):
         first, axes, ks = zip(*found)
         if None in axes:
-            empty.append((..., *(slice(a, None, s) for a, s in zip(first, step))))
+            untouched.append((..., *(slice(a, None, s) for a, s in zip(first, step))))
             continue
         tap = [(k[0] * kernel[1] + k[1]) * kernel[2] + k[2] for k in product(*ks)]
         woff = (C * taps * np.arange(O)[:, None] + np.array(tap)).ravel()
         plans.append(Correlation(images, groups, O, C, axes, woff, taps, O * C * taps, whole, step, first, dtype, workers))
-    return plans, empty
+    return plans, untouched
 
 
 class WeightGradient:
@@ -379,7 +380,7 @@ class WeightGradient:
 
     def __call__(self, x, u, gw):
         buffers, factors = (scratch(*what) for what in self.scratch)
-        sums = np.empty(self.sums, x.dtype)
+        sums = empty(self.sums, x.dtype)
         self.kernel(x.reshape(-1), u.reshape(-1), self.geometry, *self.tables, buffers, factors, sums, workers=self.workers)
         gather(sums, *self.filters, gw.reshape(-1), workers=few(gw.size))
 
@@ -405,7 +406,7 @@ def conv(x, w, bias, window, groups):
     out = window.output(x.shape[2:])
     if declined(x, w, x.shape[0] * w.size * prod(out)):
         return NotImplemented
-    y = np.empty((x.shape[0], w.shape[0], *out), x.dtype)
+    y = empty((x.shape[0], w.shape[0], *out), x.dtype)
     plan = conv_plan(x.shape[0], x.shape[1], w.shape[0], x.shape[2:], window, groups, x.dtype, threads.count)
     plan(solid(x), solid(w), bias, y)
     return y
@@ -415,12 +416,12 @@ def conv_transpose(u, w, bias, window, groups, sizes):
     if declined(u, w, u.size * prod(w.shape[1:])):
         return NotImplemented
     C = w.shape[1] * groups
-    y = np.empty((u.shape[0], C, *sizes), u.dtype)
-    plans, empty = transpose_plans(u.shape[0], u.shape[1], C, tuple(sizes), u.shape[2:], window, groups, u.dtype, threads.count)
+    y = empty((u.shape[0], C, *sizes), u.dtype)
+    plans, untouched = transpose_plans(u.shape[0], u.shape[1], C, tuple(sizes), u.shape[2:], window, groups, u.dtype, threads.count)
     u, w = solid(u), solid(w)
     for plan in plans:
         plan(u, w, bias, y)
-    for where in empty:
+    for where in untouched:
         y.reshape(y.shape[:2] + (1,) * (3 - window.ndim) + tuple(sizes))[where] = 0 if bias is None else bias[:, None, None, None]
     return y
 
@@ -428,7 +429,7 @@ def conv_transpose(u, w, bias, window, groups, sizes):
 def conv_weight_grad(x, u, window, groups):
     if declined(x, u, u.size * x.shape[1] * prod(window.size)):
         return NotImplemented
-    gw = np.empty((u.shape[1], x.shape[1] // groups, *window.size), x.dtype)
+    gw = empty((u.shape[1], x.shape[1] // groups, *window.size), x.dtype)
     plan = weight_plan(x.shape[0], x.shape[1], u.shape[1], x.shape[2:], u.shape[2:], window, groups, x.dtype, threads.count)
     plan(solid(x), solid(u), gw)
     # lanes behind the end of a row meet zeros in u, but 0 * inf is not 0: the reference knows where a gradient is not finite

@@ -6,6 +6,7 @@ product with g.  Here an element is read, and its result written.  A worker owns
 
 import numpy as np
 
+from ...memory import empty
 from ..registry import forced
 from .jit import few, shared, solid
 
@@ -53,7 +54,7 @@ def rectify(x, slope=0):
     # an array in another order keeps its order in NumPy's hands
     if declined(x) or not x.flags.c_contiguous:
         return NotImplemented
-    a, y = solid(x).reshape(-1), np.empty(x.shape, x.dtype)
+    a, y = solid(x).reshape(-1), empty(x.shape, x.dtype)
     _rectify(a, a, y.reshape(-1), x.dtype.type(slope), slope == 0,        # leaky_relu is x times its slope
              workers=few(x.size))
     return y
@@ -62,7 +63,7 @@ def rectify(x, slope=0):
 def rectify_grad(g, x, slope=0):
     if declined(g) or g.dtype != x.dtype or g.shape != x.shape or not x.flags.c_contiguous:
         return NotImplemented
-    y = np.empty(x.shape, x.dtype)
+    y = empty(x.shape, x.dtype)
     _rectify(solid(g).reshape(-1), solid(x).reshape(-1), y.reshape(-1), x.dtype.type(slope), False, workers=few(x.size))
     return y
 
@@ -74,6 +75,6 @@ def masked(x, keep, scale):
     axes = sum(k == n for k, n in zip(keep.shape, x.shape))
     if not x.flags.c_contiguous or keep.shape != x.shape[:axes] + (1,) * (x.ndim - axes):
         return NotImplemented
-    y = np.empty(x.shape, x.dtype)
+    y = empty(x.shape, x.dtype)
     _masked(solid(x).reshape(-1), solid(keep).reshape(-1), y.reshape(-1), x.dtype.type(scale), workers=few(x.size))
     return y

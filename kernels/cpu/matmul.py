@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from ...memory import empty
 from ..registry import forced
 from .conv import ONE, SMALL, Correlation, WeightGradient
 from .jit import solid, threads
@@ -38,7 +39,7 @@ def matmul(a, b):
     work = I * J * K
     if work == 0 or (a.dtype.char == "d" and work < SMALL and not forced()):
         return NotImplemented
-    y = np.empty((I, K), a.dtype)
+    y = empty((I, K), a.dtype)
     if a.flags.c_contiguous and b.flags.f_contiguous and not b.flags.c_contiguous:
         dots_plan(I, J, K, a.dtype, threads.count)(solid(b.T), solid(a), y)
         # pixels behind the end of a line meet zeros, but 0 * inf is not 0

@@ -20,6 +20,7 @@ from math import prod
 
 import numpy as np
 
+from ...memory import empty
 from .elementwise import declined
 from .jit import inner, scratch, shared, solid, threads
 
@@ -227,7 +228,7 @@ def normalize(x, w, b, axes, eps, relu=False, r=None):
     if view is None:
         return NotImplemented
     a, C, stats = view.array(x), view.seen[1], view.stats
-    y, var, table = np.empty_like(a), np.empty(C), view.table(x.dtype, 1 if w is None else w, 0 if b is None else b)
+    y, var, table = empty(a.shape, a.dtype), np.empty(C), view.table(x.dtype, 1 if w is None else w, 0 if b is None else b)
     sums = scratch("sums", threads.count, 4 * C, np.float64)
     _moments(a, sums)
     _statistics(sums, float(eps), table, var)
@@ -240,12 +241,12 @@ def normalize_grad(g, x, w, b, mean, rstd, axes, relu=False, r=None):
     if view is None or g.dtype != x.dtype:
         return NotImplemented
     a, d, T, C, shut = view.array(x), view.array(g), threads.count, view.seen[1], x.dtype.type(0 if relu else 1)
-    gx, table = np.empty_like(a), view.table(x.dtype, 1 if w is None else w, 0 if b is None else b, mean, rstd)
+    gx, table = empty(a.shape, a.dtype), view.table(x.dtype, 1 if w is None else w, 0 if b is None else b, mean, rstd)
     sums = scratch("sums", T, 4 * C, np.float64)
     if r is None:
         _grad_sums(d, a, a, gx, table, shut, False, sums)
     else:
-        passed = np.empty_like(a)                         # what the rectifier lets through
+        passed = empty(a.shape, a.dtype)                         # what the rectifier lets through
         _grad_sums(d, a, view.array(r), passed, table, shut, True, sums)
         d, shut = passed, x.dtype.type(1)
     grads = sums[:T, :2 * C].sum(axis=0).reshape(C, 2)                    # of b, and of w / rstd

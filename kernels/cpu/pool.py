@@ -15,6 +15,7 @@ from math import prod
 import numpy as np
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
+from ...memory import empty
 from ..pool import first_taps, pixel_pitch, spans, tap_steps
 from ..resample import Table
 from .elementwise import declined
@@ -200,8 +201,8 @@ geometry = lru_cache(512)(Geometry)
 def window_max(x, window, out):
     if declined(x) or 0 in out:
         return NotImplemented
-    sizes, y, plan = x.shape[2:], np.empty(x.shape[:2] + out, x.dtype), geometry(x.shape[2:], out, window)
-    tap = np.empty(y.shape, np.min_scalar_type(prod(window.size)))
+    sizes, y, plan = x.shape[2:], empty(x.shape[:2] + out, x.dtype), geometry(x.shape[2:], out, window)
+    tap = empty(y.shape, np.min_scalar_type(prod(window.size)))
     arrays = solid(x).reshape(-1), y.reshape(-1), tap.reshape(-1)
     if plan.four:
         _max_of_four(*arrays, *sizes, *out)
@@ -214,7 +215,7 @@ def scatter_taps(g, tap, window, sizes):
     if declined(g) or 0 in sizes:
         return NotImplemented
     sizes, out = tuple(sizes), g.shape[2:]
-    x, plan = np.empty(g.shape[:2] + sizes, g.dtype), geometry(sizes, out, window)
+    x, plan = empty(g.shape[:2] + sizes, g.dtype), geometry(sizes, out, window)
     arrays = solid(g).reshape(-1), solid(tap).reshape(-1), x.reshape(-1)
     if plan.four:
         _scatter_four(*arrays, *sizes, *out)
@@ -244,7 +245,7 @@ def scatter(u, index, sizes):
 def window_sum(x, window, out):
     if declined(x) or 0 in out:
         return NotImplemented
-    y, plan = np.empty(x.shape[:2] + out, x.dtype), geometry(x.shape[2:], out, window)
+    y, plan = empty(x.shape[:2] + out, x.dtype), geometry(x.shape[2:], out, window)
     _window_sum(solid(x).reshape(-1), y.reshape(-1), plan.g, plan.begin, plan.end)
     return y
 
@@ -252,7 +253,7 @@ def window_sum(x, window, out):
 def window_spread(g, window, sizes):
     if declined(g) or 0 in sizes:
         return NotImplemented
-    x, plan = np.empty(g.shape[:2] + tuple(sizes), g.dtype), geometry(tuple(sizes), g.shape[2:], window)
+    x, plan = empty(g.shape[:2] + tuple(sizes), g.dtype), geometry(tuple(sizes), g.shape[2:], window)
     _window_spread(solid(g).reshape(-1), x.reshape(-1), plan.g, plan.begin, plan.end)
     return x
 

@@ -13,6 +13,7 @@ from math import prod
 
 import numpy as np
 
+from ...memory import empty
 from .elementwise import declined
 from .jit import scratch, shared, solid, threads
 
@@ -101,7 +102,7 @@ def by_index(t, T, x, index, y, what, wide, bad):
 def move(x, index, shape, what):
     """by_index for x (N, C, *) and an index (N, C, *), or (N, *) for all channels; the reference tells of a wrong index."""
     planes, T = x.shape[0] * x.shape[1], threads.count
-    y, bad = np.empty(shape, x.dtype), np.empty(T, bool)
+    y, bad = empty(shape, x.dtype), np.empty(T, bool)
     wide = scratch("wide", T, prod(shape[2:]) if what == ADD_WIDE else 1, np.float64)
     index = solid(index.astype(np.int64, copy=False))
     index = index.reshape(len(index) if index.ndim < x.ndim else planes, -1)
@@ -127,7 +128,7 @@ def taps(table, dtype):
 
 def apply(x, table, axis):
     front, back, O, I = x.shape[:axis], x.shape[axis + 1:], len(table.index), table.size
-    K, y = prod(back), np.empty(front + (O,) + back, x.dtype)
+    K, y = prod(back), empty(front + (O,) + back, x.dtype)
     if K == 1:
         _columns(solid(x).reshape(-1), *taps(table, x.dtype), y.reshape(-1), scratch("line", threads.count, I + 1, x.dtype), I, O)
     else:

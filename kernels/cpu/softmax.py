@@ -19,6 +19,7 @@ from math import factorial, log, prod
 import numba
 import numpy as np
 
+from ...memory import empty
 from .jit import OPTIONS, inner, scratch, shared, solid, threads
 
 BLOCK = 512                                               # pixels that go through all steps together
@@ -260,7 +261,7 @@ def run(kernels, axis, whole, lines, *options):
 def forward(x, axis, logs):
     if declined(x):
         return NotImplemented
-    y, top, total = np.empty(x.shape, F), *statistics(x, axis)
+    y, top, total = empty(x.shape, F), *statistics(x, axis)
     run((_lines, _pixels), axis, (solid(x), y), (top, total), logs)
     return y, top, total
 
@@ -268,14 +269,14 @@ def forward(x, axis, logs):
 def gradient(g, x, top, total, axis, logs):
     if declined(x) or g.dtype != F:
         return NotImplemented
-    gx = np.empty(x.shape, F)
+    gx = empty(x.shape, F)
     run((_lines_grad, _pixels_grad), axis, (solid(g), solid(x), gx), (solid(top), solid(total)), logs)
     return gx
 
 
 def statistics(x, axis):
     shape = x.shape[:axis] + (1,) + x.shape[axis + 1:]
-    return np.empty(shape, F), np.empty(shape, F)
+    return empty(shape, F), empty(shape, F)
 
 
 def softmax(x, axis):
@@ -297,7 +298,7 @@ def log_softmax_grad(g, x, top, total, axis):
 def cross_entropy(x, labels):
     if declined(x):
         return NotImplemented
-    losses, top, total = np.empty(labels.shape, F), *statistics(x, 1)
+    losses, top, total = empty(labels.shape, F), *statistics(x, 1)
     run((_lines_loss, _pixels_loss), 1, (solid(x),), (indices(labels), losses, top, total))
     return losses, top, total
 
@@ -305,7 +306,7 @@ def cross_entropy(x, labels):
 def cross_entropy_grad(g, x, labels, top, total):
     if declined(x) or g.dtype != F:
         return NotImplemented
-    gx = np.empty(x.shape, F)
+    gx = empty(x.shape, F)
     run((_lines_loss_grad, _pixels_loss_grad), 1, (solid(x), gx), (solid(g), indices(labels), solid(top), solid(total)))
     return gx
 

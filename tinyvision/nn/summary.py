@@ -26,7 +26,7 @@ import numpy as np
 
 from ..autograd import no_grad
 from ..backend import array_module, is_array
-from ..changes import same_memory
+from ..memory import same_memory
 from ..tensor import Tensor, raw
 from .conv import Conv, ConvTranspose
 from .linear import Bilinear, Linear
