@@ -21,6 +21,7 @@ import warnings
 import numpy as np
 
 CHOICES = ("auto", "compiled", "reference")
+HELPER = "TINYVISION_COMPILES"                            # set in the environment of a process that asks nobody for help (cpu/jit.py)
 
 
 class State:

@@ -12,15 +12,17 @@ from tinyvision.kernels.cpu import jit, tile
 
 
 def test_both_passes_of_the_usual_layers(monkeypatch):
-    """Every kernel of a convolution is called, forward ones only where that pass is wanted; the choice of kernels stays."""
+    """Every kernel of a step is called; by the helper those of the backward pass, but not the one that both begin with."""
     called = []
     monkeypatch.setattr(jit.Shared, "__call__", watched(called, jit.Shared.__call__))
-    prepare.prepare(forward=False)
-    M, N = tile.DOT
-    assert {f"weight_grad_{M}x{N}x1", "_grad_sums", "_grad_write", "_scatter_four", "gather", "_sgd"} <= set(called)
-    assert "_max_of_four" not in called and "_moments" not in called
+    prepare.backward()
+    (M, N), (O, V) = tile.DOT, tile.FMA
+    late = {f"weight_grad_{M}x{N}x1", "_grad_sums", "_grad_write", "_scatter_four", "gather", "_sgd", "_lines_loss_grad"}
+    early = {"_max_of_four", "_moments", "_write", "_rectify", "_lines_loss", f"correlate_{O}x{V}x1"}
+    assert late <= set(called) and not early & set(called)
+    helped = set(called)
     prepare.prepare()
-    assert {"_max_of_four", "_moments", "_write"} <= set(called)
+    assert late | early | helped <= set(called)
     assert registry.state.choice == "auto"
 
 

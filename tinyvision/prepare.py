@@ -1,9 +1,9 @@
 """Compile the kernels of the usual networks before they are needed: python -m tinyvision.prepare
 
 Kernels are compiled when they are first called, once per machine, those of the forward pass first.  When the first of them
-has to be compiled, kernels/cpu/jit.py starts this file as a second process, with the argument `backward`: by the time that the
-first loss is known, most of the backward pass waits in the cache.  Without an argument everything is compiled, in this process:
-for an image of a classroom's machines, say.
+has to be compiled, kernels/cpu/jit.py starts this file as a second process, with the argument `backward`: it compiles what the
+first step of training will come to last, and by then most of that waits in the cache.  Without an argument everything is
+compiled, in this process: for an image of a classroom's machines, say.
 """
 
 import sys
@@ -12,8 +12,10 @@ import numpy as np
 
 from . import nn, optim
 from .functional import cross_entropy
+from .kernels import conv, normalize, pool, softmax
 from .kernels.registry import use_kernels
-from .tensor import Tensor
+from .kernels.window import Window
+from .tensor import Parameter, Tensor
 
 
 def networks():
@@ -26,16 +28,41 @@ def networks():
                         nn.Conv2d(8, 2, 1)), (2, 8, 16, 16), (2, 32, 32)
 
 
-def prepare(forward=True):
-    """One step of training for each network; without `forward` that pass is left to NumPy, and not compiled."""
+def prepare():
+    """One step of training for each network."""
     for net, shape, labels in networks():
         optimizer = optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
-        with use_kernels("compiled" if forward else "reference"):
-            loss = cross_entropy(net(Tensor(np.ones(shape, np.float32))), np.zeros(labels, int))
         with use_kernels("compiled"):
+            loss = cross_entropy(net(Tensor(np.ones(shape, np.float32))), np.zeros(labels, int))
             loss.backward()
             optimizer.step()
 
 
+def backward():
+    """What only the backward pass calls, and then what the forward pass of a U-Net comes to at its end.
+
+    Kernels are called by themselves: a whole backward pass would begin with the one that the other process begins with.
+    """
+    x, rows, w = np.ones((2, 8, 16, 16), np.float32), np.ones((2, 4), np.float32), Parameter(np.ones(3, np.float32))
+    small, planes, per = x[:, :, ::2, ::2].copy(), x.reshape(2, 8, 256), np.ones((1, 8, 1), np.float32)
+    classes, pixels = np.zeros(2, int), np.zeros((2, 16, 16), int)
+    w.grad = Tensor(w.data)
+    with use_kernels("compiled"):
+        conv.conv_weight_grad(x, x, window(3, 1, 1), 1)
+        pool.scatter_taps(small, np.zeros(small.shape, np.uint8), window(2, 2, 0), (16, 16))
+        softmax.cross_entropy_grad(rows[:, 0], rows, classes, rows[:, :1], rows[:, :1])
+        optim.SGD([w], lr=0.1, momentum=0.9).step()
+        conv.channel_sum(x)
+        conv.conv_weight_grad(small, small, window(3, 1, 1), 1)           # rows of 8 have a kernel of their own
+        normalize.normalize_grad(planes, planes, per, per, per, per, (0, 2), True)
+        conv.conv(x, np.ones((2, 8, 1, 1), np.float32), None, window(1, 1, 0), 1)
+        loss, top, total = softmax.cross_entropy(x, pixels)
+        softmax.cross_entropy_grad(loss, x, pixels, top, total)
+
+
+def window(size, stride, padding):
+    return Window((size,) * 2, (stride,) * 2, ((padding,) * 2,) * 2, (1, 1))
+
+
 if __name__ == "__main__":
-    prepare(forward=sys.argv[1:] != ["backward"])
+    backward() if sys.argv[1:] == ["backward"] else prepare()

@@ -31,8 +31,9 @@ from numba.core import caching, cgutils, config
 from numba.extending import intrinsic
 from numba.misc import appdirs
 
+from ..registry import HELPER
+
 HERE = Path(__file__).parent
-HELPER = "TINYVISION_COMPILES"                            # set in the environment of the process that helps
 # NaN and infinity keep their meaning; sums may be reordered (reassoc), or nothing could be added up in a vector register
 OPTIONS = {"fastmath": {"reassoc", "contract", "nsz", "arcp"}, "error_model": "numpy", "nogil": True}
 # of what Numba does for parallel=True only the loop marked prange is wanted: the rest costs seconds of compilation

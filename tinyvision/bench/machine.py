@@ -90,15 +90,29 @@ def warnings():
 
 @contextlib.contextmanager
 def limited(threads, torch=False):
-    """So many threads for tinyvision's kernels, for NumPy's BLAS and for PyTorch, until the block ends."""
+    """So many threads for tinyvision's kernels, for NumPy's BLAS and for PyTorch, until the block ends; and no other process."""
     from threadpoolctl import threadpool_limits
     before = registry.get_num_threads()
     set_kernel_threads(threads)
-    with threadpool_limits(threads, user_api="blas"), torch_threads(threads) if torch else contextlib.nullcontext():
+    with (threadpool_limits(threads, user_api="blas"), torch_threads(threads) if torch else contextlib.nullcontext(),
+          variable(registry.HELPER, "1")):
         try:
             yield
         finally:
             set_kernel_threads(before)
+
+
+@contextlib.contextmanager
+def variable(name, value):
+    """A variable of the environment, until the block ends."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 def set_kernel_threads(threads):

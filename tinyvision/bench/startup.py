@@ -4,6 +4,7 @@ import os
 import statistics
 import tempfile
 
+from ..kernels.registry import HELPER
 from .child import run
 from .compare import LOSSES
 from .table import Table, cell
@@ -36,7 +37,8 @@ def fresh_processes(contenders, network, threads, repeats):
     """A record for each contender and state of its cache."""
     def start(contender):
         own = os.path.join(folder, str(contenders.index(contender)))
-        return run("startup", contender, network, threads, NUMBA_CACHE_DIR=own, TORCHINDUCTOR_CACHE_DIR=own)
+        return run("startup", contender, network, threads, NUMBA_CACHE_DIR=own, TORCHINDUCTOR_CACHE_DIR=own,
+                   **{HELPER: ""})                        # who starts for the first time gets help
 
     with tempfile.TemporaryDirectory(prefix="tinyvision-bench-") as folder:
         answers = {(contender, EMPTY): [start(contender)] for contender in contenders if compiles(contender)}
