@@ -1,0 +1,47 @@
+"""The command line: one file for each command, with add(commands), its arguments, and run(options), its work.
+
+    train.py                            tinyvision train MODEL --data SET
+    homework.py                         tinyvision homework new DIR, tinyvision gradcheck SUBMISSIONS
+    bench.py, info.py                   tinyvision bench, tinyvision info
+    arguments.py                        numbers on the command line; mistakes
+
+A user's mistake ends in one sentence on stderr and exit code 2 (or 130 for Ctrl-C), never in a traceback; a traceback is a
+fault of tinyvision.
+"""
+
+import os
+import sys
+
+from ..packages import MissingPackage
+from . import bench, homework, info, train
+from .arguments import Parser, UserError
+
+
+def main(arguments=None):
+    """Run the command line; returns the exit code.
+
+    >>> main(["train", "lenet5", "--epochs", "0"])
+    2
+    """
+    try:
+        options = parser().parse_args(arguments)
+        options.run(options)
+        sys.stdout.flush()                                # here, where a full disk or a closed pipe can be reported
+        return 0
+    except BrokenPipeError:                               # `tinyvision info | head -1`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except (UserError, MissingPackage, FloatingPointError, OSError) as error:
+        print(f"tinyvision: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("tinyvision: interrupted; nothing was saved.", file=sys.stderr)
+        return 130
+
+
+def parser():
+    top = Parser(prog="tinyvision", description="Train small networks for computer vision, give and mark homework, measure.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    for command in (train, homework, bench, info):
+        command.add(commands)
+    return top
