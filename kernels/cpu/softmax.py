@@ -247,22 +247,34 @@ def declined(x):
     return x.dtype != F or x.size == 0
 
 
-def run(kernels, axis, whole, lines, *options):
-    """Call the first kernel where the classes are neighbours, else the second; `lines` have one number for each line."""
-    shape = whole[0].shape
+FEW, MANY = 16, 4096                                    # classes of a line that fill no vector; lines that are worth turning
+
+
+def run(kernels, axis, inputs, output, lines, *options):
+    """Call the first kernel where the classes are neighbours, else the second; `lines` have one number for each line.
+
+    Many lines of few classes are turned for it: vectors go along the lines then.  output: None where there is none of x's shape.
+    """
+    shape = inputs[0].shape
     N, K, B = prod(shape[:axis]), shape[axis], prod(shape[axis + 1:])
-    if B == 1:
-        kernels[0](*[a.reshape(N, K) for a in whole], *[a.reshape(N) for a in lines], *options)
-    else:
-        kernels[1](*[a.reshape(N, K, B) for a in whole], *[a.reshape(N, B) for a in lines], *options,
-                   scratch("softmax", threads.count, BLOCK, F))
+    turned, whole = B == 1 and K <= FEW and N >= MANY, inputs if output is None else (*inputs, output)
+    if B == 1 and not turned:
+        return kernels[0](*[a.reshape(N, K) for a in whole], *[a.reshape(N) for a in lines], *options)
+    if turned:
+        whole, N, B = [a.reshape(N, K).T.copy().reshape(1, K, N) for a in inputs], 1, N
+        if output is not None:
+            whole.append(empty((1, K, B), F))
+    kernels[1](*[a.reshape(N, K, B) for a in whole], *[a.reshape(N, B) for a in lines], *options,
+               scratch("softmax", threads.count, BLOCK, F))
+    if turned and output is not None:
+        output.reshape(B, K)[...] = whole[-1][0].T
 
 
 def forward(x, axis, logs):
     if declined(x):
         return NotImplemented
     y, top, total = empty(x.shape, F), *statistics(x, axis)
-    run((_lines, _pixels), axis, (solid(x), y), (top, total), logs)
+    run((_lines, _pixels), axis, (solid(x),), y, (top, total), logs)
     return y, top, total
 
 
@@ -270,7 +282,7 @@ def gradient(g, x, top, total, axis, logs):
     if declined(x) or g.dtype != F:
         return NotImplemented
     gx = empty(x.shape, F)
-    run((_lines_grad, _pixels_grad), axis, (solid(g), solid(x), gx), (solid(top), solid(total)), logs)
+    run((_lines_grad, _pixels_grad), axis, (solid(g), solid(x)), gx, (solid(top), solid(total)), logs)
     return gx
 
 
@@ -299,7 +311,7 @@ def cross_entropy(x, labels):
     if declined(x):
         return NotImplemented
     losses, top, total = empty(labels.shape, F), *statistics(x, 1)
-    run((_lines_loss, _pixels_loss), 1, (solid(x),), (indices(labels), losses, top, total))
+    run((_lines_loss, _pixels_loss), 1, (solid(x),), None, (indices(labels), losses, top, total))
     return losses, top, total
 
 
@@ -307,7 +319,7 @@ def cross_entropy_grad(g, x, labels, top, total):
     if declined(x) or g.dtype != F:
         return NotImplemented
     gx = empty(x.shape, F)
-    run((_lines_loss_grad, _pixels_loss_grad), 1, (solid(x), gx), (solid(g), indices(labels), solid(top), solid(total)))
+    run((_lines_loss_grad, _pixels_loss_grad), 1, (solid(x),), gx, (solid(g), indices(labels), solid(top), solid(total)))
     return gx
 
 

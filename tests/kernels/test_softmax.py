@@ -13,7 +13,7 @@ pytest.importorskip("numba")
 
 # shape, axis: lines, rows of pixels, blocks that are not full, one class, one line
 TABLE = [((5, 10), 1), ((1, 1), 1), ((3, 257), 1), ((7,), 0), ((2, 3, 4), 1), ((2, 3, 4), 0), ((2, 3, 4), 2), ((1, 2, 1030), 1),
-         ((3, 5, 8, 64), 1), ((2, 1, 5), 1), ((64, 9, 1), 1)]
+         ((3, 5, 8, 64), 1), ((2, 1, 5), 1), ((64, 9, 1), 1), ((4100, 3), 1), ((4096, 16, 1), 1), ((4097, 1), 1)]
 TABLE += [((int(n), int(k), int(p)), 1) for n, k, p in np.random.default_rng(1).integers(1, 30, (6, 3))]
 PLAIN = [row for row in TABLE if row[1] == 1]
 
