@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-PIP_NAMES = {"sklearn": "scikit-learn"}                   # where pip's name is not the module's
+PIP_NAMES = {"sklearn": "scikit-learn", "PIL": "pillow", "tomli_w": "tomli-w"}           # where pip's name is not the module's
 
 
 class MissingPackage(ImportError):
