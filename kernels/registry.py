@@ -21,7 +21,7 @@ import warnings
 import numpy as np
 
 CHOICES = ("auto", "compiled", "reference")
-HELPER = "TINYVISION_COMPILES"                            # set in the environment of a process that asks nobody for help (cpu/jit.py)
+HELPER = "TINYVISION_COMPILES"                            # set in the environment of a process that asks for no help (cpu/jit.py)
 
 
 class State:
@@ -131,8 +131,8 @@ def set_num_threads(n):
         state.checked = True
         check()
     if state.off:
-        raise RuntimeError(f"set_num_threads: {state.off}, so kernels run as NumPy functions, whose threads are those of its BLAS "
-                           "library. Set OPENBLAS_NUM_THREADS (or MKL_NUM_THREADS) before Python starts.")
+        raise RuntimeError(f"set_num_threads: {state.off}, so kernels run as NumPy functions, whose threads are those of its "
+                           "BLAS library. Set OPENBLAS_NUM_THREADS (or MKL_NUM_THREADS) before Python starts.")
     from .cpu import jit
     jit.set_num_threads(n)
 
@@ -155,5 +155,5 @@ def report():
     if state.off:
         return [("kernels", f"reference (NumPy): {state.off}")]
     from .cpu import jit
-    return [("kernels", f"compiled by Numba, {jit.describe()}" if state.choice != "reference" else "reference (NumPy), as chosen"),
-            ("kernel cache", str(jit.cache_folder()))]
+    chosen = f"compiled by Numba, {jit.describe()}" if state.choice != "reference" else "reference (NumPy), as chosen"
+    return [("kernels", chosen), ("kernel cache", str(jit.cache_folder()))]

@@ -18,13 +18,12 @@ from itertools import product
 from math import prod
 
 import numpy as np
-from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from ...memory import empty
 from ..registry import forced
 from . import tile
 from .jit import few, inner, scratch, shared, solid, threads
-from .layout import Axis, dot_vectors, ints, layout, pointwise, vectors
+from .layout import Axis, dot_vectors, ints, layout, pointwise, record, vectors
 
 CHUNK = 64                                                # vectors at a time: the factor's share stays in the first-level cache
 
@@ -44,25 +43,28 @@ def fill(buffer, start, x, first, count, step, lane, L):
 
 
 @inner
-def pack(x, base, between, images, z0, r0, buffer, channels, size, stride, first, planes, hphases, wphases, lines, pitch, phase,
-         plane, image, lane, L):
-    """Copy what one tile of some images reads to the buffer, with zeros for what lies outside of them (layout.py)."""
-    H, W = size[1], size[2]
+def pack(x, base, between, images, z0, r0, buffer, g, planes, hphases, wphases):
+    """Copy what one tile of some images reads to the buffer, with zeros for what lies outside of them (layout.py).
+
+    base: where the first channel of the first image starts in x; between: numbers from one image to the next; z0, r0: the
+    first plane and row of the outputs, in pixels and in rows.
+    """
+    H, W, lines, pitch, phase, lane, L = g.H, g.W, g.lines, g.pitch, g.phase, g.lane, g.L
     apart, mixed = (1, images) if lane > 1 else (images, 1)
-    for c in range(channels):
+    for c in range(g.C):
         for d in range(planes.size):
-            z, to = z0 + planes[d], (c * planes.size + d) * plane
-            source = base + (c * size[0] + z) * H * W
+            z, to = z0 + planes[d], (c * planes.size + d) * g.plane
+            source = base + (c * g.D + z) * H * W
             for a in range(hphases.size):
                 for b in range(wphases.size):
-                    column = first[2] + wphases[b]        # of the picture, where the row begins
-                    lo = min(pitch, max(0, -(column // stride[2])))
-                    hi = max(lo, min(pitch, (W - 1 - column) // stride[2] + 1))
-                    top = first[1] + hphases[a] + r0 * stride[1]          # of the picture, row 0 of the phase
-                    begin = min(lines, max(0, -(top // stride[1]))) if 0 <= z < size[0] and hi > lo else lines
-                    last = max(begin, min(lines, (H - 1 - top) // stride[1] + 1))
+                    column = g.first_W + wphases[b]       # of the picture, where the row begins
+                    lo = min(pitch, max(0, -(column // g.stride_W)))
+                    hi = max(lo, min(pitch, (W - 1 - column) // g.stride_W + 1))
+                    top = g.first_H + hphases[a] + r0 * g.stride_H                # of the picture, row 0 of the phase
+                    begin = min(lines, max(0, -(top // g.stride_H))) if 0 <= z < g.D and hi > lo else lines
+                    last = max(begin, min(lines, (H - 1 - top) // g.stride_H + 1))
                     for n in range(apart):
-                        at = to + n * image
+                        at = to + n * g.image
                         # many short rows: one clearing in advance is cheaper than two for each row
                         clean = pitch < 4 * L
                         if clean:
@@ -71,10 +73,10 @@ def pack(x, base, between, images, z0, r0, buffer, channels, size, stride, first
                             tile.clear_row(buffer, at, begin * pitch * lane)
                             tile.clear_row(buffer, at + last * pitch * lane, phase - last * pitch * lane)
                         for i in range(begin, last):
-                            s = source + n * between + (top + i * stride[1]) * W + column + lo * stride[2]
+                            s = source + n * between + (top + i * g.stride_H) * W + column + lo * g.stride_W
                             row = at + i * pitch * lane
                             for m in range(mixed):
-                                fill(buffer, row + lo * lane + m, x, s + m * between, hi - lo, stride[2], lane, L)
+                                fill(buffer, row + lo * lane + m, x, s + m * between, hi - lo, g.stride_W, lane, L)
                             if not clean:
                                 tile.clear_row(buffer, row, lo * lane)
                                 tile.clear_row(buffer, row + hi * lane, (pitch - hi) * lane)
@@ -106,34 +108,31 @@ def correlate_kernel(M, N, pieces):
     """The kernel for tiles of M filters and N vectors."""
     some, two, one = tile.fma_tile(M, N, pieces), tile.fma_tile(M, 2, pieces), tile.fma_tile(M, 1, pieces)
 
-    def correlate(t, T, x, w, bias, y, geometry, size, stride, first, planes, hphases, wphases, off, woff, vin, vout, panels,
-                  buffers, outs):
-        (images, groups, C, O, OD, tiles, shares, together, OH, OW, rows, lines, pitch, phase, plane, image, lane, copied, direct,
-         L, wrow, wgroup, YD, YH, YW, sd, sh, sw, ad, ah, aw, packed) = to_fixed_tuple(geometry, 32)
-        K, V, voxels = off.size, vin.size // pieces, size[0] * size[1] * size[2]
-        blocks = (O + M - 1) // M
-        share, sets = (blocks + shares - 1) // shares, (images + together - 1) // together
-        buffer, out, weights = buffers[t], outs[t], panels[0 if packed else t]
-        for item in range(t, sets * groups * OD * tiles * shares, T):
-            part, r0, rest = item % shares, item // shares % tiles * rows, item // shares // tiles
-            od, g, n0 = rest % OD, rest // OD % groups, rest // OD // groups * together
-            r0 = min(r0, OH - rows)                   # the last tile overlaps the one before it
-            base, count = (n0 * groups + g) * C * voxels, min(together, images - n0)
-            source, s = x, base + (od * size[1] + r0) * size[2]
-            if copied:
+    def correlate(t, T, x, w, bias, y, geometry, planes, hphases, wphases, off, woff, vin, vout, panels, buffers, outs):
+        g, K, V = geometry[0], off.size, vin.size // pieces
+        C, O, voxels = g.groups * g.C, g.groups * g.O, g.D * g.H * g.W
+        blocks = (g.O + M - 1) // M                       # of filters, M at a time
+        share, sets = (blocks + g.shares - 1) // g.shares, (g.images + g.together - 1) // g.together
+        buffer, out, weights = buffers[t], outs[t], panels[0 if g.packed else t]
+        for item in range(t, sets * g.groups * g.OD * g.tiles * g.shares, T):
+            part, r0, rest = item % g.shares, item // g.shares % g.tiles * g.rows, item // g.shares // g.tiles
+            od, group, n0 = rest % g.OD, rest // g.OD % g.groups, rest // g.OD // g.groups * g.together
+            r0 = min(r0, g.OH - g.rows)                   # the last tile overlaps the one before it
+            base, count = (n0 * C + group * g.C) * voxels, min(g.together, g.images - n0)
+            source, s = x, base + (od * g.H + r0) * g.W
+            if g.copied:
                 source, s = buffer, 0
-                pack(x, base, groups * C * voxels, count, od * stride[0], r0, buffer, C, size, stride, first, planes, hphases,
-                     wphases, lines, pitch, phase, plane, image, lane, L)
+                pack(x, base, C * voxels, count, od * g.stride_D, r0, buffer, g, planes, hphases, wphases)
             for b in range(part * share, min(blocks, (part + 1) * share)):
-                m, wk = max(0, min(b * M, O - M)), (g * blocks + b) * M * K
-                if not packed:
+                m, wk = max(0, min(b * M, g.O - M)), (group * blocks + b) * M * K
+                if not g.packed:
                     wk = 0
-                    panel(w, g * wgroup + m * wrow, wrow, woff, M, min(M, O - m), weights, 0)
-                row = (((n0 * groups + g) * O + m) * YD + od * sd + ad) * YH + r0 * sh + ah
-                to, o, ldo, bk = out, 0, out.size // M, g * O + m
-                if direct:
-                    to, o, ldo = y, row * YW + aw, YD * YH * YW
-                v, end = 0, V if lane > 1 else V // together * count
+                    panel(w, group * g.wgroup + m * g.wrow, g.wrow, woff, M, min(M, g.O - m), weights, 0)
+                row = ((n0 * O + group * g.O + m) * g.YD + od * g.step_D + g.at_D) * g.YH + r0 * g.step_H + g.at_H
+                to, o, ldo, bk = out, 0, out.size // M, group * g.O + m
+                if g.direct:
+                    to, o, ldo = y, row * g.YW + g.at_W, g.YD * g.YH * g.YW
+                v, end = 0, V if g.lane > 1 else V // g.together * count
                 while end - v >= N and end - v != N + 1:              # N + 1 are better cut into pairs than into N and one
                     some(weights, wk, off, K, source, s, vin, v, to, o, ldo, vout, bias, bk)
                     v += N
@@ -142,25 +141,26 @@ def correlate_kernel(M, N, pieces):
                     v += 2
                 if v < end:
                     one(weights, wk, off, K, source, s, vin, v, to, o, ldo, vout, bias, bk)
-                if not direct:
-                    for i in range(count):
-                        for j in range(min(M, O - m)):
-                            at = row + (i * groups * O + j) * YD * YH
-                            for r in range(rows):
-                                begin = r * OW * lane + i if lane > 1 else i * (V // together) * L + r * pitch
-                                spread(y, (at + r * sh) * YW + aw, sw, out, j * ldo + begin, lane, OW)
+                if not g.direct:
+                    put(y, row, out, ldo, g, count, min(M, g.O - m), V // g.together * g.L)
 
     correlate.__qualname__ = f"correlate_{M}x{N}x{pieces}"                # the name under which it is kept
     return shared(correlate)
 
 
 @inner
-def spread(y, start, step, out, at, lane, count):
-    """y[start :: step] = out[at :: lane], `count` numbers"""
-    if step == 1 and lane == 1:
-        tile.copy_row(y, start, out, at, count)
-    else:
-        tile.copy_apart(y, start, step, out, at, lane, count)
+def put(y, row, out, ldo, g, count, filters, between):
+    """Copy the rows of a tile from out to y, `between` numbers apart for the images; row: the first of y, counted in rows."""
+    for i in range(count):
+        for j in range(filters):
+            at = row + (i * g.groups * g.O + j) * g.YD * g.YH
+            for r in range(g.rows):
+                begin = r * g.OW * g.lane + i if g.lane > 1 else i * between + r * g.pitch
+                start = (at + r * g.step_H) * g.YW + g.at_W
+                if g.step_W == 1 and g.lane == 1:
+                    tile.copy_row(y, start, out, j * ldo + begin, g.OW)
+                else:
+                    tile.copy_apart(y, start, g.step_W, out, j * ldo + begin, g.lane, g.OW)
 
 
 @shared
@@ -180,52 +180,50 @@ def weight_grad_kernel(M, N, pieces):
     """The kernel for tiles of M filters and N taps."""
     dots = tile.dot_tile(M, N, pieces)
 
-    def weight_grad(t, T, x, u, geometry, size, stride, first, planes, hphases, wphases, off, vin, buffers, factors, sums):
-        (images, groups, C, O, OD, tiles, together, OH, OW, rows, lines, pitch, phase, plane, image, copied, whole, L,
-         taps) = to_fixed_tuple(geometry, 19)
-        K, V, voxels = off.size, vin.size // pieces // together, size[0] * size[1] * size[2]
-        blocks, parts = (O + M - 1) // M, sums.shape[0]
-        sets = (images + together - 1) // together
+    def weight_grad(t, T, x, u, geometry, planes, hphases, wphases, off, vin, buffers, factors, sums):
+        g, K = geometry[0], off.size
+        C, O, V, voxels = g.groups * g.C, g.groups * g.O, vin.size // pieces // g.together, g.D * g.H * g.W
+        blocks, parts = (g.O + M - 1) // M, sums.shape[0]
+        sets = (g.images + g.together - 1) // g.together
         buffer, factor = buffers[t], factors[t]
-        part, share = (t, 0) if parts == T else (0, t)
+        part, share = (t, 0) if parts == T else (0, t)    # each worker its images, or its filters
         total, own = sums[part], blocks if parts == T else (blocks + T - 1) // T
-        for g in range(groups):
-            lo, hi = g * blocks + share * own, g * blocks + min(blocks, (share + 1) * own)
-            tile.clear_row(total, lo * M * K, (hi - lo) * M * K)
-            for item in range(part, sets * OD * tiles, parts):
-                n0, od, r0 = item // tiles // OD * together, item // tiles % OD, item % tiles * rows
-                count, height = min(together, images - n0), min(rows, OH - r0)
-                source, s = x, (n0 * groups + g) * C * voxels + (od * size[1] + r0) * size[2]
-                if copied:
+        for group in range(g.groups):
+            lo, hi = share * own, min(blocks, (share + 1) * own)
+            tile.clear_row(total, (group * blocks + lo) * M * K, (hi - lo) * M * K)
+            for item in range(part, sets * g.OD * g.tiles, parts):
+                n0, od, r0 = item // g.tiles // g.OD * g.together, item // g.tiles % g.OD, item % g.tiles * g.rows
+                count, height = min(g.together, g.images - n0), min(g.rows, g.OH - r0)
+                base = (n0 * C + group * g.C) * voxels
+                source, s = x, base + (od * g.H + r0) * g.W
+                if g.copied:
                     source, s = buffer, 0
-                    pack(x, (n0 * groups + g) * C * voxels, groups * C * voxels, count, od * stride[0], r0, buffer, C, size, stride,
-                         first, planes, hphases, wphases, lines, pitch, phase, plane, image, 1, L)
-                for b in range(lo - g * blocks, hi - g * blocks):
+                    pack(x, base, C * voxels, count, od * g.stride_D, r0, buffer, g, planes, hphases, wphases)
+                for b in range(lo, hi):
                     for i in range(count):
                         for m in range(M):
-                            if b * M + m < O:
-                                start = ((((n0 + i) * groups + g) * O + b * M + m) * OD + od) * OH * OW + r0 * OW
-                                line_up(u, start, height, rows, OW, pitch, factor, i * V, V, M, m, L, pieces, whole)
-                            else:
-                                line_up(u, 0, 0, rows, OW, pitch, factor, i * V, V, M, m, L, pieces, whole)
+                            there = height if b * M + m < g.O else 0              # a filter that is not there has no rows
+                            start = (((n0 + i) * O + group * g.O + b * M + m) * g.OD + od) * g.OH * g.OW + r0 * g.OW
+                            line_up(u, start if there else 0, there, g, factor, i * V, V, M, m, pieces)
                     for v in range(0, V * count, CHUNK):
                         some = min(CHUNK, V * count - v)
                         for k in range(0, K, N):
-                            dots(factor, v * M * L, source, s, off, k, vin, v, some, total, (g * blocks + b) * M * K + k, K)
+                            dots(factor, v * M * g.L, source, s, off, k, vin, v, some, total, (group * blocks + b) * M * K + k, K)
 
     weight_grad.__qualname__ = f"weight_grad_{M}x{N}x{pieces}"
     return shared(weight_grad)
 
 
 @inner
-def line_up(u, start, height, rows, OW, pitch, factor, v0, V, M, m, L, pieces, whole):
+def line_up(u, start, height, g, factor, v0, V, M, m, pieces):
     """Row m of the factor: `height` rows of u in the vectors' order, with zeros wherever there is no output.
 
     factor[(v0 + v)*M*L + m*L + lane], in vectors of whole rows, or of all columns from the first to the last.
     """
-    if whole:
+    OW, L = g.OW, g.L
+    if g.whole:
         piece, place = L // pieces, v0 * pieces
-        for r in range(rows):
+        for r in range(g.rows):
             for c in range(0, OW, piece):
                 to = (place // pieces * M + m) * L + place % pieces * piece
                 n = min(piece, OW - c) if r < height else 0
@@ -238,7 +236,7 @@ def line_up(u, start, height, rows, OW, pitch, factor, v0, V, M, m, L, pieces, w
     for r in range(height):
         c = 0
         while c < OW:                                     # a row may begin and end in the middle of a vector
-            p = r * pitch + c
+            p = r * g.pitch + c
             n = min(L - p % L, OW - c)
             tile.copy_row(factor, ((v0 + p // L) * M + m) * L + p % L, u, start + r * OW + c, n)
             c += n
@@ -262,10 +260,15 @@ def row_of(axes, L):
 
 
 def tables(axes):
-    """Strides, first shifts and phases as arrays; and the planes of the depth's taps."""
+    """The planes of the depth's taps, and the phases of height and width."""
     depth, height, width = axes
-    return (ints([a.size for a in axes]), ints([a.stride for a in axes]), ints([a.first for a in axes]), ints(depth.shifts),
-            ints(height.phases), ints(width.phases))
+    return ints(depth.shifts), ints(height.phases), ints(width.phases)
+
+
+def outputs(images, groups, O, plan):
+    """The numbers of the outputs: how many, and how many of them make a tile."""
+    return {"images": images, "groups": groups, "O": O, "OD": plan.depth.count, "OH": plan.height.count, "OW": plan.width.count,
+            "rows": plan.rows, "tiles": plan.tiles, "together": plan.images}
 
 
 class Correlation:
@@ -289,9 +292,9 @@ class Correlation:
         # one tile in all: each worker brings its own filters in order, on the way through them
         own = items == 1 and blocks >= workers
         self.kernel = correlate_kernel(M, N, cut.pieces)
-        self.geometry = ints([images, groups, C, O, depth.count, plan.tiles, shares, plan.images, height.count, width.count, plan.rows,
-                              plan.lines, plan.pitch, plan.phase, plan.plane, plan.image, plan.lane, plan.copied, cut.direct, L,
-                              wrow, wgroup, *out, *step, *first, not own])
+        self.geometry = record(**plan.numbers_of_pack, **outputs(images, groups, O, plan), L=L, shares=shares, direct=cut.direct,
+                               packed=not own, wrow=wrow, wgroup=wgroup, **dict(zip(("YD", "YH", "YW"), out)),
+                               **dict(zip(("step_D", "step_H", "step_W"), step)), **dict(zip(("at_D", "at_H", "at_W"), first)))
         self.filters = None if own else (groups, O, M, wrow, wgroup, ints(woff))
         self.tables = (*tables(axes), plan.offsets(), ints(woff), cut.vin, cut.vout)
         self.scratch = [("buffer", workers, plan.numbers + 2 * L, dtype),
@@ -307,8 +310,8 @@ class Correlation:
         w = w.reshape(-1)
         if self.filters:
             panels_of(w, *self.filters, panels[0], workers=few(w.size))
-        self.kernel(x.reshape(-1), w, self.bias if bias is None else padded, y.reshape(-1), self.geometry, *self.tables, panels, buffers,
-                    outs, workers=self.workers)
+        self.kernel(x.reshape(-1), w, self.bias if bias is None else padded, y.reshape(-1), self.geometry, *self.tables, panels,
+                    buffers, outs, workers=self.workers)
 
 
 def tile_for(O):
@@ -317,11 +320,15 @@ def tile_for(O):
     return (M, N) if O > M // 2 else (1, 2 * N)
 
 
+def axes_of(window, out, sizes):
+    """The axes of a convolution."""
+    each = zip(window.size, window.dilation, window.padding, window.stride, out, sizes)
+    return three([Axis(tuple(k * d - lo for k in range(n)), s, o, h) for n, d, (lo, _), s, o, h in each])
+
+
 @lru_cache(512)
 def conv_plan(images, C, O, sizes, window, groups, dtype, workers):
-    axes = three([Axis(tuple(k * d - lo for k in range(n)), s, o, h)
-                  for n, d, (lo, _), s, o, h in zip(window.size, window.dilation, window.padding, window.stride, window.output(sizes), sizes)])
-    K = C // groups * prod(window.size)
+    axes, K = axes_of(window, window.output(sizes), sizes), C // groups * prod(window.size)
     return Correlation(images, groups, C // groups, O // groups, axes, np.arange(K), K, O // groups * K,
                        tuple(a.count for a in axes), (1, 1, 1), (0, 0, 0), dtype, workers)
 
@@ -372,8 +379,7 @@ class WeightGradient:
         # each worker its own sums, or, where these are large or the items few, its own filters
         parts = workers if items >= 2 * workers and O * groups * len(off) < 1 << 18 or blocks < workers else 1
         self.kernel = weight_grad_kernel(M, N, cut.pieces)
-        self.geometry = ints([images, groups, C, O, depth.count, plan.tiles, plan.images, height.count, width.count, plan.rows, plan.lines,
-                              plan.pitch, plan.phase, plan.plane, plan.image, plan.copied, cut.direct, L, taps])
+        self.geometry = record(**plan.numbers_of_pack, **outputs(images, groups, O, plan), L=L, whole=cut.direct)
         self.tables = (*tables(axes), ints(off), cut.vin)
         self.scratch = [("buffer", workers, plan.numbers + 2 * L, dtype), ("factor", workers, cut.count * M * L, dtype)]
         self.sums, self.filters = (parts, groups * blocks * M * len(off)), (groups, O, M, len(off), taps)
@@ -387,9 +393,8 @@ class WeightGradient:
 
 @lru_cache(512)
 def weight_plan(images, C, O, sizes, out, window, groups, dtype, workers):
-    axes = three([Axis(tuple(k * d - lo for k in range(n)), s, o, h)
-                  for n, d, (lo, _), s, o, h in zip(window.size, window.dilation, window.padding, window.stride, out, sizes)])
-    return WeightGradient(images, groups, C // groups, O // groups, axes, C // groups * prod(window.size), dtype, workers)
+    axes, taps = axes_of(window, out, sizes), C // groups * prod(window.size)
+    return WeightGradient(images, groups, C // groups, O // groups, axes, taps, dtype, workers)
 
 
 # --- the twins of kernels/conv.py
@@ -417,7 +422,8 @@ def conv_transpose(u, w, bias, window, groups, sizes):
         return NotImplemented
     C = w.shape[1] * groups
     y = empty((u.shape[0], C, *sizes), u.dtype)
-    plans, untouched = transpose_plans(u.shape[0], u.shape[1], C, tuple(sizes), u.shape[2:], window, groups, u.dtype, threads.count)
+    plans, untouched = transpose_plans(u.shape[0], u.shape[1], C, tuple(sizes), u.shape[2:], window, groups, u.dtype,
+                                       threads.count)
     u, w = solid(u), solid(w)
     for plan in plans:
         plan(u, w, bias, y)

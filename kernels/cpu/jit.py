@@ -37,7 +37,8 @@ HERE = Path(__file__).parent
 # NaN and infinity keep their meaning; sums may be reordered (reassoc), or nothing could be added up in a vector register
 OPTIONS = {"fastmath": {"reassoc", "contract", "nsz", "arcp"}, "error_model": "numpy", "nogil": True}
 # of what Numba does for parallel=True only the loop marked prange is wanted: the rest costs seconds of compilation
-LOOPS = {"prange": True, **dict.fromkeys(("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion"), False)}
+UNUSED = "comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion"
+LOOPS = {"prange": True, **dict.fromkeys(UNUSED, False)}
 INT = ir.IntType(64)
 WORKER = ir.FunctionType(ir.VoidType(), [INT, INT, INT])                  # t, T, the address of the arguments
 
@@ -97,7 +98,6 @@ LITTLE = 1 << 13                                          # numbers to go throug
 def few(numbers):
     """The number of workers for a kernel that only goes through its numbers: 1 for few of them, None for all threads."""
     return 1 if numbers < LITTLE else None
-
 
 
 def solid(x):
@@ -160,7 +160,7 @@ class Threads:
     def __init__(self):
         self.count, self.lock = numba.get_num_threads(), threading.RLock()
         self.everyone = 0                                 # the address of the loop over threads; 0: there is the caller only
-        self.unsafe = None                                # whether two Python threads must not enter it at once; None: not started
+        self.unsafe = None                                # whether Python threads must enter it one by one; None: not started
         self.forked = False                               # in a child of a process that had started threads
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.after_fork)
@@ -260,7 +260,7 @@ class Cache(caching.FunctionCache):
         super().__init__(function)
 
     def _index_key(self, signature, codegen):
-        # Numba would hash the closure as well, whose micro-kernels get new identities in every process; the name tells variants apart
+        # Numba would hash the closure as well, whose micro-kernels get new identities in every process; names tell variants apart
         return signature, codegen.magic_tuple()
 
     def load_overload(self, signature, target):

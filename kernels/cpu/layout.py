@@ -59,6 +59,11 @@ def ints(values):
     return np.ascontiguousarray(values, np.int64)
 
 
+def record(**numbers):
+    """Integers with names, in the form in which a kernel takes them: an array of one record, r[0].name."""
+    return np.array([tuple(map(int, numbers.values()))], [(name, np.int64) for name in numbers])
+
+
 @dataclass(frozen=True, eq=False)
 class Layout:
     """The buffer for `images` images of one tile of `rows` output rows.
@@ -87,6 +92,16 @@ class Layout:
                 taps.append((a * len(self.width.phases) + b) * self.phase + (row * self.pitch + column) * self.lane)
         planes = self.plane * np.arange(self.channels * len(self.depth.shifts))
         return ints((planes[:, None] + np.array(taps)).ravel())
+
+    @property
+    def numbers_of_pack(self):
+        """What the kernels must know to fill the buffer, by name."""
+        axes = {"D": self.depth, "H": self.height, "W": self.width}
+        return {"C": self.channels, **{name: axis.size for name, axis in axes.items()},
+                **{f"stride_{name}": axis.stride for name, axis in axes.items()},
+                **{f"first_{name}": axis.first for name, axis in axes.items()},
+                "lines": self.lines, "pitch": self.pitch, "phase": self.phase, "plane": self.plane, "image": self.image,
+                "lane": self.lane, "copied": self.copied}
 
     @property
     def lines(self):
@@ -158,7 +173,9 @@ def layout(channels, depth, height, width, itemsize, most_images=1, in_place=Fal
         rows = (rows + 1) // 2
     if rows == height.count:
         pixels = rows * width.count
-        while 2 * images <= most_images and pixels * images < PIXELS and plan(rows, 2 * images, pitch, True).numbers * itemsize <= budget:
+        while 2 * images <= most_images and pixels * images < PIXELS:
+            if plan(rows, 2 * images, pitch, True).numbers * itemsize > budget:
+                break
             images *= 2
     return plan(rows, images, pitch, True)
 

@@ -246,7 +246,7 @@ def normalize_grad(g, x, w, b, mean, rstd, axes, relu=False, r=None):
     if r is None:
         _grad_sums(d, a, a, gx, table, shut, False, sums)
     else:
-        passed = empty(a.shape, a.dtype)                         # what the rectifier lets through
+        passed = empty(a.shape, a.dtype)                  # what the rectifier lets through
         _grad_sums(d, a, view.array(r), passed, table, shut, True, sums)
         d, shut = passed, x.dtype.type(1)
     grads = sums[:T, :2 * C].sum(axis=0).reshape(C, 2)                    # of b, and of w / rstd

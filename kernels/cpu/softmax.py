@@ -247,7 +247,7 @@ def declined(x):
     return x.dtype != F or x.size == 0
 
 
-FEW, MANY = 16, 4096                                    # classes of a line that fill no vector; lines that are worth turning
+FEW, MANY = 16, 4096                                      # classes of a line that fill no vector; lines that are worth turning
 
 
 def run(kernels, axis, inputs, output, lines, *options):

@@ -126,7 +126,8 @@ class Writer:
         """L vectors to one whose lane j is the sum of vectors[j]: neighbours are added, of two vectors at a time."""
         even, odd = list(range(0, 2 * self.L, 2)), list(range(1, 2 * self.L, 2))
         while len(vectors) > 1:
-            vectors = [self.b.fadd(self.shuffle(u, v, even), self.shuffle(u, v, odd)) for u, v in zip(vectors[::2], vectors[1::2])]
+            pairs = zip(vectors[::2], vectors[1::2])
+            vectors = [self.b.fadd(self.shuffle(u, v, even), self.shuffle(u, v, odd)) for u, v in pairs]
         return vectors[0]
 
 
@@ -152,7 +153,8 @@ def fma_tile(M, N, pieces=1):
             v = builder.mul(v, ir.Constant(INT, pieces))
 
             def places(table, array, start):
-                return [[at.at(array, start, builder.load(at.at(table, v, n * pieces + p))) for p in range(pieces)] for n in range(N)]
+                each = [at.at(array, start, builder.load(at.at(table, v, i))) for i in range(N * pieces)]
+                return [each[i:i + pieces] for i in range(0, N * pieces, pieces)]
 
             pixels, w = places(6, 4, x0), at.at(0, w0)
             first = [at.splat(at.at(12, b0, m)) for m in range(M) for _ in range(N)]
