@@ -23,24 +23,49 @@ def no_network(monkeypatch):
 
 
 class Site:
-    """A web site of a few files, {path: bytes}; it notes every request.  `cut`: announce more bytes than are sent."""
+    """A web site of a few files, {path: bytes}; it notes every request, and the Range it asked for.
+
+    cut: announce more bytes than are sent.  ranges: know them (206, 416).  breaks: after how many bytes to hang up, one number
+    for each request to come; stalls: after how many to send nothing more, without hanging up.  encoding: a Content-Encoding to
+    claim.  shift: answer ranges with others, so many bytes off.
+    """
 
     def __init__(self, address):
         self.address, self.files, self.requests, self.cut = address, {}, [], False
+        self.ranges, self.breaks, self.stalls, self.encoding, self.shift, self.asked = False, [], [], None, 0, []
+        self.released = threading.Event()                         # ends the stalls
+
+    def body(self, path, asked):
+        """Status, first byte and content for a request."""
+        whole = self.files[path]
+        if not self.ranges or asked is None:
+            return 200, 0, whole
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) + self.shift
+        return (206, start, whole[start:]) if start < len(whole) else (416, start, b"")
 
 
 @pytest.fixture
 def site():
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
+            asked = self.headers["Range"]
             site.requests.append(self.path)
+            site.asked.append(asked)
             if self.path not in site.files:
                 return self.send_error(404)
-            body = site.files[self.path]
-            self.send_response(200)
+            status, start, body = site.body(self.path, asked)
+            self.send_response(status)
+            if status == 206:
+                self.send_header("Content-Range", f"bytes {start}-{start + len(body) - 1}/{start + len(body)}")
+            if site.encoding:
+                self.send_header("Content-Encoding", site.encoding)
             self.send_header("Content-Length", str(len(body) + (100 if site.cut else 0)))
             self.end_headers()
-            self.wfile.write(body)
+            stall = site.stalls.pop(0) if site.stalls else None
+            end = site.breaks.pop(0) if site.breaks else stall
+            self.wfile.write(body[:end])
+            if stall is not None:
+                site.released.wait(5)
 
         def log_message(self, *args):
             pass
@@ -50,6 +75,7 @@ def site():
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield site
+        site.released.set()
         server.shutdown()
         thread.join()
 

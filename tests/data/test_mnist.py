@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinyvision.data import MNIST, DataLoader, mnist
+from tinyvision.data import MNIST, DataLoader, FashionMNIST, download
 
 RANDOM = np.random.default_rng(28)
 PIXELS = {part: RANDOM.integers(0, 256, (n, 28, 28), dtype=np.uint8) for part, n in (("train", 7), ("t10k", 3))}
@@ -27,7 +27,7 @@ COMPRESSED = {name: gzip.compress(data, mtime=0) for name, data in FILES.items()
 def Tiny(site, tmp_path, monkeypatch):
     """MNIST in every respect, but of ten pictures and with a mirror on this machine."""
     monkeypatch.delenv("TINYVISION_DATA", raising=False)
-    monkeypatch.setattr(mnist, "cache_folder", lambda name: tmp_path / "cache" / name)
+    monkeypatch.setattr(download, "cache_folder", lambda name: tmp_path / "cache" / name)
 
     class Tiny(MNIST):
         mirrors = (site.address + "/gone/", site.address + "/mnist/")
@@ -181,3 +181,32 @@ def test_real_files(train, counts):
     mean, std = (0.1307, 0.3081) if train else (0.1325, 0.3105)
     assert digits.images.mean(dtype=np.float64) == pytest.approx(mean, abs=5e-5)
     assert digits.images.std(dtype=np.float64) == pytest.approx(std, abs=5e-5)
+
+
+def test_fashion_has_its_own_folder_and_files(site, tmp_path, monkeypatch):
+    """The file names are MNIST's, so only the folder and the checksums keep the two apart."""
+    monkeypatch.setattr(download, "cache_folder", lambda name: tmp_path / "cache" / name)
+    monkeypatch.setenv("TINYVISION_DATA", str(tmp_path / "shared"))
+    name = "t10k-labels-idx1-ubyte"
+    put(tmp_path / "shared" / "mnist", FILES)
+    with pytest.raises(FileNotFoundError, match=re.escape(f"FashionMNIST: {name}.gz is in none of the folders "
+                                                          f"{tmp_path / 'shared' / 'fashion-mnist'}, ")):
+        FashionMNIST.find(name, None, False)
+    put(tmp_path / "shared" / "fashion-mnist", FILES)
+    with pytest.raises(ValueError, match="FashionMNIST: the bytes of .* must have MD5 8181f5470baa50b63fa0f6fddb340f0a"):
+        FashionMNIST(train=False)
+    assert site.requests == [] and FashionMNIST.files.keys() == MNIST.files.keys()
+    assert len({md5 for kind in (MNIST, FashionMNIST) for pair in kind.files.values() for md5 in pair}) == 16
+    assert len(FashionMNIST.classes) == 10
+
+
+@pytest.mark.parametrize("train, n", [(True, 6000), (False, 1000)])
+def test_real_fashion(train, n):
+    """As many pictures of each class, and the mean and deviation that everybody standardises with."""
+    if not (Path(os.environ.get("TINYVISION_DATA") or "/nowhere") / "fashion-mnist").is_dir():
+        pytest.skip("the real Fashion-MNIST files: set TINYVISION_DATA to a folder that holds fashion-mnist/")
+    clothes = FashionMNIST(train=train, download=False)
+    assert np.bincount(clothes.labels).tolist() == [n] * 10
+    if train:
+        assert clothes.images.mean(dtype=np.float64) == pytest.approx(0.2860, abs=5e-5)
+        assert clothes.images.std(dtype=np.float64) == pytest.approx(0.3530, abs=5e-5)

@@ -8,7 +8,7 @@ from .dataset import Dataset, LabelledImages, Subset, TensorDataset, random_spli
 from .digits import Digits
 from .idx import read_idx
 from .loader import DataLoader, default_collate
-from .mnist import MNIST
+from .mnist import MNIST, FashionMNIST
 
 __all__ = ["DataLoader", "Dataset", "Digits", "LabelledImages", "MNIST", "Subset", "TensorDataset", "default_collate",
            "random_split", "read_idx"]

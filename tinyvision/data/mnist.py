@@ -1,20 +1,22 @@
-"""MNIST: 70,000 handwritten digits, 28x28 pixels, 60,000 to train and 10,000 to test.
+"""MNIST and Fashion-MNIST: 70,000 handwritten digits, 70,000 articles of clothing, 28x28 pixels, 60,000 of each to train.
 
-The four official files are looked for on disk and else downloaded.  Whatever their origin, their decompressed bytes must
-have the official checksum: no other data can pass for MNIST (Fashion-MNIST, for one, uses the same file names), and a damaged
-file is refused.  Files are never changed or deleted.
+MNIST is easy today: a linear classifier gets 92 % right, LeNet-5 99 %.  Fashion-MNIST was made to take its place without a
+changed line: same sizes, same split, even the same file names, but shirts look like coats, and LeNet-5 stays near 90 %.
 
-Source: LeCun, Bottou, Bengio, Haffner 1998, Gradient-based learning applied to document recognition, section III.A.
+Each comes as four official files, which are looked for on disk and else downloaded.  Whatever their origin, their decompressed
+bytes must have the official checksum: neither set can pass for the other, and a damaged file is refused.  Files are never
+changed or deleted.
+
+Sources: LeCun, Bottou, Bengio, Haffner 1998, Gradient-based learning applied to document recognition, section III.A; Xiao,
+Rasul, Vollgraf 2017, Fashion-MNIST: a novel image dataset for benchmarking machine learning algorithms.
 """
 
 import hashlib
-import os
-from pathlib import Path
 
 import numpy as np
 
 from .dataset import LabelledImages, check_part
-from .download import cache_folder, download_file
+from .download import download_file, search_folders
 from .idx import parse_idx, uncompressed
 
 
@@ -62,7 +64,7 @@ class MNIST(LabelledImages):
         """The array in one of the official files, wherever it is."""
         path = cls.find(file, root, download)
         data = uncompressed(path)
-        found, official = hashlib.md5(data, usedforsecurity=False).hexdigest(), cls.files[file][0]
+        found, official = md5(data), cls.files[file][0]
         if found != official:
             raise ValueError(f"{cls.__name__}: the bytes of {path} must have MD5 {official}, got {found}. The file is "
                              "damaged or of another data set; move it away or delete it, and run again.")
@@ -72,7 +74,7 @@ class MNIST(LabelledImages):
     def find(cls, file, root, download):
         """The path of one of the official files: on disk, or downloaded."""
         folders = []
-        for folder in cls.folders(root):
+        for folder in search_folders(cls.folder, root):
             folders.append(folder)
             for path in folder / file, folder / f"{file}.gz":
                 if path.exists():
@@ -89,11 +91,27 @@ class MNIST(LabelledImages):
         except ConnectionError as error:
             raise FileNotFoundError(f"{missing}, and cannot be downloaded ({error}). {hint}") from error
 
-    @classmethod
-    def folders(cls, root):
-        """The folders to search, one after the other; the last is the user's cache (which only pooch knows)."""
-        if root is not None:
-            yield Path(root).expanduser()
-        if shared := os.environ.get("TINYVISION_DATA"):
-            yield Path(shared).expanduser() / cls.folder
-        yield cache_folder(cls.folder)
+
+def md5(data):
+    """The MD5 sum of bytes, in hexadecimal digits."""
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+class FashionMNIST(MNIST):
+    """Articles of clothing (torchvision.datasets.FashionMNIST), as LabelledImages.
+
+    Shapes, arguments, the order of the search and the errors are MNIST's, with the folder fashion-mnist in its place: images
+    (N, 1, size, size), float32, 0 background to 1; labels (N,), int64, indices into .classes.
+
+    >>> FashionMNIST(train=False).classes[9]              # doctest: +SKIP
+    'Ankle boot'
+    """
+
+    folder = "fashion-mnist"
+    mirrors = ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+               "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/")
+    files = {"train-images-idx3-ubyte": ("f4a8712d7a061bf5bd6d2ca38dc4d50a", "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+             "train-labels-idx1-ubyte": ("9018921c3c673c538a1fc5bad174d6f9", "25c81989df183df01b3e8a0aad5dffbe"),
+             "t10k-images-idx3-ubyte": ("8181f5470baa50b63fa0f6fddb340f0a", "bef4ecab320f06d8554ea6380940ec79"),
+             "t10k-labels-idx1-ubyte": ("15d484375f8d13e6eb1aabb0c3f46965", "bb300cfdad3c16e7a12a480ee83cd310")}
+    classes = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
