@@ -1,11 +1,13 @@
 """Compiled convolution against its reference: random geometries, guarded memory, poisoned scratch, threads, NaN and infinity."""
 
+import os
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from tinyvision import memory
 from tinyvision.kernels import conv, matmul, registry
 from tinyvision.kernels.cpu import jit
 from tinyvision.kernels.cpu.layout import Axis, layout, vectors
@@ -49,7 +51,8 @@ def bound(name, args):
 
 def agree(name, args):
     exact = getattr(conv, name).reference(*[a.astype(np.float64) if isinstance(a, np.ndarray) else a for a in args])
-    filler = np.full(exact.shape, np.nan, args[0].dtype)                  # what is not written shall not look right by chance
+    filler = memory.empty(exact.shape, args[0].dtype)     # what is not written shall not look right by chance
+    filler[...] = np.nan
     del filler
     y = getattr(conv, name)(*args)
     assert y.shape == exact.shape and y.dtype == args[0].dtype
@@ -80,6 +83,39 @@ def test_many_random_geometries(block):
             agree(name, args)
 
 
+OTHER_MACHINES = """
+import sys
+import numpy as np
+from llvmlite import binding
+asked = binding.get_host_cpu_features
+binding.get_host_cpu_features = lambda: dict.fromkeys({features}, True)
+from tinyvision.kernels import registry
+from tinyvision.kernels.cpu import tile
+binding.get_host_cpu_features = asked                     # Numba wants to know as well
+from tests.kernels.test_conv import LAYERS, agree, draw, layer_arguments
+assert (tile.BYTES, tile.REGISTERS) == {registers}, (tile.BYTES, tile.REGISTERS)
+rng = np.random.default_rng(0)
+with registry.use_kernels("compiled"):
+    for i in range({count}):
+        for name, args in draw(rng, "fffd"[i % 4]).items():
+            agree(name, args)
+    for layer in LAYERS:
+        for name, args in layer_arguments(*layer):
+            agree(name, args)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("features, registers", [(["avx2", "fma"], (32, 16)), ([], (16, 16)), (["neon"], (16, 32))],
+                         ids=["AVX2", "SSE", "Arm"])
+def test_tiles_for_other_processors(features, registers, tmp_path):
+    """The kernels that a processor with shorter or fewer vector registers gets, run on this one."""
+    code = OTHER_MACHINES.format(features=features, registers=registers, count=150)
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), registry.HELPER: "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
 LAYERS = [  # N, C, O, size, kernel, stride, padding: the shapes of LeNet, ResNet and U-Net, where the tuned paths are
     (40, 1, 6, 28, 5, 1, 2), (36, 6, 16, 14, 5, 1, 0), (3, 16, 16, 32, 3, 1, 1), (4, 32, 32, 16, 3, 1, 1), (9, 24, 20, 8, 3, 1, 1),
     (2, 16, 32, 32, 3, 2, 1), (33, 9, 17, 7, 3, 1, 1), (2, 32, 24, 16, 1, 1, 0), (2, 16, 8, 16, 1, 2, 0), (1, 200, 40, 16, 3, 1, 1),
@@ -89,13 +125,18 @@ LAYERS = [  # N, C, O, size, kernel, stride, padding: the shapes of LeNet, ResNe
 
 @pytest.mark.parametrize("N, C, O, H, k, s, p", LAYERS)
 def test_layers_of_networks(N, C, O, H, k, s, p):
+    for name, args in layer_arguments(N, C, O, H, k, s, p):
+        poison()
+        agree(name, args)
+
+
+def layer_arguments(N, C, O, H, k, s, p):
+    """The passes of a layer, and their arguments."""
     rng = np.random.default_rng(N + C)
     window = Window((k, k), (s, s), ((p, p), (p, p)), (1, 1))
     x, w, u = (rng.standard_normal(shape).astype(np.float32) for shape in
                ((N, C, H, H), (O, C, k, k), (N, O, *window.output((H, H)))))
-    for name, args in zip(PASSES, ((x, w, None, window, 1), (u, w, None, window, 1, (H, H)), (x, u, window, 1))):
-        poison()
-        agree(name, args)
+    return zip(PASSES, ((x, w, None, window, 1), (u, w, None, window, 1, (H, H)), (x, u, window, 1)))
 
 
 @pytest.mark.parametrize("seed", range(6))
