@@ -219,7 +219,7 @@ def test_what_is_there_stays(tmp_path):
     path = tar(tmp_path / "a.tar.gz", FILES)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_bytes(b"mine")
-    with pytest.raises(FileExistsError, match="unpack: .*out is there already. Move it away"):
+    with pytest.raises(FileExistsError, match="unpack: .*out is there already, and not what is needed. Move it away"):
         unpack(path, tmp_path / "out")
     assert contents(tmp_path / "out") == {"mine": b"mine"}
     with pytest.raises(FileExistsError, match="is there already"):

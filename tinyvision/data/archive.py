@@ -26,6 +26,8 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+from .download import download_file
+
 SUMS = "SHA256SUMS"
 CHUNK = 1 << 20                                           # bytes
 
@@ -44,8 +46,7 @@ def unpack(path, folder, *, top=None, max_files=100_000, max_bytes=4 * 10**9):
     ['1.txt', 'SHA256SUMS']
     """
     path, folder = Path(path), Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"unpack: {folder} is there already. Move it away or choose another folder.")
+    check_new(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -66,6 +67,44 @@ def unpack(path, folder, *, top=None, max_files=100_000, max_bytes=4 * 10**9):
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder
+
+
+def check_new(folder):
+    """Raise FileExistsError where there is something of this name, other than an empty folder."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"unpack: {folder} is there already, and not what is needed. Move it away or choose another folder.")
+
+
+def obtain(name, missing, folders, root, download, archives, instead):
+    """Download the archives of the data set `name` and unpack each into its folder; the folder in which the set then is.
+
+    missing: what was looked for, in words, and folders: where, as search_folders gives them; the set goes into the first where
+    the user named a root, else into the last.  archives: a list of (file, mirrors, known_hash, folder in it, folder to make in
+    the set: "" for the set itself).  instead: what to take without a network, for the error.
+    An archive that was there before stays; one that was downloaded is removed once it is unpacked.
+    Raises FileNotFoundError where download is False or no mirror serves an archive, FileExistsError where something else is in
+    the way, before anything is downloaded.
+    """
+    target = folders[-1] if root is None else folders[0]
+    missing = f"{name}: {missing} in none of the folders {', '.join(map(str, folders))}"
+    hint = (f"Unpack {', '.join(file for file, *_ in archives)} by hand to have {target}, or name that folder with root=... (the one "
+            f"above in the environment variable TINYVISION_DATA), or take a set that needs no file: {instead}.")
+    if not download:
+        raise FileNotFoundError(f"{missing}, and download=False. {hint}")
+    todo = [archive for archive in archives if not (target / archive[-1] / SUMS).exists()]
+    for *_, made in todo:
+        check_new(target / made)
+    for file, mirrors, known_hash, top, made in todo:
+        folder = target / made
+        kept = (folder.parent / file).exists()
+        try:
+            path = download_file(file, mirrors, known_hash, folder.parent)
+        except ConnectionError as error:
+            raise FileNotFoundError(f"{missing}, and cannot be downloaded ({error}). {hint}") from error
+        unpack(path, folder, top=top)
+        if not kept:
+            path.unlink(missing_ok=True)
+    return target
 
 
 class Limits:
