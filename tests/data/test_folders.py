@@ -171,10 +171,16 @@ def test_segmentation_folder_errors(cells):
 
 
 def test_transform_errors(pets):
-    with pytest.raises(TypeError, match="ImageFolder: transform must be a function, got 3. Of a class, pass an instance"):
+    with pytest.raises(TypeError, match="ImageFolder: transform must be a function, got 3. Of a class with __call__, pass an inst"):
         ImageFolder(pets[0], 3)
-    with pytest.raises(TypeError, match="target_transform must be a function, got <class 'list'>"):
-        ImageFolder(pets[0], target_transform=list)
+
+    class Double:
+        def __call__(self, x):
+            return 2 * x
+
+    with pytest.raises(TypeError, match="target_transform must be a function, got <class .*Double'>"):
+        ImageFolder(pets[0], target_transform=Double)
+    assert ImageFolder(pets[0], target_transform=Double())[-1][1] == 4 and ImageFolder(pets[0], target_transform=str)[-1][1] == "2"
 
     class Set(Transformed):
         def __len__(self):

@@ -41,8 +41,9 @@ class Transformed(Dataset):
         name = type(self).__name__
         given = {"transforms": transforms, "transform": transform, "target_transform": target_transform}
         for option, function in given.items():
-            if function is not None and (isinstance(function, type) or not callable(function)):
-                raise TypeError(f"{name}: {option} must be a function, got {function!r}. Of a class, pass an instance.")
+            forgotten = isinstance(function, type) and any("__call__" in vars(base) for base in function.__mro__)
+            if function is not None and (forgotten or not callable(function)):
+                raise TypeError(f"{name}: {option} must be a function, got {function!r}. Of a class with __call__, pass an instance.")
         if transforms is not None and (transform is not None or target_transform is not None):
             raise ValueError(f"{name}: transforms changes picture and target together, transform and target_transform each alone: "
                              "give one or the other.")
