@@ -3,13 +3,16 @@
 A data set is anything with a length n and examples d[0] ... d[n-1]; a list of pairs is one already.  `Dataset` is the class to
 derive from for one's own.  `TensorDataset` keeps a set that fits into memory as columns, one array per quantity, whose rows
 are the examples; `LabelledImages` is the pair of columns (pictures, class indices) that Digits and MNIST share.  `Subset` is
-a view of some rows, and `random_split` makes disjoint ones, for training and validation.
+a view of some rows, and `random_split` makes disjoint ones, for training and validation; `ConcatDataset` is a view of
+several sets, one after the other.
 """
 
 import abc
+import bisect
 import itertools
 import math
 import numbers
+import operator
 import warnings
 
 import numpy as np
@@ -40,6 +43,10 @@ class Dataset(abc.ABC):
     @abc.abstractmethod
     def __getitem__(self, index):
         """The example of this number, for instance a pair (image, label)."""
+
+    def __add__(self, other):
+        """This data set and then another one, as a ConcatDataset."""
+        return ConcatDataset([self, other])
 
 
 class TensorDataset(Dataset):
@@ -151,6 +158,46 @@ class Subset(Dataset):
         if isinstance(index, list):
             return self.dataset[[self.indices[i] for i in index]]
         return self.dataset[self.indices[index]]
+
+
+class ConcatDataset(Dataset):
+    """Several data sets, one after the other, as one (torch.utils.data.ConcatDataset); `a + b` is ConcatDataset([a, b]).
+
+    datasets: any number of them, at least one; `.datasets` lists them, `.cumulative_sizes` says where each ends.
+    Nothing is copied.  -1 is the last example.
+    Raises ValueError without a data set, TypeError for what has no length and index; IndexError, when asked, for an
+    example that is not there.
+
+    >>> both = ConcatDataset([["a", "b"], ["c"]])
+    >>> len(both), both[2], both[-3], both.cumulative_sizes
+    (3, 'c', 'a', [2, 3])
+    """
+
+    def __init__(self, datasets):
+        if isinstance(datasets, Dataset):
+            raise TypeError(f"ConcatDataset: needs a list of data sets, got one {type(datasets).__name__}. Pass [first, second].")
+        self.datasets = list(datasets)
+        if not self.datasets:
+            raise ValueError("ConcatDataset: needs at least 1 data set, got 0. Pass [first, second].")
+        for i, part in enumerate(self.datasets):
+            if isinstance(part, type) or not (hasattr(part, "__len__") and hasattr(part, "__getitem__")):
+                raise TypeError(f"ConcatDataset: needs data sets with a length and an index, got {type(part).__name__} as number "
+                                f"{i}. Derive it from Dataset, or pass a list.")
+        self.cumulative_sizes = list(itertools.accumulate(map(len, self.datasets)))
+
+    def __repr__(self):
+        return f"ConcatDataset: {len(self)} examples of {len(self.datasets)} data sets"
+
+    def __len__(self):
+        return self.cumulative_sizes[-1]
+
+    def __getitem__(self, index):
+        number = operator.index(index)
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"ConcatDataset: index must be the number of an example, there are {len(self)}, got {number}.")
+        number %= len(self)
+        part = bisect.bisect_right(self.cumulative_sizes, number)
+        return self.datasets[part][number - self.cumulative_sizes[part] + len(self.datasets[part])]
 
 
 def random_split(dataset, lengths, generator=None):
