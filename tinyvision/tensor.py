@@ -162,6 +162,28 @@ class Tensor:
         array = self.data
         return array.astype(dtype or array.dtype) if copy or dtype not in (None, array.dtype) else array
 
+    def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
+        """The array's memory for another library, by the DLPack protocol: torch.from_dlpack(x.detach()) copies nothing.
+
+        Raises BufferError for a tensor that requires a gradient, for a read-only array and for a dtype that DLPack lacks.
+        """
+        if self._requires_grad:
+            raise BufferError("__dlpack__: this tensor requires a gradient, which another library would lose. "
+                              "Use x.detach().")
+        array = self.data
+        if not getattr(array.flags, "writeable", True):
+            raise BufferError("__dlpack__: this tensor's array is read-only, and who gets it could write to it. Use x.copy().")
+        options = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}
+        try:                                              # an option that was left away may be unknown to an older NumPy
+            return array.__dlpack__(**{name: value for name, value in options.items() if value is not None})
+        except BufferError as error:
+            raise BufferError(f"__dlpack__: an array of {array.dtype} cannot be handed out: {error} Use x.astype('float32') "
+                              "or another of NumPy's plain numbers.") from error
+
+    def __dlpack_device__(self):
+        """(kind, number) of the device that the array is on; (1, 0) is main memory."""
+        return self._data.__dlpack_device__()
+
     def __setitem__(self, index, value):
         if recording.on and (self._requires_grad or tracked(value)):
             raise RuntimeError("x[...] = value: cannot be recorded in a graph. Build the new tensor with where or "
@@ -290,6 +312,39 @@ def as_array(data, dtype=None):
         raise ValueError(f"Tensor: data must be numbers, in rows of one length: {error}") from error
     python = not isinstance(data, np.generic) and array.dtype == np.float64
     return array.astype(np.float32) if python and dtype is None else array
+
+
+def from_dlpack(x):
+    """A Tensor around the memory of an array of any library that speaks DLPack, without a copy (numpy.from_dlpack).
+
+    x: a NumPy array, a PyTorch tensor outside the graph, ...; in main memory, and open to writing.  Whoever writes to one
+    writes to both; Tensor(x) copies instead.
+    Raises TypeError for what does not speak DLPack and for complex numbers, BufferError for an x that cannot be shared: one
+    on another device, read-only, or of a dtype that NumPy lacks.  Source: https://dmlc.github.io/dlpack
+
+    >>> x = np.zeros(2)
+    >>> y = from_dlpack(x); x[0] = 5; y
+    Tensor([5., 0.])
+    """
+    if not hasattr(x, "__dlpack__") or not hasattr(x, "__dlpack_device__"):
+        raise TypeError(f"from_dlpack: needs an object with __dlpack__ and __dlpack_device__, got {type(x).__name__}. "
+                        "Use Tensor(x).")
+    device = x.__dlpack_device__()
+    if device[0] != 1:                                    # kDLCPU
+        raise BufferError(f"from_dlpack: the array must be in main memory, device (1, 0), got {tuple(map(int, device))}. "
+                          "Copy it there first: x.cpu().")
+    try:
+        array = np.from_dlpack(x)
+    except (BufferError, RuntimeError) as error:
+        raise BufferError(f"from_dlpack: the array cannot be shared: {error} Copy it: Tensor(x).") from error
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"from_dlpack: needs numbers or booleans, got dtype {array.dtype}. Convert the data first.")
+    if not array.flags.writeable:
+        raise BufferError("from_dlpack: the array is read-only (with NumPy 2.0 every one is), and a Tensor can be written to. "
+                          "Copy it: Tensor(x).")
+    y = result(array)
+    y._changes.hand_out(array)                            # its owner can write to it: graphs keep an eye on that
+    return y
 
 
 def result(array, inputs=()):
