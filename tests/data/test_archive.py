@@ -1,3 +1,5 @@
+import bz2
+import errno
 import gzip
 import hashlib
 import io
@@ -46,9 +48,8 @@ def contents(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("make", [tar, zipped, lambda p, f: tar(p, f, "w"), lambda p, f: tar(p, f, "w:bz2"),
-                                  lambda p, f: zipped(p, f, zipfile.ZIP_STORED), lambda p, f: tar(p, f, "w:xz")],
-                         ids=["gz", "zip", "tar", "bz2", "stored", "xz"])
+@pytest.mark.parametrize("make", [tar, zipped, lambda p, f: tar(p, f, "w"), lambda p, f: zipped(p, f, zipfile.ZIP_STORED)],
+                         ids=["gz", "zip", "tar", "stored"])
 def test_contents(tmp_path, make):
     path = make(tmp_path / "archive", FILES)
     folder = unpack(path, tmp_path / "new" / "out", top="set")
@@ -179,7 +180,8 @@ def test_notes_of_macos_are_left_out(tmp_path):
 
 @pytest.mark.parametrize("kind", MAKERS)
 @pytest.mark.parametrize("damage", [lambda d: d[:len(d) // 2], lambda d: d[:40] + bytes([d[40] ^ 255]) + d[41:], lambda d: b"",
-                                    lambda d: b"no archive at all" * 100], ids=["cut", "one byte", "empty", "text"])
+                                    lambda d: b"no archive at all" * 100, bz2.compress],
+                         ids=["cut", "one byte", "empty", "text", "bz2"])
 def test_damaged_archives(tmp_path, kind, damage):
     path = MAKERS[kind](tmp_path / f"a.{kind}", {"set/noise": hashlib.sha256(b"").digest() * 500, "x": os.urandom(5000)})
     path.write_bytes(damage(path.read_bytes()))
@@ -228,6 +230,17 @@ def test_what_is_there_stays(tmp_path):
     assert len(contents(unpack(path, tmp_path / "empty"))) == 4
     with pytest.raises(FileNotFoundError):
         unpack(tmp_path / "nowhere.zip", tmp_path / "other")
+
+
+def test_a_full_disk(tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tar(tmp_path / "a.tar.gz", FILES)
+    monkeypatch.setattr(archive, "copy", full)
+    with pytest.raises(OSError, match=r"unpack: cannot write .*out \(No space left on device\)\. Make room"):
+        unpack(path, tmp_path / "out")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.tar.gz"]
 
 
 def test_another_process_may_be_quicker(tmp_path, monkeypatch):

@@ -2,7 +2,6 @@ import dataclasses
 import gzip
 import hashlib
 import io
-import re
 import tarfile
 
 import numpy as np
@@ -161,8 +160,10 @@ def test_pictures_without_checksums_are_opened(small, tmp_path):
     (root / "annotations" / "._0.png").write_bytes(b"a note of macOS")
     (root / "images" / "1.png").write_bytes(small["pets"]["images/1.png"][:50])
     found = {checked.path.relative_to(root).as_posix(): checked for checked in verify("pets", tmp_path)}
-    assert {file: checked.state for file, checked in found.items()} == dict.fromkeys(small["pets"], "ok") | {"images/1.png": "damaged"}
-    assert found["images/0.png"].note == "opened; its checksum is not known" and "is damaged or no picture" in found["images/1.png"].note
+    expected = dict.fromkeys(small["pets"], "ok") | {"images/1.png": "damaged"}
+    assert {file: checked.state for file, checked in found.items()} == expected
+    assert found["images/0.png"].note == "opened; its checksum is not known"
+    assert "is damaged or no picture" in found["images/1.png"].note
     for path in (root / "annotations").iterdir():
         path.unlink()
     (root / "annotations").rmdir()
@@ -183,7 +184,7 @@ def test_sets_without_a_download(tmp_path):
         catalogue.download("digits")
     with pytest.raises(ValueError, match="digits come with the installation and have no files"):
         verify("digits")
-    with pytest.raises(ValueError, match=re.escape("isbi-2012 cannot be downloaded by a program, its site wants a registration. Put")):
+    with pytest.raises(ValueError, match="isbi-2012 cannot be downloaded by a program, its site wants a registration. Put the"):
         catalogue.download("isbi-2012")
     for part in "image", "label":
         (tmp_path / "isbi-2012" / part).mkdir(parents=True)

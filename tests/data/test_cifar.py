@@ -100,8 +100,8 @@ def test_hundred(Hundred, tmp_path, train, coarse):
                                             ([f"data_batch_{i}.bin" for i in range(1, 5)], "data_batch_5.bin is")])
 def test_some_batches_are_enough(Ten, site, tmp_path, there, missing):
     folder = put(tmp_path / "mine", TEN, there)
-    with pytest.warns(UserWarning, match=re.escape(f"CIFAR10: in {folder}, {missing} missing, so these are {3 * len(there)} of 15 "
-                                                   "pictures.")) as caught:
+    message = f"CIFAR10: in {folder}, {missing} missing, so these are {3 * len(there)} of 15 pictures."
+    with pytest.warns(UserWarning, match=re.escape(message)) as caught:
         found = Ten(folder)
     assert caught[0].filename == __file__
     check(found, [TEN[name][2] for name in there], [TEN[name][1][:, 0] for name in there])
@@ -175,13 +175,20 @@ def test_what_is_in_the_way_stays(Ten, site, tmp_path):
     with pytest.raises(FileExistsError, match=re.escape(f"{folder} is there already, and not what is needed. Move it away")):
         Ten(tmp_path / "mine")
     assert [p.name for p in folder.iterdir()] == ["test_batch.bin"] and site.requests == [], "nothing is downloaded for nothing"
+    for path in folder.iterdir():
+        path.unlink()
+    assert len(Ten(tmp_path / "mine")) == 15
+    (folder / "test_batch.bin").unlink()                          # from what was unpacked here
+    with pytest.raises(FileExistsError, match="and not what is needed"):
+        Ten(tmp_path / "mine", train=False)
 
 
 def test_offline(Ten, site, tmp_path):
     site.files.clear()
     with pytest.raises(FileNotFoundError) as failure:
         Ten()
-    for part in ("CIFAR10: the files data_batch_1.bin, ", f"are in none of the folders {tmp_path / 'cache' / 'cifar-10-batches-bin'}, ",
+    folder = tmp_path / "cache" / "cifar-10-batches-bin"
+    for part in ("CIFAR10: the files data_batch_1.bin, ", f"are in none of the folders {folder}, ",
                  f"{site.address}/sets/cifar-10-binary.tar.gz (404 Not Found)", "Unpack cifar-10-binary.tar.gz by hand to have ",
                  "tinyvision.data.Digits()", "ShapeClassification"):
         assert part in str(failure.value)

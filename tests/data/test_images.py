@@ -138,7 +138,8 @@ def test_numbers_without_a_white(tmp_path):
     PIL.Image.fromarray(GREY.astype(np.float32)).save(tmp_path / "a.tif")
     PIL.Image.fromarray(GREY.astype(np.int32) * 10**6).save(tmp_path / "b.tif")
     for name, mode in (("a.tif", "F"), ("b.tif", "I")):
-        with pytest.raises(ValueError, match=re.escape(f"load_image: grey must have 8 or 16 bits, {tmp_path / name} has 32 ({mode})")):
+        message = f"load_image: grey must have 8 or 16 bits, {tmp_path / name} has 32 ({mode})"
+        with pytest.raises(ValueError, match=re.escape(message)):
             load_image(tmp_path / name)
     with pytest.raises(ValueError, match="a mask holds one number per pixel, .* is in F. Save it as grey"):
         load_mask(tmp_path / "a.tif")

@@ -98,8 +98,8 @@ def test_download(Tiny, site, tmp_path, given):
 
 def test_offline(Tiny, site):
     site.files.clear()
-    with pytest.raises(FileNotFoundError, match="Tiny: the folders PNGImages and PedMasks are in none of .* cannot be downloaded .*"
-                                                "SceneDetection"):
+    with pytest.raises(FileNotFoundError, match="Tiny: the folders PNGImages and PedMasks are in none of .* cannot be downloaded "
+                                                ".*SceneDetection"):
         Tiny()
 
 

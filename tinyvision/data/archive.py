@@ -12,16 +12,14 @@ its own name is complete.  In it is SHA256SUMS, the checksums of all files as th
 `sha256sum -c`, by which damage can be found later, when the archive is gone.
 """
 
-import bz2
 import contextlib
 import gzip
 import hashlib
-import lzma
 import os
+import secrets
 import shutil
 import stat
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
@@ -48,15 +46,14 @@ def unpack(path, folder, *, top=None, max_files=100_000, max_bytes=4 * 10**9):
     path, folder = Path(path), Path(folder)
     check_new(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
+    temporary.mkdir()
     try:
         limits = Limits(path, top, max_files, max_bytes)
-        with damage(path), members(path, limits) as found:
+        with damage(path, folder), members(path, limits) as found:
             sums = write_members(found, temporary, limits)
-        (temporary / SUMS).write_text("".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())), encoding="utf-8")
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)                           # mkdtemp's are for the owner alone
+            lines = [f"{digest}  {name}\n" for name, digest in sorted(sums.items())]
+            (temporary / SUMS).write_text("".join(lines), encoding="utf-8")
         if folder.exists() and not any(folder.iterdir()):
             folder.rmdir()
         try:
@@ -72,7 +69,8 @@ def unpack(path, folder, *, top=None, max_files=100_000, max_bytes=4 * 10**9):
 def check_new(folder):
     """Raise FileExistsError where there is something of this name, other than an empty folder."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"unpack: {folder} is there already, and not what is needed. Move it away or choose another folder.")
+        raise FileExistsError(f"unpack: {folder} is there already, and not what is needed. Move it away, or choose another "
+                              "folder.")
 
 
 def obtain(name, missing, folders, root, download, archives, instead):
@@ -87,11 +85,11 @@ def obtain(name, missing, folders, root, download, archives, instead):
     """
     target = folders[-1] if root is None else folders[0]
     missing = f"{name}: {missing} in none of the folders {', '.join(map(str, folders))}"
-    hint = (f"Unpack {', '.join(file for file, *_ in archives)} by hand to have {target}, or name that folder with root=... (the one "
-            f"above in the environment variable TINYVISION_DATA), or take a set that needs no file: {instead}.")
+    hint = (f"Unpack {', '.join(file for file, *_ in archives)} by hand to have {target}, or name that folder with root=... (the "
+            f"one above in the environment variable TINYVISION_DATA), or take a set that needs no file: {instead}.")
     if not download:
         raise FileNotFoundError(f"{missing}, and download=False. {hint}")
-    todo = [archive for archive in archives if not (target / archive[-1] / SUMS).exists()]
+    todo = [archive for archive in archives if not (archive[-1] and (target / archive[-1] / SUMS).exists())]
     for *_, made in todo:
         check_new(target / made)
     for file, mirrors, known_hash, top, made in todo:
@@ -200,11 +198,10 @@ def members(path, limits):
 
 
 def uncompressed(path):
-    """The file, opened to be read through the decompression that its first bytes ask for."""
+    """The file, opened to be read as it is or through gzip, as its first bytes say."""
     with open(path, "rb") as file:
-        start = file.read(6)
-    openers = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
-    return next((opener for magic, opener in openers.items() if start.startswith(magic)), open)(path, "rb")
+        packed = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path, "rb") if packed else open(path, "rb")
 
 
 def zip_kind(info):
@@ -216,15 +213,17 @@ def zip_kind(info):
 
 
 @contextlib.contextmanager
-def damage(path):
-    """What the libraries raise for damaged archives, as ValueError with the archive's name."""
+def damage(path, folder):
+    """What the libraries raise for damaged archives, as ValueError that names the archive; what the disk says, with the place."""
     try:
         yield
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise ValueError(f"unpack: {path} is damaged or no archive ({error}). Move it away and get it again.") from error
     except OSError as error:
-        if error.errno is not None:                               # the disk's
+        if error.filename == os.fspath(path):                     # it cannot be opened
             raise
+        if error.errno is not None:
+            raise OSError(f"unpack: cannot write {folder} ({error.strerror}). Make room, or choose another folder.") from error
         raise ValueError(f"unpack: {path} is damaged ({error}). Move it away and get it again.") from error    # gzip's
 
 

@@ -1,10 +1,10 @@
 """The catalogue of data sets: what there is, where it lies on this machine, and whether its bytes are still the right ones.
 
-Disks forget.  A bit that changed in a picture changes nothing that one would notice, and a file cut off in the middle is found out
-on the third day of a training.  `verify` compares checksums: with the published ones where the files themselves have them (MNIST,
-CIFAR), with those written down when the archive was unpacked (SHA256SUMS in the folder) where it holds thousands of pictures.  A
-set that somebody else unpacked has no such list; then all that can be done is to open every picture, which finds what was cut off,
-but not a changed byte of a JPEG.
+Disks forget.  A bit that changed in a picture changes nothing that one would notice, and a file cut off in the middle is found
+out on the third day of a training.  `verify` compares checksums: with the published ones where the files themselves have them
+(MNIST, CIFAR), with those written down when the archive was unpacked (SHA256SUMS in the folder) where it holds thousands of
+pictures.  A set that somebody else unpacked has no such list; then all that can be done is to open every picture, which finds
+what was cut off, but not a changed byte of a JPEG.
 
 Behind the command `tinyvision data`: `listing` is its table, `download` and `verify` its verbs.
 """
@@ -54,7 +54,8 @@ ENTRIES = (
     Entry("cifar100", "photographs of 100 kinds of things, 32x32", CLASSES, "50,000 + 10,000", 168.5, CIFAR100),
     Entry("pets", "cats and dogs of 37 breeds", f"{CLASSES}, {MASKS}, {BOXES}", "3,680 + 3,669", 811.1, OxfordIIITPet,
           ("images", "annotations")),
-    Entry("penn-fudan", "pedestrians, each with a mask", f"{BOXES}, {MASKS}", "170", 53.7, PennFudanPed, ("PNGImages", "PedMasks")),
+    Entry("penn-fudan", "pedestrians, each with a mask", f"{BOXES}, {MASKS}", "170", 53.7, PennFudanPed,
+          ("PNGImages", "PedMasks")),
     Entry("isbi-2012", "membranes of cells under an electron microscope, 512x512, grey", MASKS, "30", 0, SegmentationFolder,
           ("image", "label")),
 )
@@ -97,8 +98,9 @@ def listing(root=None):
     for name in generated.__all__:
         reader = getattr(generated, name)
         if inspect.isclass(reader):
-            rows.append({"name": name, "title": reader.__doc__.partition("\n")[0].partition(". ")[0].rstrip("."), "task": "generated",
-                         "examples": "as many as wanted", "megabytes": 0, "reader": reader, "found": None, "state": "built in"})
+            title = reader.__doc__.partition("\n")[0].partition(". ")[0].rstrip(".")
+            rows.append({"name": name, "title": title, "task": "generated", "examples": "as many as wanted", "megabytes": 0,
+                         "reader": reader, "found": None, "state": "built in"})
     return rows
 
 
@@ -135,8 +137,8 @@ def download(name, root=None):
     if entry.reader is Digits:
         raise ValueError("data: digits come with the installation and need no download: tinyvision.data.Digits().")
     if entry.reader is SegmentationFolder:
-        raise ValueError(f"data: {name} cannot be downloaded by a program, its site wants a registration. Put the pictures into the "
-                         f"folders image/ and label/ of $TINYVISION_DATA/{name} (1.png, 2.png, ...), and read them with "
+        raise ValueError(f"data: {name} cannot be downloaded by a program, its site wants a registration. Put the pictures into "
+                         f"the folders image/ and label/ of $TINYVISION_DATA/{name} (1.png, 2.png, ...), and read them with "
                          "SegmentationFolder(..., values=(0, 255)).")
     if issubclass(entry.reader, MNIST):
         return [entry.reader.find(file, root, True) for file in entry.files][0].parent
@@ -158,8 +160,8 @@ def verify(name, root=None):
         raise ValueError("data: digits come with the installation and have no files of their own.")
     folder, state = whereabouts(entry, root)
     if state == "absent":
-        raise FileNotFoundError(f"data: {name} is in none of the folders {', '.join(map(str, places(entry, root)))}. Get it with: "
-                                f"tinyvision data download {name}")
+        raise FileNotFoundError(f"data: {name} is in none of the folders {', '.join(map(str, places(entry, root)))}. Get it "
+                                f"with: tinyvision data download {name}")
     if not entry.folders:
         return [check_file(entry, folder, file) for file in entry.files]
     if not (folder / SUMS).exists():

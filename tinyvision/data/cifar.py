@@ -92,8 +92,8 @@ class Records(LabelledImages):
                          f"{sum(part[file] for file in records):,} of {sum(part.values()):,} pictures")
         if other := [file for file, rows in records.items() if md5(rows) != cls.files[file][1]]:
             one = len(other) == 1
-            notes.append(f"{', '.join(other)} {'is' if one else 'are'} not byte for byte the official {'file' if one else 'files'}, "
-                         "so results may differ from published ones")
+            notes.append(f"{', '.join(other)} {'is' if one else 'are'} not byte for byte the official "
+                         f"{'file' if one else 'files'}, so results may differ from published ones")
         return notes
 
 
@@ -143,17 +143,18 @@ class CIFAR100(Records):
     md5 = "03b5dce01913d631647c71ecec9e9cb8"
     files = {"train.bin": (50_000, "6172c7755cfe09b2fe270c85cebc1b15"), "test.bin": (10_000, "4499cfba6c016c1be1438163640a0898")}
     kinds = (20, 100)
-    classes = tuple("""apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
-        castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin elephant flatfish
+    classes = tuple("""
+        apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle
+        caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin elephant flatfish
         forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree motorcycle
         mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine
         possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake spider squirrel streetcar
-        sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip turtle wardrobe whale willow_tree
-        wolf woman worm""".split())
-    superclasses = tuple("""aquatic_mammals fish flowers food_containers fruit_and_vegetables household_electrical_devices
-        household_furniture insects large_carnivores large_man-made_outdoor_things large_natural_outdoor_scenes
-        large_omnivores_and_herbivores medium_mammals non-insect_invertebrates people reptiles small_mammals trees vehicles_1
-        vehicles_2""".split())
+        sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip turtle wardrobe whale
+        willow_tree wolf woman worm""".split())
+    superclasses = tuple("""
+        aquatic_mammals fish flowers food_containers fruit_and_vegetables household_electrical_devices household_furniture
+        insects large_carnivores large_man-made_outdoor_things large_natural_outdoor_scenes large_omnivores_and_herbivores
+        medium_mammals non-insect_invertebrates people reptiles small_mammals trees vehicles_1 vehicles_2""".split())
 
     def __init__(self, root=None, train=True, download=True, *, coarse=False):
         if not isinstance(coarse, bool):

@@ -43,10 +43,11 @@ class Transformed(Dataset):
         for option, function in given.items():
             forgotten = isinstance(function, type) and any("__call__" in vars(base) for base in function.__mro__)
             if function is not None and (forgotten or not callable(function)):
-                raise TypeError(f"{name}: {option} must be a function, got {function!r}. Of a class with __call__, pass an instance.")
+                raise TypeError(f"{name}: {option} must be a function, got {function!r}. Of a class with __call__, pass an "
+                                "instance.")
         if transforms is not None and (transform is not None or target_transform is not None):
-            raise ValueError(f"{name}: transforms changes picture and target together, transform and target_transform each alone: "
-                             "give one or the other.")
+            raise ValueError(f"{name}: transforms changes picture and target together, transform and target_transform each "
+                             "alone: give one or the other.")
         self.transforms, self.transform, self.target_transform = transforms, transform, target_transform
 
     def load(self, index):
@@ -55,8 +56,8 @@ class Transformed(Dataset):
 
     def __getitem__(self, index):
         if isinstance(index, bool) or not isinstance(index, numbers.Integral):
-            raise TypeError(f"{type(self).__name__}: the index must be an integer, got {type(index).__name__}. For several examples "
-                            "use Subset(dataset, indices).")
+            raise TypeError(f"{type(self).__name__}: the index must be an integer, got {type(index).__name__}. For several "
+                            "examples use Subset(dataset, indices).")
         image, target = self.load(index)
         if self.transforms is not None:
             return self.transforms(image, target)
@@ -96,8 +97,8 @@ class ImageFolder(Transformed):
         folder_of("ImageFolder", self.root)
         self.classes = sorted(entry.name for entry in os.scandir(self.root) if entry.is_dir())
         if not self.classes:
-            raise FileNotFoundError(f"ImageFolder: {self.root} must hold a folder for each class, it holds none. Sort the pictures "
-                                    "into folders, or name the folder above.")
+            raise FileNotFoundError(f"ImageFolder: {self.root} must hold a folder for each class, it holds none. Sort the "
+                                    "pictures into folders, or name the folder above.")
         self.class_to_idx = {name: index for index, name in enumerate(self.classes)}
         self.samples = [(path, index) for name, index in self.class_to_idx.items()
                         for path in pictures_below(self.root / name, is_valid_file)]
@@ -105,8 +106,8 @@ class ImageFolder(Transformed):
         empty = sorted(set(self.classes) - {self.classes[index] for index in self.targets})
         if empty and not allow_empty:
             wanted = "that is_valid_file accepts" if is_valid_file else f"with the endings {' '.join(IMG_EXTENSIONS)}"
-            raise FileNotFoundError(f"ImageFolder: every class needs files {wanted}, found none in {', '.join(empty)} of {self.root}. "
-                                    "Remove the folders, or pass allow_empty=True.")
+            raise FileNotFoundError(f"ImageFolder: every class needs files {wanted}, found none in {', '.join(empty)} of "
+                                    f"{self.root}. Remove the folders, or pass allow_empty=True.")
 
     @property
     def imgs(self):
@@ -126,8 +127,8 @@ class ImageFolder(Transformed):
 def folder_of(name, path):
     """Raise FileNotFoundError where the folder is none."""
     if not path.is_dir():
-        raise FileNotFoundError(f"{name}: {path} must be a folder, it {'is a file' if path.exists() else 'does not exist'}. Check "
-                                "the path.")
+        raise FileNotFoundError(f"{name}: {path} must be a folder, it {'is a file' if path.exists() else 'does not exist'}. "
+                                "Check the path.")
 
 
 def pictures_below(folder, is_valid_file=None):
@@ -173,8 +174,8 @@ class SegmentationFolder(Transformed):
         if values is not None and threshold is not None:
             raise ValueError(f"SegmentationFolder: values or threshold, not both, got {values!r} and {threshold!r}.")
         if classes is not None and values is not None and len(classes) != len(values):
-            raise ValueError(f"SegmentationFolder: classes and values must be as many, got {len(classes)} names for {len(values)} "
-                             "numbers.")
+            raise ValueError(f"SegmentationFolder: classes and values must be as many, got {len(classes)} names for "
+                             f"{len(values)} numbers. Name the class of each number.")
         self.root, self.values, self.threshold, self.channels = Path(root).expanduser(), values, threshold, channels
         self.classes = None if classes is None else tuple(classes)
         pictures, answers = (by_stem(self.root / folder) for folder in (images, masks))
@@ -193,8 +194,8 @@ class SegmentationFolder(Transformed):
         image = load_image(picture, self.channels)
         mask = load_mask(answer, self.values, threshold=self.threshold)
         if image.shape[1:] != mask.shape:
-            raise ValueError(f"SegmentationFolder: a picture and its mask must have one size, {picture} has {image.shape[1:]} and "
-                             f"{answer} has {mask.shape}.")
+            raise ValueError(f"SegmentationFolder: a picture and its mask must have one size, {picture} has {image.shape[1:]} "
+                             f"and {answer} has {mask.shape}. Is it the mask of another picture?")
         if self.classes is not None and not 0 <= mask.min(initial=0) <= mask.max(initial=0) < len(self.classes):
             raise ValueError(f"SegmentationFolder: masks must hold class indices 0..{len(self.classes) - 1}, {answer} has "
                              f"{mask.min()} to {mask.max()}. Map its numbers with values=(...), or pass a threshold.")
@@ -212,7 +213,8 @@ def by_stem(folder):
         if path.name.startswith(".") or not path.name.lower().endswith(IMG_EXTENSIONS):
             continue
         if path.stem in found:
-            raise ValueError(f"SegmentationFolder: names must differ in more than their endings, got {found[path.stem]} and {path}.")
+            raise ValueError(f"SegmentationFolder: names must differ in more than their endings, got {found[path.stem]} and "
+                             f"{path}. Move one of them away.")
         found[path.stem] = path
     if not found:
         raise FileNotFoundError(f"SegmentationFolder: {folder} must hold pictures ({' '.join(IMG_EXTENSIONS)}), found none.")

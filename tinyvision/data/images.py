@@ -30,7 +30,7 @@ def load_image(path, channels=None, *, orient=True):
 
     Shapes: float32 (C, H, W), 0 black to 1 white.  C is `channels`: 3 for colour, 1 for grey (0.299 R + 0.587 G + 0.114 B), or
     None for what the file has, where black and white count as grey, and palettes as colour.
-    Transparent pixels show white behind them.  orient: turn the picture as its EXIF data say.  Of an animation, the first picture.
+    Transparent pixels show white behind them.  orient: turn the picture as its EXIF data say.  Of an animation, the first one.
     Raises ValueError for a damaged file or none of a picture, naming it, for numbers without a known white (32 bits), and for
     other channels; FileNotFoundError where there is no such file.
 
@@ -102,9 +102,9 @@ class opened:
         try:
             picture = Image.open(self.file)
             picture.load()
-            turned = ImageOps.exif_transpose(picture) if self.orient else picture
-            turned.format = picture.format                        # copies have none
-            return turned
+            if self.orient:
+                ImageOps.exif_transpose(picture, in_place=True)
+            return picture
         except Exception as error:                        # Pillow's decoders raise nearly anything: SyntaxError, struct.error
             self.file.close()
             raise ValueError(f"{self.name}: {self.path} is damaged or no picture ({type(error).__name__}: {error}). Move it "
@@ -134,7 +134,8 @@ def colour(picture, channels):
     clear = "transparency" in picture.info or picture.mode in ("LA", "La", "PA", "RGBA", "RGBa")
     if picture.mode in ("La", "RGBa"):                                    # opacity multiplied in: Pillow converts in steps
         picture = picture.convert({"La": "LA", "RGBa": "RGBA"}[picture.mode])
-    planes = np.asarray(picture.convert("RGBA" if clear else "RGB")).transpose(2, 0, 1)
+    wanted = "RGBA" if clear else "RGB"
+    planes = np.asarray(picture if picture.mode == wanted else picture.convert(wanted)).transpose(2, 0, 1)
     values = np.ascontiguousarray(planes) / np.float32(255)               # (3 or 4, H, W)
     if clear:
         values = values[:3] * values[3] + (1 - values[3])

@@ -45,11 +45,11 @@ class PennFudanPed(Transformed):
         pictures = sorted((self.root / "PNGImages").glob("*.png"), key=lambda path: natural(path.name))
         self.samples = [(path, self.root / "PedMasks" / f"{path.stem}_mask.png") for path in pictures]
         if not pictures:
-            raise FileNotFoundError(f"PennFudanPed: {self.root / 'PNGImages'} must hold pictures, found none. Move the folder away "
-                                    "and get it again.")
+            raise FileNotFoundError(f"PennFudanPed: {self.root / 'PNGImages'} must hold pictures, found none. Move the folder "
+                                    "away and get it again.")
         if alone := [picture for picture, mask in self.samples if not mask.is_file()]:
-            raise FileNotFoundError(f"PennFudanPed: every picture needs a mask, {alone[0]} has none in {self.root / 'PedMasks'} (of "
-                                    f"{len(alone)} such pictures). Move the folder away and get it again.")
+            raise FileNotFoundError(f"PennFudanPed: every picture needs a mask, {alone[0]} has none in {self.root / 'PedMasks'} "
+                                    f"(of {len(alone)} such pictures). Move the folder away and get it again.")
 
     @classmethod
     def find(cls, root, download):
@@ -59,8 +59,9 @@ class PennFudanPed(Transformed):
             folders.append(folder)
             if (folder / "PNGImages").is_dir() and (folder / "PedMasks").is_dir():
                 return folder
-        return obtain(cls.__name__, "the folders PNGImages and PedMasks are", folders, root, download,
-                      [(cls.archive, cls.mirrors, f"md5:{cls.md5}", cls.folder, "")], "tinyvision.data.generated.SceneDetection(500)")
+        archives = [(cls.archive, cls.mirrors, f"md5:{cls.md5}", cls.folder, "")]
+        return obtain(cls.__name__, "the folders PNGImages and PedMasks are", folders, root, download, archives,
+                      "tinyvision.data.generated.SceneDetection(500)")
 
     def __len__(self):
         return len(self.samples)
@@ -69,8 +70,8 @@ class PennFudanPed(Transformed):
         picture, mask = self.samples[index]
         image, people = load_image(picture, 3, orient=False), load_mask(mask, orient=False)
         if people.shape != image.shape[1:]:
-            raise ValueError(f"PennFudanPed: a mask must have the size of its picture, {mask} has {people.shape} and {picture} has "
-                             f"{image.shape[1:]}. Move the folder away and get it again.")
+            raise ValueError(f"PennFudanPed: a mask must have the size of its picture, {mask} has {people.shape} and {picture} "
+                             f"has {image.shape[1:]}. Move the folder away and get it again.")
         return image, instances(people)
 
     def __repr__(self):

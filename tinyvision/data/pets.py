@@ -13,6 +13,7 @@ Some files have the ending .jpg and are PNG or GIF inside; a picture is told by 
 Source: Parkhi, Vedaldi, Zisserman, Jawahar 2012, Cats and Dogs.
 """
 
+import re
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -36,8 +37,8 @@ class OxfordIIITPet(Transformed):
     trainval, none of test.
     transforms: function of image and target; transform, target_transform: of each alone.
     root: the folder with images/ and annotations/, or the one that holds it, oxford-iiit-pet.  Searched in this order: root,
-    $TINYVISION_DATA, the user's cache.  Where it is in none, the two archives are downloaded (811 MB) and unpacked into root where
-    given, else into the cache; with download=False it is an error.
+    $TINYVISION_DATA, the user's cache.  Where it is in none, the two archives are downloaded (811 MB) and unpacked into root
+    where given, else into the cache; with download=False it is an error.
     Raises FileNotFoundError where the files can be had nowhere; ValueError for other target_types and splits, and damaged lists.
 
     >>> pets = OxfordIIITPet(target_types=["category", "segmentation"])   # doctest: +SKIP
@@ -51,8 +52,8 @@ class OxfordIIITPet(Transformed):
     archives = {"images": "5c4f3ee8e5d25df40f4fd59a7f44e54c", "annotations": "95a8c909bbe2e81eed6a22bccdf3f68f"}      # MD5
     bin_classes, mask_classes = ("Cat", "Dog"), ("pet", "background", "border")
 
-    def __init__(self, root=None, split="trainval", target_types="category", transforms=None, transform=None, target_transform=None,
-                 download=True):
+    def __init__(self, root=None, split="trainval", target_types="category", transforms=None, transform=None,
+                 target_transform=None, download=True):
         super().__init__(transforms, transform, target_transform)
         if split not in ("trainval", "test"):
             raise ValueError(f"OxfordIIITPet: split must be 'trainval' or 'test', got {split!r}.")
@@ -70,8 +71,8 @@ class OxfordIIITPet(Transformed):
         if "boxes" in self.target_types:
             rows = [row for row in rows if self.marks(row[0]).is_file()]
             if not rows:
-                raise ValueError(f"OxfordIIITPet: heads are marked in the pictures of split='trainval' only, {self.root} has none for "
-                                 f"{split!r}. Train and evaluate on parts of trainval: data.random_split.")
+                raise ValueError(f"OxfordIIITPet: heads are marked in the pictures of split='trainval' only, {self.root} has "
+                                 f"none for {split!r}. Train and evaluate on parts of trainval: data.random_split.")
         self.rows = rows
 
     @classmethod
@@ -91,11 +92,11 @@ class OxfordIIITPet(Transformed):
         """The rows of a list of pictures: name, breed 0..36, species 0..1."""
         rows = []
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            words = line.split()
-            if len(words) != 4 or not all(word.isdecimal() for word in words[1:]) or words[2] not in ("1", "2") or words[1] == "0":
-                raise ValueError(f"OxfordIIITPet: a line must have a name, a breed, a species (1 or 2) and a number, line {number} of "
-                                 f"{path} is {line!r}. It is damaged; move the folder away and get it again.")
-            rows.append((words[0], int(words[1]) - 1, int(words[2]) - 1))
+            row = re.fullmatch(r"(\S+) ([1-9]\d*) ([12]) \d+\s*", line)
+            if row is None:
+                raise ValueError("OxfordIIITPet: a line must have a name, a breed, a species (1 or 2) and a number, line "
+                                 f"{number} of {path} is {line!r}. It is damaged; move the folder away and get it again.")
+            rows.append((row[1], int(row[2]) - 1, int(row[3]) - 1))
         return rows
 
     def marks(self, name):
@@ -119,8 +120,8 @@ class OxfordIIITPet(Transformed):
         path = self.root / "annotations" / "trimaps" / f"{name}.png"
         mask = load_mask(path, (1, 2, 3), orient=False)
         if mask.shape != image.shape[1:]:
-            raise ValueError(f"OxfordIIITPet: a mask must have the size of its picture, {path} has {mask.shape} and the picture has "
-                             f"{image.shape[1:]}. Move the folder away and get it again.")
+            raise ValueError(f"OxfordIIITPet: a mask must have the size of its picture, {path} has {mask.shape} and the picture "
+                             f"has {image.shape[1:]}. Move the folder away and get it again.")
         return mask
 
     def boxes(self, name, breed):
@@ -146,7 +147,8 @@ def voc_boxes(path):
         found = [[float(box.findtext(side)) for side in ("xmin", "ymin", "xmax", "ymax")]
                  for box in ElementTree.parse(path).getroot().iter("bndbox")]
     except (ElementTree.ParseError, TypeError, ValueError) as error:
-        raise ValueError(f"voc_boxes: {path} is no annotation in Pascal VOC's form ({error}). Move it away and get it again.") from error
+        raise ValueError(f"voc_boxes: {path} is no annotation in Pascal VOC's form ({error}). Move it away and get it "
+                         "again.") from error
     boxes = np.array(found, np.float32).reshape(-1, 4)
     boxes[:, :2] = np.maximum(boxes[:, :2] - 1, 0)                        # the first pixel is 1 there, and the last is inside
     if not (boxes[:, :2] < boxes[:, 2:]).all():
