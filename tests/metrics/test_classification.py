@@ -130,6 +130,14 @@ def test_batches_give_what_the_whole_gives():
             metric.accuracy if metric is matrix else metric.compute()
 
 
+def test_mean_of_weighted_arrays():
+    mean = Mean()
+    mean.update(Tensor([[1.0, 2.0], [3.0, 4.0]]), weight=3)
+    mean.update([7, 9])
+    mean.update(100.0, weight=0)
+    assert mean.compute() == pytest.approx((3 * 10 + 16) / (3 * 4 + 2))
+
+
 def test_compute_gives_a_copy():
     metric = ConfusionMatrix(2)
     metric.update([0, 1], [0, 1])

@@ -170,8 +170,17 @@ def test_by_hand():
                           iscrowd=[True, False])
     assert small_in_crowd["AP"] == 1.0                                                 # both detections inside are not counted
     assert coco([(BOX, 0.9)], [BOX], area=[5000.0])["AP_medium"] == 1.0                # the annotation's area decides
+    edge = coco([([0, 0, 32, 32], 0.9)], [[0, 0, 32, 32]])
+    assert edge["AP_small"] == edge["AP_medium"] == 1.0 and np.isnan(edge["AP_large"])  # 32^2 belongs to both ranges
     half = coco([(BOX, 0.9)], [BOX, [50, 50, 60, 60]])
     assert half["AR_100"] == 0.5 and half["AP"] == pytest.approx(51 / 101)             # recalls 0 to 0.5
+
+
+def test_of_equal_overlaps_the_last_is_taken():
+    """A detection between two objects takes the second, and leaves nothing to the one that fits the second only."""
+    two = [BOX, [4, 0, 14, 10]]
+    assert coco([([2, 0, 12, 10], 0.9), (two[1], 0.8)], two)["AP50"] == pytest.approx(51 / 101)
+    assert coco([([2, 0, 12, 10], 0.9), (two[0], 0.8)], two)["AP50"] == 1.0
 
 
 @pytest.mark.parametrize("call, error, message", [

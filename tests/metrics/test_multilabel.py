@@ -14,7 +14,7 @@ from tinyvision.metrics.multilabel import multilabel
 def draw(seed, empty=False):
     random = np.random.default_rng(seed)
     N, K = random.integers(1, 30), random.integers(1, 6)
-    scores = random.integers(0, 8, (N, K)) / 7                            # with ties, and some at the threshold
+    scores = random.integers(0, 9, (N, K)) / 8                            # with ties, and some at the threshold
     targets = random.integers(0, 2, (N, K))
     if empty:
         targets[:, 0] = 0                                                 # a label that nothing has

@@ -171,6 +171,10 @@ def test_maximal_rand_score_by_trying(grow):
     assert best == pytest.approx(max(tried.values())) and tried[threshold] == pytest.approx(best)
 
 
+def test_inside_is_above_the_threshold():
+    assert maximal_rand_score([[[0.5, 0.5, 0.25, 0.5]]], [[[1, 1, 0, 1]]], (0.25,)) == (1.0, 0.25)
+
+
 def test_growing_makes_wide_membranes_harmless():
     true = np.ones((1, 7, 9), int)
     true[0, :, 4] = 0

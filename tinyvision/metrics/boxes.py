@@ -88,6 +88,13 @@ def mask_array(op, name, masks):
     return masks.reshape(len(masks), masks.shape[1] * masks.shape[2]).astype(bool), masks.shape[1:]
 
 
+def shared_pixels(a, b):
+    """How many pixels each mask of a (N, pixels) shares with each of b (M, pixels), (N, M)."""
+    # a matrix product of zeros and ones; float32 counts exactly up to 2^24
+    exact = np.float32 if a.shape[1] <= 2 ** 24 else np.float64
+    return (a.astype(exact) @ b.astype(exact).T).astype(np.float64)
+
+
 def mask_iou(masks1, masks2):
     """Intersection over union of every mask with every other: (N, H, W) and (M, H, W), booleans, give (N, M), float64.
 
@@ -99,5 +106,5 @@ def mask_iou(masks1, masks2):
     (a, size), (b, other) = mask_array("mask_iou", "masks1", masks1), mask_array("mask_iou", "masks2", masks2)
     if size != other:
         raise ValueError(f"mask_iou: masks must be of one size, got {size} and {other}. Both belong to the same picture.")
-    shared = a.astype(np.float64) @ b.astype(np.float64).T
+    shared = shared_pixels(a, b)
     return ratio(shared, a.sum(axis=1)[:, None] + b.sum(axis=1) - shared, 0)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .boxes import box_area, box_array, intersections, mask_array
+from .boxes import box_area, box_array, intersections, mask_array, shared_pixels
 from .check import array, binary, choice, finite, indices
 from .counts import ratio
 
@@ -81,7 +81,7 @@ def overlaps(predicted, true, rows, columns, crowd=None):
     if predicted.kind == "box":
         shared, size, other = intersections(a, b), box_area(a), box_area(b)
     else:
-        shared, size, other = a.astype(np.float64) @ b.astype(np.float64).T, a.sum(axis=1), b.sum(axis=1)
+        shared, size, other = shared_pixels(a, b), a.sum(axis=1), b.sum(axis=1)
     union = size[:, None] + other - shared
     if crowd is not None:
         union = np.where(crowd, size[:, None], union)
