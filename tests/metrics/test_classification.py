@@ -7,8 +7,8 @@ import pytest
 import sklearn.metrics as sk
 
 from tinyvision import Tensor
-from tinyvision.metrics import (Accuracy, Collected, ConfusionMatrix, Mean, Metric, accuracy, confusion_matrix, error_rate, f1,
-                                fbeta, precision, recall, top_k_accuracy, top_k_error)
+from tinyvision.metrics import (Accuracy, Collected, ConfusionMatrix, FBeta, Mean, Metric, accuracy, confusion_matrix, error_rate,
+                                f1, fbeta, precision, recall, top_k_accuracy, top_k_error)
 
 AVERAGES = [None, "micro", "macro", "weighted"]
 
@@ -113,18 +113,18 @@ def test_ignored_examples():
 def test_batches_give_what_the_whole_gives():
     random = np.random.default_rng(3)
     scores, true = random.standard_normal((37, 5)), random.integers(0, 5, 37)
-    matrix, top1, top3, loss = ConfusionMatrix(5), Accuracy(), Accuracy(k=3), Mean()
+    matrix, top1, top3, loss, f = ConfusionMatrix(5), Accuracy(), Accuracy(k=3), Mean(), FBeta(5, 2.0, average=None)
     for start in range(0, 37, 8):                                         # the last batch is short
         batch = scores[start:start + 8], true[start:start + 8]
-        for metric in (matrix, top1, top3):
+        for metric in (matrix, top1, top3, f):
             metric.update(*batch)
         loss.update(batch[0].mean(), weight=len(batch[1]))
     np.testing.assert_array_equal(matrix.compute(), confusion_matrix(scores, true))
     assert matrix.accuracy == top1.compute() == accuracy(scores, true) and matrix.error_rate == 1 - matrix.accuracy
     assert top3.compute() == top_k_accuracy(scores, true, 3)
-    assert matrix.fbeta(2.0, None).tolist() == fbeta(scores, true, beta=2.0, average=None).tolist()
+    assert matrix.fbeta(2.0, None).tolist() == f.compute().tolist() == fbeta(scores, true, beta=2.0, average=None).tolist()
     assert loss.compute() == pytest.approx(scores.mean())
-    for metric in (matrix, top1, top3, loss):
+    for metric in (matrix, top1, top3, loss, f):
         metric.reset()
         with pytest.raises(ValueError, match="needs at least 1"):
             metric.accuracy if metric is matrix else metric.compute()
@@ -209,6 +209,9 @@ def test_metric_is_abstract():
     (lambda: top_k_accuracy([0.5, 0.5], [0, 1], k=1), ValueError, "needs scores (N, K) and targets (N,), got (2,) and (2,)"),
     (lambda: top_k_error(np.zeros((0, 3)), [], k=1), ValueError, "top_k_error: needs at least 1 example, got 0"),
     (lambda: Accuracy(5, ignore_index=0), ValueError, "ignore_index goes with k = 1, got k = 5"),
+    (lambda: FBeta(3, average="binary"), ValueError, "FBeta: average='binary' needs 2 classes, got 3"),
+    (lambda: FBeta(3, beta=np.inf), ValueError, "FBeta: beta must be a finite number of at least 0, got inf"),
+    (lambda: FBeta(3, zero_division=2), ValueError, "FBeta: zero_division must be 0, 1 or nan, got 2"),
     (lambda: ConfusionMatrix(0), ValueError, "classes must be at least 1, got 0"),
     (lambda: ConfusionMatrix(True), TypeError, "classes must be an integer, got True"),
     (lambda: Mean().update([1.0], weight=-1), ValueError, "Mean: weight must be at least 0, got -1"),

@@ -21,8 +21,8 @@ from .bootstrap import Difference, Interval, bootstrap_difference, bootstrap_int
 from .boxes import box_area, box_iou, generalized_box_iou, mask_iou
 from .calibration import Calibration, Reliability, brier_score, calibration_error, reliability_curve
 from .captions import bleu
-from .classification import (Accuracy, ConfusionMatrix, accuracy, confusion_matrix, error_rate, f1, fbeta, precision, recall,
-                             top_k_accuracy, top_k_error)
+from .classification import (Accuracy, ConfusionMatrix, FBeta, accuracy, confusion_matrix, error_rate, f1, fbeta, precision,
+                             recall, top_k_accuracy, top_k_error)
 from .coco import COCOAveragePrecision
 from .curves import average_precision, maximal_fbeta, precision_recall_curve, roc_auc, roc_curve
 from .localization import LocalizationError, localization_error
@@ -33,7 +33,7 @@ from .segmentation import (MeanIoU, RandScore, connected_cells, dice, grown, iou
                            rand_score)
 from .voc import VOCAveragePrecision
 
-__all__ = ["Accuracy", "COCOAveragePrecision", "Calibration", "Collected", "ConfusionMatrix", "Difference", "Interval",
+__all__ = ["Accuracy", "COCOAveragePrecision", "Calibration", "Collected", "ConfusionMatrix", "Difference", "FBeta", "Interval",
            "LocalizationError", "Mean", "MeanIoU", "Metric", "Multilabel", "RandScore", "Reliability", "VOCAveragePrecision",
            "accuracy", "average_precision", "bleu", "bootstrap_difference", "bootstrap_interval", "box_area", "box_iou",
            "brier_score", "calibration_error", "confusion_matrix", "connected_cells", "dice", "error_rate", "f1", "fbeta",

@@ -20,7 +20,7 @@ import math
 import numpy as np
 
 from .check import NO_DATA, array, choice, class_pairs, finite, indices, not_empty, whole
-from .counts import Ratios, averaged, ratio
+from .counts import Ratios, averaged, check_average, check_beta, ratio
 from .metric import Metric
 
 
@@ -254,3 +254,23 @@ class ConfusionMatrix(Ratios, Metric):
         """Dice's overlap, 2 TP / (T + P), which is F with beta = 1; classes that are nowhere are left out of the mean."""
         found, predicted, actual = self.counts()
         return averaged("dice", 2 * found, actual + predicted, actual, average, zero_division)
+
+
+class FBeta(ConfusionMatrix):
+    """F of batches, averaged over the classes; besides, all that ConfusionMatrix knows.
+
+    beta, average, zero_division: as in fbeta; other arguments and errors as in ConfusionMatrix.
+    compute() -> a float, or an array (K,) with average=None.
+
+    >>> metric = FBeta(2); metric.update([0, 1, 1], [0, 1, 1]); metric.update([1], [0]); round(metric.compute(), 3)
+    0.733
+    """
+
+    def __init__(self, classes, beta=1.0, average="macro", zero_division=0.0, *, ignore_index=None):
+        super().__init__(classes, ignore_index=ignore_index)
+        check_beta("FBeta", beta)
+        check_average("FBeta", classes, average, zero_division)
+        self.options = beta, average, zero_division
+
+    def compute(self):
+        return self.fbeta(*self.options)

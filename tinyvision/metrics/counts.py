@@ -32,19 +32,30 @@ def ratio(top, bottom, zero_division):
     return np.divide(top, bottom, out=np.full(top.shape, float(zero_division)), where=bottom != 0)
 
 
-def averaged(op, top, bottom, weights, average, zero_division):
-    """Ratios of counts (K,), averaged over the classes as the module's head says."""
+def check_average(op, classes, average, zero_division):
+    """Refuse words that are no averages, and values of 0 / 0 other than 0, 1 and nan."""
     choice(op, "average", average, AVERAGES)
+    if average == "binary" and classes != 2:
+        raise ValueError(f"{op}: average='binary' needs 2 classes, got {classes}. Choose 'macro' or 'micro'.")
     if not (zero_division in (0, 1) or math.isnan(zero_division)):
         raise ValueError(f"{op}: zero_division must be 0, 1 or nan, got {zero_division!r}.")
+
+
+def check_beta(op, beta):
+    """Refuse a weight that is negative or not finite."""
+    if not 0 <= beta < math.inf:
+        raise ValueError(f"{op}: beta must be a finite number of at least 0, got {beta}. 1 weighs precision and recall alike.")
+
+
+def averaged(op, top, bottom, weights, average, zero_division):
+    """Ratios of counts (K,), averaged over the classes as the module's head says."""
+    check_average(op, len(top), average, zero_division)
     if average == "micro":
         return float(ratio(np.sum(top), np.sum(bottom), zero_division))
     values = ratio(top, bottom, zero_division)
     if average is None:
         return values
     if average == "binary":
-        if len(values) != 2:
-            raise ValueError(f"{op}: average='binary' needs 2 classes, got {len(values)}. Choose 'macro' or 'micro'.")
         return float(values[1])
     defined = ~np.isnan(values)
     if not defined.any():
@@ -70,8 +81,6 @@ class Ratios:
 
     def fbeta(self, beta=1.0, average="macro", zero_division=0.0):
         """(1 + beta^2) TP / (beta^2 T + P): a float, or an array (K,) with average=None."""
-        if not 0 <= beta < math.inf:
-            raise ValueError(f"fbeta: beta must be a finite number of at least 0, got {beta}. 1 weighs precision and recall "
-                             "alike.")
+        check_beta("fbeta", beta)
         found, predicted, actual = self.counts()
         return averaged("fbeta", (1 + beta ** 2) * found, beta ** 2 * actual + predicted, actual, average, zero_division)

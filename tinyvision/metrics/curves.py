@@ -24,7 +24,7 @@ import math
 import numpy as np
 
 from .check import array, binary, choice, finite, indices, not_empty, same_shape
-from .counts import ratio
+from .counts import check_beta, ratio
 
 
 def binary_counts(op, scores, targets):
@@ -167,8 +167,7 @@ def maximal_fbeta(scores, targets, beta=1.0):
     >>> maximal_fbeta([0.9, 0.6, 0.1], [1, 0, 1])
     (0.8, 0.1)
     """
-    if not 0 <= beta < math.inf:
-        raise ValueError(f"maximal_fbeta: beta must be a finite number of at least 0, got {beta}.")
+    check_beta("maximal_fbeta", beta)
     scores, targets = array("maximal_fbeta", "scores", scores), array("maximal_fbeta", "targets", targets)
     same_shape("maximal_fbeta", scores=scores, targets=targets)
     found, wrong, thresholds = binary_counts("maximal_fbeta", scores.ravel(), targets.ravel())
