@@ -1,13 +1,18 @@
-"""Weights in files: reading PyTorch's checkpoints, writing and reading safetensors.
+"""Weights in files: reading PyTorch's checkpoints, writing and reading safetensors and NumPy's archives.
 
     plain_pickle.py       the harmless part of the pickle machine
     torch_file.py         PyTorch's two checkpoint formats; read it next
     safetensors_file.py   save and load, the format this library writes
+    npz_file.py           save_npz and load_npz, for those who have only NumPy
+    zip_entries.py        a stranger's zip archive
     atomic.py             replacing a file in one step
+    state.py              what may be saved
     elements.py           the types of numbers in files, bfloat16 among them
+    damage.py             what is wrong with a file
 """
 
+from .npz_file import load_npz, save_npz
 from .safetensors_file import load, load_metadata, save
 from .torch_file import load_torch
 
-__all__ = ["load", "load_metadata", "load_torch", "save"]
+__all__ = ["load", "load_metadata", "load_npz", "load_torch", "save", "save_npz"]

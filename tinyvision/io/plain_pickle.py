@@ -29,6 +29,8 @@ import pickletools
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from .damage import Damaged, Refused, text
+
 INSTRUCTIONS = 1_000_000          # a ResNet-152 takes 30,000
 ARGUMENTS = 16                    # of one call, and parts of one key
 ATOMS = (str, bytes, int, float, complex, bool, type(None))
@@ -37,18 +39,6 @@ PUSH_ARGUMENT = {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICOD
                  "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"}
 PUSH_CONSTANT = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 PUSH_EMPTY = {"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_SET": set}
-
-
-class Damaged(ValueError):
-    """The bytes are not what they should be."""
-
-
-class Refused(ValueError):
-    """The bytes ask for something that is not done for strangers; `name` says for what, where it has a name."""
-
-    def __init__(self, reason, name=""):
-        super().__init__(reason)
-        self.name = name
 
 
 @dataclass(frozen=True)
@@ -74,14 +64,6 @@ def load(file, calls=None, names=(), persistent_load=None):
     {'epoch': 7, 'loss': [0.5, 0.25]}
     """
     return Machine(file, PLAIN | (calls or {}), names, persistent_load).run()
-
-
-def text(value):
-    """The file's own words for an error message: printable, on one line, and not a megabyte of them."""
-    if isinstance(value, str):
-        return ascii(value[:120])[1:-1]
-    kind = type(value).__name__
-    return f"{'an' if kind[0] in 'aeiouO' else 'a'} {kind}"
 
 
 def as_key(value):

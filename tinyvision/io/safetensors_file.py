@@ -13,16 +13,15 @@ Source: https://github.com/huggingface/safetensors
 
 import contextlib
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from ..backend import is_array
 from ..packages import require
-from ..tensor import Tensor, raw
+from ..tensor import Tensor
 from .atomic import atomic_path
 from .elements import decode, stored_dtype
+from .state import checked_state
 
 TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "BOOL": "bool",
          "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8",
@@ -40,7 +39,7 @@ def save(state_dict, path, metadata=None):
     >>> save({"bias": Tensor([1.0, 2.0])}, "weights.safetensors", metadata={"epoch": "7"})
     """
     library = safetensors("save")
-    arrays = checked(state_dict)
+    arrays = checked_state("save", state_dict, TYPES.values(), "Put numbers and text into metadata, as strings.")
     if metadata is not None:
         check_metadata(metadata)
     with atomic_path(path) as temporary:
@@ -92,24 +91,6 @@ def one_voice(who, path, library):
     except library.SafetensorError as error:
         raise ValueError(f"{who}: {os.fspath(path)!r} is not a whole safetensors file ({error}). "
                          "Use load_torch for PyTorch's own files.") from error
-
-
-def checked(state_dict):
-    """The arrays to write, row-major and in main memory."""
-    if not isinstance(state_dict, Mapping):
-        raise TypeError(f"save: state_dict must be a dictionary, got {type(state_dict).__name__}. Use model.state_dict().")
-    arrays = {}
-    for name, value in state_dict.items():
-        if not isinstance(name, str) or name == "__metadata__":
-            raise TypeError(f"save: a name must be a string other than '__metadata__', got {name!r}. Rename it.")
-        array = raw(value)
-        if not is_array(array) or array.dtype.name not in TYPES.values():
-            kind = f"an array of {array.dtype}" if is_array(array) else type(value).__name__
-            raise TypeError(f"save: {name!r} must be a Tensor or array of floats, integers or booleans, got {kind}. "
-                            "Put numbers and text into metadata, as strings.")
-        array = array if isinstance(array, np.ndarray) else array.get()               # from the GPU
-        arrays[name] = np.asarray(array, order="C")                   # safetensors writes the memory as it lies
-    return arrays
 
 
 def check_metadata(metadata):

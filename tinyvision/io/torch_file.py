@@ -26,12 +26,9 @@ may share or repeat elements (a stride of 0), must be in proportion to the size 
 Source: torch/serialization.py and torch/_utils.py of PyTorch; the formats have no other specification.
 """
 
-import contextlib
-import errno
 import io
 import math
 import os
-import zipfile
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -39,8 +36,10 @@ import numpy as np
 
 from ..tensor import Tensor
 from . import plain_pickle
+from .damage import Damaged, Refused, text
 from .elements import ELEMENTS, decode, decoded_dtype, stored_dtype
-from .plain_pickle import ATOMS, Damaged, Name, Refused, text
+from .plain_pickle import ATOMS, Name
+from .zip_entries import Entries, open_archive
 
 MAGIC, VERSION = 0x1950A86A20F9469CFC6C, 1001
 AXES = 32                         # as many as every NumPy can do
@@ -73,7 +72,7 @@ def load_torch(path):
     tensors), for TorchScript and the tar format of early 2017, for damaged files, and for those much larger in memory than
     on disk; OSError where the file cannot be opened.
 
-    >>> import pickle
+    >>> import pickle, zipfile
     >>> with zipfile.ZipFile("small.pt", "w") as archive:         # what torch.save({"epoch": 7}, "small.pt") does
     ...     archive.writestr("small/data.pkl", pickle.dumps({"epoch": 7}, protocol=2))
     >>> load_torch("small.pt")
@@ -102,56 +101,27 @@ def read(path, wrap):
 # The two formats.  Each reader returns the checkpoint with Views in it, {KEY: bytes of a storage}, and the byte order.
 
 def read_zip(file, size):
-    with zip_errors():
-        archive = zipfile.ZipFile(file)
-    file.seek(size - 22)                                                     # the archive's last record
-    if file.read(4) != b"PK\5\6":
-        raise Damaged("it goes on after the end of its zip archive")
-    entries = Entries(archive, size)
-    if "constants.pkl" in entries.known or "model.json" in entries.known:
+    archive = open_archive(file, size)
+    entries = Entries(archive, size, "torch.save", unchecked=True)
+    folder = {name.partition("/")[2]: name for name in entries.known}        # all lie in one
+    if len(folder) != len(entries.known):
+        raise Damaged("its zip archive has more than one folder")
+    if "constants.pkl" in folder or "model.json" in folder:
         raise Refused("it is a TorchScript archive, which holds a program", "TorchScript")
-    byteorder = str(entries.read("byteorder"), "latin-1") if "byteorder" in entries.known else "little"
+
+    def content(name):
+        if name not in folder:
+            raise Damaged(f"its zip archive has no entry {text(name)}")
+        return entries.read(folder[name])
+
+    byteorder = str(content("byteorder"), "latin-1") if "byteorder" in folder else "little"
     if byteorder not in ("little", "big"):
         raise Damaged(f"its byteorder must be little or big, got {text(byteorder)}")
-    pickle, storages = io.BytesIO(entries.read("data.pkl")), {}
+    pickle, storages = io.BytesIO(content("data.pkl")), {}
     tree = plain_pickle.load(pickle, CALLS, NAMES, lambda pid: storage_of(pid, storages))
     if pickle.read(1):
         raise Damaged("its data.pkl goes on after the end of the pickle")
-    return tree, {key: whole(storages[key], entries.read(f"data/{key}")) for key in storages}, byteorder
-
-
-@contextlib.contextmanager
-def zip_errors():
-    """What zipfile raises on a bad archive, in one voice."""
-    try:
-        yield
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, OverflowError, RuntimeError, ValueError) as error:
-        raise Damaged(f"its zip archive does not open ({text(str(error))})") from error
-    except OSError as error:
-        if error.errno != errno.EINVAL:                                      # a place before the file's beginning
-            raise
-        raise Damaged("its zip archive points outside the file") from error
-
-
-class Entries:
-    """The entries of the archive's one folder, read with suspicion: together they give no more bytes than the file has."""
-
-    def __init__(self, archive, size):
-        self.archive, self.left = archive, size
-        self.known = {entry.filename.partition("/")[2]: entry for entry in archive.infolist()}
-
-    def read(self, name):
-        if name not in self.known:
-            raise Damaged(f"its zip archive has no entry {text(name)}")
-        entry = self.known[name]
-        if entry.compress_type != zipfile.ZIP_STORED:                        # a kilobyte could unpack to a gigabyte
-            raise Refused(f"its entry {text(name)} is compressed, which torch.save never does")
-        self.left -= entry.file_size                                         # entries could share their bytes
-        if self.left < 0 or entry.file_size != entry.compress_size:
-            raise Damaged(f"its entry {text(name)} claims {entry.file_size} bytes, more than there are")
-        entry.CRC = entry.CRC or None                                        # 0: PyTorch was told to leave the checksum out
-        with zip_errors():
-            return self.archive.read(entry)
+    return tree, {key: whole(storages[key], content(f"data/{key}")) for key in storages}, byteorder
 
 
 def read_legacy(file, head):
