@@ -1,5 +1,19 @@
-"""Training and evaluating networks."""
+"""Training and evaluating networks; looking after them while they learn.
 
+    loop.py         fit and evaluate                     doctor.py       what is wrong with a training, and the remedy
+    sanity.py       checks before a long run             lr_finder.py    the learning-rate range test
+    statistics.py   activations, gradients and steps, layer by layer
+"""
+
+from .doctor import diagnose
+from .findings import Check, Finding, Report
 from .loop import Epoch, evaluate, fit
+from .lr_finder import LRCurve, find_lr
+from .sanity import (check_batch_mixing, check_evaluation, check_initial_loss, check_normalization, check_output,
+                     check_parameters, check_training)
+from .sanity_training import check_overfit, check_signal, check_zero_grad
+from .statistics import LayerStatistics
 
-__all__ = ["Epoch", "evaluate", "fit"]
+__all__ = ["Check", "Epoch", "Finding", "LRCurve", "LayerStatistics", "Report", "check_batch_mixing", "check_evaluation",
+           "check_initial_loss", "check_normalization", "check_output", "check_overfit", "check_parameters", "check_signal",
+           "check_training", "check_zero_grad", "diagnose", "evaluate", "find_lr", "fit"]

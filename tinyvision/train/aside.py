@@ -1,0 +1,138 @@
+"""Trying something out on the side: on copies, so that the user's network, optimiser and random numbers stay as they are.
+
+A look at how training would go must not be a part of the training.  Network, optimiser and criterion are copied together, so
+that the copied optimiser holds the copied weights; layers that draw (dropout) are copied with their generators.  A loader is
+not copied, for it may hold all pictures: instead the state of every random generator that can be reached from it is noted
+and given back, as are the engine's, NumPy's and Python's own.
+"""
+
+import contextlib
+import copy
+import functools
+import random
+import types
+
+import numpy as np
+
+from ..nn import Module
+from ..random import default_generator
+from ..tensor import Tensor
+
+MANY = 1000                                               # a longer list holds examples, and is not searched for generators
+
+
+@contextlib.contextmanager
+def aside(who, model, *others, loaders=(), step=None):
+    """A context manager: copies of the model and the others; at the end all random states are as they were.
+
+    step: a function of the user's that will be run; should it work on the original model instead of the copy, then the
+    weights are given back and ValueError is raised.
+    """
+    check_model(who, model)
+    for loader in loaders:
+        check_loader(who, loader)
+    states = [(g, copy.deepcopy(g.bit_generator.state)) for g in generators([default_generator(), loaders, others, step])]
+    legacy = np.random.get_state(), random.getstate()
+    kept = {} if step is None else {x: x.data.copy() for x in [*model.parameters(), *model.buffers()]}
+    try:
+        copies = copied(who, model, others)
+        copies[0].zero_grad()
+        yield copies
+    finally:
+        np.random.set_state(legacy[0])
+        random.setstate(legacy[1])
+        for generator, state in states:
+            generator.bit_generator.state = state
+    changed = [x for x, before in kept.items() if not np.array_equal(x.data, before, equal_nan=True)]
+    for x in changed:
+        x.data[...] = kept[x]
+        x.touch()
+    if changed:
+        raise ValueError(f"{who}: step changed {len(changed)} arrays of the model itself, which were given back; it must work on "
+                         "the model and the optimiser that it is passed. Write step(model, optimizer, inputs, targets) and use "
+                         "these names inside.")
+
+
+def copied(who, model, others):
+    try:
+        return copy.deepcopy((model, *others))
+    except TypeError as error:
+        raise TypeError(f"{who}: works on copies, so that nothing of yours is changed, and cannot copy this: {error}. Keep open "
+                        "files, locks and generators out of the attributes of the model.") from error
+
+
+def check_model(who, model):
+    if not isinstance(model, Module):
+        got = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
+        raise TypeError(f"{who}: model must be a Module, got {got}.")
+
+
+def check_loader(who, loader):
+    """A loader must be something that can be gone through again."""
+    if not hasattr(loader, "__iter__"):
+        raise TypeError(f"{who}: loader must give batches in a for loop, got {type(loader).__name__}. Pass a DataLoader.")
+    if hasattr(loader, "__next__"):
+        raise TypeError(f"{who}: loader must be something to go through more than once, got a {type(loader).__name__}, which "
+                        "would "
+                        "be used up. Pass a DataLoader, or a list of batches.")
+
+
+def generators(thing):
+    """Every numpy.random.Generator that can be reached from a thing through attributes, lists and dictionaries."""
+    found, seen, stack = [], set(), [thing]
+    while stack:
+        x = stack.pop()
+        if id(x) in seen or x is None or isinstance(x, (str, bytes, int, float, type, types.ModuleType, np.ndarray, Tensor)):
+            continue
+        seen.add(id(x))
+        if isinstance(x, np.random.Generator):
+            found.append(x)
+        elif isinstance(x, (list, tuple, set, frozenset, dict)):
+            if len(x) <= MANY:
+                stack.extend(x.values() if isinstance(x, dict) else x)
+        else:
+            stack.extend(parts(x))
+    return found
+
+
+def parts(x):
+    """What a function or an object holds."""
+    if isinstance(x, functools.partial):
+        return [x.func, x.args, x.keywords]
+    if isinstance(x, types.MethodType):
+        return [x.__self__]
+    if isinstance(x, types.FunctionType):
+        return [cell.cell_contents for cell in x.__closure__ or () if filled(cell)] + [x.__defaults__, x.__kwdefaults__]
+    return [vars(x)] if hasattr(x, "__dict__") else []
+
+
+def filled(cell):
+    try:
+        cell.cell_contents
+    except ValueError:
+        return False
+    return True
+
+
+def pairs(who, loader):
+    """The batches (inputs, targets) of a loader, for ever: when a pass ends the next begins."""
+    while True:
+        empty = True
+        for batch in loader:
+            if not isinstance(batch, (list, tuple)) or len(batch) != 2:
+                kind = f"{len(batch)} parts" if isinstance(batch, (list, tuple)) else type(batch).__name__
+                raise TypeError(f"{who}: a batch must be a pair (inputs, targets), got {kind}. Give the loader a collate_fn that "
+                                "makes pairs.")
+            empty = False
+            yield tuple(batch)
+        if empty:
+            raise ValueError(f"{who}: the loader gave no batches. Check the data set, batch_size and drop_last.")
+
+
+def one_step(model, optimizer, criterion, inputs, targets):
+    """A step of training as the loop of `fit` has it; returns the loss."""
+    loss = criterion(model(inputs), targets)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss
