@@ -151,9 +151,6 @@ class Scenes(Generated):
     def draw(self, draws, index):
         return paint_scene(draws, self.size, draws.integer(1, 9))
 
-    def example(self, drawing):
-        raise NotImplementedError
-
 
 def instances(drawing, masks):
     """The target of a detector: boxes, labels, and masks where wanted, of all visible things, from far to near."""
