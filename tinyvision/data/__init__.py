@@ -7,8 +7,11 @@ pictures, `load_image` and `load_mask` a single one.  `tinyvision.data.catalogue
 
 `tinyvision.data.generated` draws a set for every other task from a seed, offline: shapes, scenes with boxes, masks, outlines,
 colours and captions, cells, faces, waveforms, volumes, videos.
+
+`tinyvision.data.transforms` turns, crops, bends and recolours pictures together with their masks and boxes.
 """
 
+from . import transforms
 from .cifar import CIFAR10, CIFAR100
 from .dataset import ConcatDataset, Dataset, LabelledImages, Subset, TensorDataset, random_split
 from .digits import Digits
@@ -27,4 +30,4 @@ from .splits import k_fold, stratified_k_fold
 
 __all__ = ["CIFAR10", "CIFAR100", "ConcatDataset", "DataLoader", "Dataset", "Digits", "FashionMNIST", "ImageFolder", "LabelledImages",
            "MNIST", "OxfordIIITPet", "PennFudanPed", "SegmentationFolder", "Subset", "TensorDataset", "default_collate", "k_fold",
-           "load_image", "load_mask", "random_split", "read_idx", "stratified_k_fold"]
+           "load_image", "load_mask", "random_split", "read_idx", "stratified_k_fold", "transforms"]
