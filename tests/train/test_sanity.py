@@ -117,9 +117,11 @@ def test_nothing_is_changed():
     layer, order = model[3].generator, batches.generator
     sources = (default_generator(), layer, order)
     before = snapshot(model, optimizer), [g.bit_generator.state for g in sources]
+    place = batches.state_dict()
     legacy = random.getstate(), np.random.get_state()[1].tolist()
     check_training(model, batches, step=good_step, optimizer=optimizer, test_loader=batches, steps=5)
     assert (snapshot(model, optimizer), [g.bit_generator.state for g in sources]) == before
+    assert batches.state_dict() == place
     assert (random.getstate(), np.random.get_state()[1].tolist()) == legacy
 
 

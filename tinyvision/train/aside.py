@@ -2,8 +2,8 @@
 
 A look at how training would go must not be a part of the training.  Network, optimiser and criterion are copied together, so
 that the copied optimiser holds the copied weights; layers that draw (dropout) are copied with their generators.  A loader is
-not copied, for it may hold all pictures: instead the state of every random generator that can be reached from it is noted
-and given back, as are the engine's, NumPy's and Python's own.
+not copied, for it may hold all pictures: instead its place and the state of every random generator that can be reached from
+it are noted and given back, as are the states of the engine's generator, NumPy's and Python's own.
 """
 
 import contextlib
@@ -31,7 +31,9 @@ def aside(who, model, *others, loaders=(), step=None):
     check_model(who, model)
     for loader in loaders:
         check_loader(who, loader)
-    states = [(g, copy.deepcopy(g.bit_generator.state)) for g in generators([default_generator(), loaders, others, step])]
+    found = list(reached([default_generator(), loaders, others, step]))
+    states = [(x, copy.deepcopy(x.bit_generator.state)) for x in found if isinstance(x, np.random.Generator)]
+    places = [(x, dict(vars(x))) for x in found if hasattr(x, "__dict__") and hasattr(x, "__iter__") and hasattr(x, "state_dict")]
     legacy = np.random.get_state(), random.getstate()
     kept = {} if step is None else {x: x.data.copy() for x in [*model.parameters(), *model.buffers()]}
     try:
@@ -43,6 +45,8 @@ def aside(who, model, *others, loaders=(), step=None):
         random.setstate(legacy[1])
         for generator, state in states:
             generator.bit_generator.state = state
+        for holder, attributes in places:
+            vars(holder).update(attributes)
     changed = [x for x, before in kept.items() if not np.array_equal(x.data, before, equal_nan=True)]
     for x in changed:
         x.data[...] = kept[x]
@@ -77,22 +81,20 @@ def check_loader(who, loader):
                         "be used up. Pass a DataLoader, or a list of batches.")
 
 
-def generators(thing):
-    """Every numpy.random.Generator that can be reached from a thing through attributes, lists and dictionaries."""
-    found, seen, stack = [], set(), [thing]
+def reached(thing):
+    """Every object that can be reached from a thing through attributes, lists and dictionaries, arrays excepted."""
+    seen, stack = set(), [thing]
     while stack:
         x = stack.pop()
         if id(x) in seen or x is None or isinstance(x, (str, bytes, int, float, type, types.ModuleType, np.ndarray, Tensor)):
             continue
         seen.add(id(x))
-        if isinstance(x, np.random.Generator):
-            found.append(x)
-        elif isinstance(x, (list, tuple, set, frozenset, dict)):
+        yield x
+        if isinstance(x, (list, tuple, set, frozenset, dict)):
             if len(x) <= MANY:
                 stack.extend(x.values() if isinstance(x, dict) else x)
         else:
             stack.extend(parts(x))
-    return found
 
 
 def parts(x):
