@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyvision import io
+from tinyvision import Tensor, io, manual_seed, models, nn, no_grad
+from tinyvision.io.onnx_steps import STEPS
 from tinyvision.tensor import raw
 
 from .craft import program, tensor, write_legacy, write_zip
@@ -59,7 +60,8 @@ def mutated(content, generator, other=b""):
 def arrays():
     rng = np.random.default_rng(0)
     return {"conv.weight": rng.standard_normal((2, 3, 2, 2)).astype("f4"), "fc": rng.standard_normal((3, 4)).T,
-            "steps": np.array(7), "mask": rng.random((4, 4)) > 0.5, "half": rng.standard_normal(5).astype("f2"), "empty": np.zeros((0, 2))}
+            "steps": np.array(7), "mask": rng.random((4, 4)) > 0.5, "half": rng.standard_normal(5).astype("f2"),
+            "empty": np.zeros((0, 2))}
 
 
 def repacked(path, generator, good):
@@ -87,7 +89,8 @@ def torch_files(folder):
     value = {"epoch": 7, "state": {"w": tensor(), "v": tensor(None, 1, (2,), (2,))}, "list": [1, 2.5, "text", None]}
     zipped = write_zip(folder / "by_hand.pt", program(value), {"0": six}).read_bytes()
     legacy = write_legacy(folder / "by_hand.pth", program(value), {"0": six}).read_bytes()
-    return {"torch zip": [(FIXTURES / "zip.pt").read_bytes(), zipped], "torch legacy": [(FIXTURES / "legacy.pth").read_bytes(), legacy]}
+    return {"torch zip": [(FIXTURES / "zip.pt").read_bytes(), zipped],
+            "torch legacy": [(FIXTURES / "legacy.pth").read_bytes(), legacy]}
 
 
 def seeds(kind, folder):
@@ -104,7 +107,66 @@ def seeds(kind, folder):
     if kind == "safetensors":
         io.save(arrays(), path, {"epoch": "7"})
         return [path.read_bytes()], io.load, relabelled
+    if kind == "onnx":
+        return [exported(path, net) for net in onnx_nets()], read_and_run, rewired
     return [b"good"], BAD_READERS[kind], None
+
+
+def onnx_nets():
+    manual_seed(0)
+    up = nn.Upsample(scale_factor=2, mode="bilinear")
+    norm = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, padding_mode="reflect"), nn.GroupNorm(1, 2), nn.GELU(), up,
+                         nn.AvgPool2d(3, 2, 1))
+    labels = nn.Sequential(nn.Conv2d(1, 3, 3, stride=2), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2),
+                           nn.AdaptiveAvgPool2d((2, 2)), nn.Flatten(), nn.Linear(12, 4), nn.Softmax(1))
+    return [models.UNet(1, 2, base_channels=2, depth=1), norm, labels]
+
+
+def exported(path, net):
+    io.export_onnx(net, (1, 1, 12, 12), path)
+    return path.read_bytes()
+
+
+def read_and_run(path):
+    """The weights, and what the network makes of zeros."""
+    net = io.load_onnx(path)
+    with no_grad():
+        y = net(Tensor(np.zeros((2, 1, 12, 12), np.float32)))
+    return [dict(net.state_dict()), y]
+
+
+def rewired(path, generator, good):
+    """An ONNX file whose messages are whole, but some of whose numbers, names, kinds and constants are others."""
+    import onnx
+    model = onnx.ModelProto.FromString(good)
+    nodes = model.graph.node
+    for _ in range(generator.choice([1, 1, 2, 5])):
+        node, other = generator.choice(nodes), generator.choice(nodes)
+        kind = generator.randrange(7)
+        if kind == 0:
+            node.op_type = generator.choice([other.op_type, *STEPS])
+        elif kind == 1 and node.input and other.output:
+            node.input[generator.randrange(len(node.input))] = generator.choice([other.output[0], *other.input, ""])
+        elif kind == 2 and node.input:
+            del node.input[generator.randrange(len(node.input))]
+        elif kind == 3 and other.attribute:
+            node.attribute.append(generator.choice(other.attribute))
+        elif kind == 4:
+            tensors = [t for n in nodes for a in n.attribute if a.HasField("t") for t in [a.t]] + list(model.graph.initializer)
+            tensor = generator.choice(tensors)
+            if generator.random() < 0.5 and tensor.dims:
+                tensor.dims[generator.randrange(len(tensor.dims))] = generator.choice([0, 1, 2, -1, 2 ** 40, 2 ** 62])
+            else:
+                tensor.raw_data = mutated(tensor.raw_data or b"\0", generator, good)
+        else:
+            integers = [a for a in node.attribute if a.ints or a.type == onnx.AttributeProto.INT]
+            for a in integers[:1]:
+                value = generator.choice([-1, 0, 1, 2, 3, 7, 1000, 10 ** 6, 2 ** 31 - 1, 2 ** 40, 2 ** 62, -2 ** 63])
+                if a.ints:
+                    a.ints[generator.randrange(len(a.ints))] = value
+                else:
+                    a.i = value
+    path.write_bytes(model.SerializeToString())
 
 
 def greedy(path):
@@ -146,14 +208,14 @@ def outcome(read, path, known, checked):
         value = read(path)
     except ValueError as error:
         message = str(error)
-        fine = message.startswith("load") and message.isprintable() and len(message) < 1000
+        fine = message.startswith(("load", "OnnxModule: ")) and message.isprintable() and len(message) < 1000
         return "refused" if fine else f"message {message[:200]!r}"
     except BaseException as error:
         return f"{type(error).__name__}: {str(error)[:200]}"
     finally:
         signal.alarm(0)
     found = leaves(value)
-    if sum(array.nbytes for array in found) > 16 * path.stat().st_size + (1 << 24):
+    if read is not read_and_run and sum(array.nbytes for array in found) > 16 * path.stat().st_size + (1 << 24):
         return "more arrays than the file can hold"
     if checked and not all((array.shape, array.dtype.str, array.tobytes()) in known for array in found):
         return "other contents under a right checksum"

@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="limits of memory as Linux has them")
-KINDS = ["torch zip", "torch legacy", "npz", "safetensors"]
+ONNX = pytest.param("onnx", marks=pytest.mark.skipif(find_spec("onnx") is None, reason="onnx is not installed"))
+KINDS = ["torch zip", "torch legacy", "npz", "safetensors", ONNX]
 
 
 def child(tmp_path, kind, first, last):
