@@ -17,7 +17,8 @@ def test_train_saves_what_it_says(tmp_path, capsys):
     out = tmp_path / "run"
     assert cli.main(["train", "mlp", "--epochs", "2", "--batch-size", "32", "--seed", "3", "--out", str(out)]) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert sorted(path.name for path in out.iterdir()) == ["curves.png", "history.json", "weights.safetensors"]
+    assert sorted(path.name for path in out.iterdir()) == ["best.safetensors", "curves.png", "history.json", "run.toml",
+                                                          "weights.safetensors"]
     history = json.loads((out / "history.json").read_text())
     assert history["setting"]["seed"] == 3 and len(history["epochs"]) == 2
     assert printed[-1] == f"test accuracy {history['epochs'][-1]['test_accuracy']:.2%}"
@@ -44,6 +45,12 @@ def test_default_folders_never_collide(tmp_path, monkeypatch):
 @pytest.mark.parametrize("arguments, words", [
     (["train", "lenet"], "invalid choice: 'lenet'"),
     (["train", "lenet5", "--data", "cifar"], "invalid choice: 'cifar'"),
+    (["train", "lenet5", "--data", "cells"], "lenet5 does not fit cells"),
+    (["train"], "which network?"),
+    (["train", "--resume", "nowhere"], "no run's folder"),
+    (["evaluate", "nowhere"], "nowhere is no run's folder"),
+    (["predict", "nowhere", "x.png"], "nowhere is no run's folder"),
+    (["data", "verify", "nothing"], "no set called 'nothing'"),
     (["train", "lenet5", "--epochs", "0"], "must be a whole number of at least 1, got '0'"),
     (["train", "lenet5", "--epochs", "two"], "got 'two'"),
     (["train", "lenet5", "--lr", "-1"], "must be a number above 0, got '-1'"),
@@ -126,13 +133,19 @@ def test_a_reader_that_leaves_early():
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
 def test_ctrl_c_during_training(tmp_path):
-    command = [sys.executable, "-m", "tinyvision", "train", "lenet5", "--epochs", "1000", "--out", str(tmp_path / "run")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
-        run.stdout.readline()                                 # training starts
+    """The run is kept, and resumed to the result of one that was never broken off."""
+    arguments = [sys.executable, "-m", "tinyvision", "train", "mlp", "--epochs", "6", "--out"]
+    with subprocess.Popen([*arguments, str(tmp_path / "run")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        for _ in range(3):
+            run.stdout.readline()                             # the second epoch is over
         run.send_signal(signal.SIGINT)
         _, printed = run.communicate(timeout=60)
-    assert (run.returncode, printed) == (130, "tinyvision: interrupted; nothing was saved.\n")
-    assert not (tmp_path / "run").exists()
+    assert (run.returncode, printed) == (130, f"tinyvision: interrupted; go on with: tinyvision train --resume {tmp_path / 'run'}\n")
+    for command in [*arguments, str(tmp_path / "whole")], [*arguments[:4], "--resume", str(tmp_path / "run")]:
+        subprocess.run(command, check=True, capture_output=True)
+    a, b = (io.load(tmp_path / name / "weights.safetensors") for name in ("run", "whole"))
+    assert all(np.array_equal(a[key].data, b[key].data) for key in a)
+    assert cli.main(["train", "--resume", str(tmp_path / "run")]) == 2
 
 
 def test_interrupt(monkeypatch, tmp_path, capsys):
@@ -140,7 +153,31 @@ def test_interrupt(monkeypatch, tmp_path, capsys):
         raise KeyboardInterrupt
     monkeypatch.setattr("tinyvision.train.fit", interrupt)
     assert cli.main(["train", "mlp", "--out", str(tmp_path / "run")]) == 130
-    assert capsys.readouterr().err == "tinyvision: interrupted; nothing was saved.\n"
+    assert "go on with: tinyvision train --resume" in capsys.readouterr().err
+
+
+def test_a_config_repeats_the_run_and_evaluation_agrees(tmp_path, capsys):
+    first, second = tmp_path / "a", tmp_path / "b"
+    assert cli.main(["train", "mlp", "--epochs", "1", "--seed", "4", "--out", str(first)]) == 0
+    said = capsys.readouterr().out.splitlines()[-1].removeprefix("test accuracy ")
+    assert cli.main(["train", "--config", str(first / "run.toml"), "--out", str(second)]) == 0
+    a, b = (io.load(folder / "weights.safetensors") for folder in (first, second))
+    assert all(np.array_equal(a[key].data, b[key].data) for key in a)
+    capsys.readouterr()
+    assert cli.main(["evaluate", str(first)]) == 0
+    assert f"accuracy   {said}" in capsys.readouterr().out
+    from PIL import Image
+    Image.fromarray((255 * data.Digits(train=False)[0][0][0]).astype(np.uint8)).save(tmp_path / "digit.png")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    assert cli.main(["predict", str(first), str(tmp_path / "digit.png"), str(tmp_path / "broken.png")]) == 2
+    printed = capsys.readouterr()
+    assert printed.out.count("%") == 3 and "1 of 2 pictures" in printed.err
+
+
+def test_lists(capsys):
+    assert cli.main(["models"]) == 0 and cli.main(["data", "list"]) == 0
+    printed = capsys.readouterr().out
+    assert "unet" in printed and "built in" in printed
 
 
 def test_info(capsys):

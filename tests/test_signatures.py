@@ -26,7 +26,7 @@ NOT_HERE = {
     "embedding": SPARSE, "Embedding": SPARSE | {"_weight", "_freeze"},
     "SequentialLR": {"last_epoch"},                       # a schedule is resumed from its state_dict
     "Module": {"args", "kwargs"},
-    "DataLoader": {"sampler", "batch_sampler", "num_workers", "pin_memory", "timeout", "worker_init_fn", "prefetch_factor",
+    "DataLoader": {"sampler", "batch_sampler", "pin_memory", "timeout", "worker_init_fn",
                    "multiprocessing_context", "persistent_workers", "pin_memory_device", "in_order"},
 } | dict.fromkeys(["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d",
                    "GroupNorm"], {"bias"})
@@ -140,7 +140,7 @@ def test_init(name):
         compare(name, [p for p in ours if p.name != "generator"], theirs, {"generator"})
 
 
-@pytest.mark.parametrize("name", data.__all__)
+@pytest.mark.parametrize("name", sorted(set(data.__all__) - {"transforms"}))
 def test_data(name):
     torch = pytest.importorskip("torch")
     if name in OWN["data"]:

@@ -1,6 +1,7 @@
 """The command line: one file for each command, with add(commands), its arguments, and run(options), its work.
 
-    train.py                            tinyvision train MODEL --data SET
+    train.py                            tinyvision train MODEL --data SET, on sets.py and networks.py; runs.py: its folder
+    evaluate.py, models.py, data.py     tinyvision evaluate RUN, predict RUN PICTURE..., models, data list
     homework.py                         tinyvision homework new DIR, tinyvision gradcheck SUBMISSIONS
     bench.py, info.py                   tinyvision bench, tinyvision info
     arguments.py                        numbers on the command line; mistakes
@@ -13,7 +14,7 @@ import os
 import sys
 
 from ..packages import MissingPackage
-from . import bench, homework, info, train
+from . import bench, data, evaluate, homework, info, models, train
 from .arguments import Parser, UserError
 
 
@@ -34,14 +35,14 @@ def main(arguments=None):
     except (UserError, MissingPackage, FloatingPointError, OSError) as error:
         print(f"tinyvision: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("tinyvision: interrupted; nothing was saved.", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"tinyvision: {str(stop) or 'interrupted; nothing was saved.'}", file=sys.stderr)
         return 130
 
 
 def parser():
     top = Parser(prog="tinyvision", description="Train small networks for computer vision, give and mark homework, measure.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    for command in (train, homework, bench, info):
+    for command in (train, evaluate, models, data, homework, bench, info):
         command.add(commands)
     return top

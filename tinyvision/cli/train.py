@@ -1,142 +1,166 @@
-"""`tinyvision train MODEL --data SET`."""
+"""`tinyvision train MODEL --data SET`: the whole of a training, from the data to the saved weights."""
 
-import contextlib
+import argparse
 import json
-import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from ..packages import require
-from .arguments import UserError, positive_float, whole_number
+from .arguments import UserError, as_user_errors, positive_float, whole_number
+from .networks import NETWORKS, check_fit
+from .runs import CURVES, HISTORY, SETTINGS, WEIGHTS, choose_folder, folder_for, read_settings, write_settings
+from .sets import CLASSES, SETS, load
 
-MODELS = ("lenet5", "mlp")
-DEFAULTS = {  # epochs, batch size, largest learning rate: what reaches 98% on the digits and 99% on MNIST with LeNet-5
-    "digits": {"epochs": 20, "batch_size": 32, "lr": 0.005},
-    "mnist": {"epochs": 5, "batch_size": 64, "lr": 0.003},
-}
+EXAMPLES = """\
+Examples:
+  tinyvision train lenet5 --data digits           98 % of handwritten digits in half a minute
+  tinyvision train unet --data cells              cells under a microscope, a mask for each picture
+  tinyvision train resnet20 --data cifar10        photographs, downloaded once
+  tinyvision train resnet18 --data folder --root pictures --size 64
+                                                  your own pictures, sorted into a folder for each class
+  tinyvision train --config runs/lenet5-digits/run.toml
+                                                  the same run again, bit for bit on the same number of threads
+  tinyvision train --resume runs/unet-cells       a run that was broken off goes on where it was
+
+`tinyvision models` lists the networks and the sets, with the settings each set is trained with if you do not say otherwise."""
+CHOICES = ("model", "data", "root", "size", "epochs", "batch_size", "lr", "seed", "augment")
 
 
 def add(commands):
     train = commands.add_parser("train", help="train a network and save its weights and learning curve",
-                                description="Train a network, print its test accuracy, save weights and learning curve.",
-                                epilog="Example: tinyvision train lenet5 --data digits")
-    train.add_argument("model", choices=MODELS, metavar="MODEL", help=f"the network: {', '.join(MODELS)}")
-    train.add_argument("--data", choices=tuple(DEFAULTS), metavar="SET", default="digits",
-                       help="digits (1,797 embedded pictures, the default) or mnist (70,000, downloaded once)")
-    train.add_argument("--epochs", type=whole_number(1), help=f"passes over the training data ({defaults('epochs')})")
-    train.add_argument("--batch-size", type=whole_number(1), help=f"pictures per step ({defaults('batch_size')})")
-    train.add_argument("--lr", type=positive_float, help=f"largest learning rate per step, for Adam ({defaults('lr')})")
-    train.add_argument("--seed", type=whole_number(0), default=0, help="of first weights and order: a run repeats exactly (0)")
+                                description="Train a network, print what it is worth on held-out pictures, save weights, settings and "
+                                            "learning curve in a folder.",
+                                epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
+    train.add_argument("model", nargs="?", choices=tuple(NETWORKS), metavar="MODEL", help=f"the network: {', '.join(NETWORKS)}")
+    train.add_argument("--data", choices=tuple(SETS), metavar="SET", help=f"the pictures: {', '.join(SETS)} (digits)")
+    train.add_argument("--root", metavar="DIR", help="the folder of the set, where it is yours or lies in another place")
+    train.add_argument("--size", type=whole_number(8), metavar="PIXELS", help="side of the pictures, of sets read from folders")
+    train.add_argument("--epochs", type=whole_number(1), help="passes over the training data (the set's)")
+    train.add_argument("--batch-size", type=whole_number(1), help="pictures per step (the set's)")
+    train.add_argument("--lr", type=positive_float, help="largest learning rate per step, for Adam (the set's)")
+    train.add_argument("--seed", type=whole_number(0), help="of first weights, order and augmentation: a run repeats exactly (0)")
+    train.add_argument("--no-augment", dest="augment", action="store_const", const=False, help="show every picture as it is")
+    train.add_argument("--config", metavar="FILE", help="a run.toml with settings; options given beside it count more")
+    train.add_argument("--resume", metavar="DIR", help="take up the run in this folder, which was broken off")
     train.add_argument("--out", metavar="DIR", help="folder for the results (a new one under runs/)")
     train.set_defaults(run=run)
 
 
-def defaults(name):
-    """What an option is where it is not given, for its help text."""
-    return ", ".join(f"{data}: {values[name]}" for data, values in DEFAULTS.items())
-
-
 def run(options):
-    require("train", "safetensors", "matplotlib")         # needed at the end, asked for at the beginning
-    for name, value in DEFAULTS[options.data].items():
-        if getattr(options, name) is None:
-            setattr(options, name, value)
-    out = choose_folder(options)
-    existed = out.exists()
-    make_folder(out)
-    try:
-        train_and_save(options, out)
-    except BaseException:
-        if not existed:                                   # a run that came to nothing leaves no empty folder behind
-            with contextlib.suppress(OSError):
-                out.rmdir()
-        raise
+    require("train", "safetensors", "matplotlib", "tomli_w")              # needed at the end, asked for at the beginning
+    given = {name: getattr(options, name) for name in CHOICES if getattr(options, name) is not None}
+    if options.resume:
+        if given or options.config or options.out:
+            raise UserError("--resume goes on with the settings of the run: give no others.")
+        return resume(Path(options.resume))
+    settings = completed(given, read_settings(options.config) if options.config else {})
+    train_set, test_set = load(settings["data"], settings.get("root"), shape_of(settings))
+    settings["classes"] = list(map(str, train_set.classes))
+    with folder_for(choose_folder(options.out, settings["model"], settings["data"])) as out:
+        train(settings, train_set, test_set, out)
 
 
-def train_and_save(options, out):
+def completed(given, config):
+    """All settings of a run: those given, else those of the file, else those of the set."""
+    unknown = sorted(set(config) - {*CHOICES, "shape", "classes"})
+    if unknown:
+        raise UserError(f"--config: unknown settings {', '.join(unknown)}. Known are {', '.join(CHOICES)}.")
+    settings = {"data": "digits", "seed": 0, "augment": True} | {k: v for k, v in config.items() if k in CHOICES} | given
+    if "model" not in settings:
+        raise UserError("which network? tinyvision train MODEL --data SET. See tinyvision train --help.")
+    if settings["data"] not in SETS or settings["model"] not in NETWORKS:
+        raise UserError(f"--config: unknown model or data, got {settings['model']!r} and {settings['data']!r}.")
+    source = SETS[settings["data"]]
+    if "size" in settings and not (source.needs_root or settings["data"] in ("breeds", "pets")):
+        raise UserError(f"--size: the pictures of {settings['data']} have their size, {source.shape[1]}x{source.shape[2]}.")
+    settings = {"epochs": source.epochs, "batch_size": source.batch_size, "lr": source.lr} | settings
+    settings["shape"] = list(shape_of(settings))
+    check_fit(settings["model"], settings["data"], settings["shape"])
+    return settings
+
+
+def shape_of(settings):
+    shape = SETS[settings["data"]].shape
+    return (shape[0], settings["size"], settings["size"]) if "size" in settings else shape
+
+
+def resume(out):
+    if not (out / SETTINGS).is_file():
+        raise UserError(f"--resume: {out} is no run's folder (there is no {SETTINGS}).")
+    if (out / WEIGHTS).exists():
+        raise UserError(f"--resume: the run in {out} is finished. To train anew, use --config {out / SETTINGS}.")
+    settings = read_settings(out / SETTINGS)
+    train_set, test_set = load(settings["data"], settings.get("root"), shape_of(settings))
+    train(settings, train_set, test_set, out, goes_on=True)
+
+
+def train(settings, train_set, test_set, out, goes_on=False):
     import numpy as np
 
     from .. import data, manual_seed, optim
+    from ..data.transforms import Compose, TransformedDataset
     from ..train import fit
 
-    train_set, test_set = load_data(options.data)
-    manual_seed(options.seed)
-    model = make_model(options.model, train_set)
-    train_loader = data.DataLoader(train_set, options.batch_size, shuffle=True, generator=options.seed)
-    test_loader = data.DataLoader(test_set, 256)
-    optimizer = optim.Adam(model.parameters(), lr=options.lr)
-    scheduler = optim.lr_scheduler.OneCycleLR(optimizer, options.lr, total_steps=options.epochs * len(train_loader))
+    manual_seed(settings["seed"])
+    model = NETWORKS[settings["model"]].build(*settings["shape"], len(settings["classes"]))
+    source = SETS[settings["data"]]
+    if settings["augment"] and source.augment:
+        train_set = TransformedDataset(train_set, Compose(source.augment(tuple(settings["shape"]))), settings["seed"])
+    loader = data.DataLoader(train_set, settings["batch_size"], shuffle=True, generator=settings["seed"])
+    test_loader = data.DataLoader(test_set, max(settings["batch_size"], 256 if source.task == CLASSES else 1))
+    optimizer = optim.Adam(model.parameters(), lr=settings["lr"])
+    scheduler = optim.lr_scheduler.OneCycleLR(optimizer, settings["lr"], total_steps=settings["epochs"] * len(loader))
     weights = sum(p.size for p in model.parameters())
-    print(f"{options.model} ({weights:,} weights) on {options.data}: {len(train_set):,} pictures to train, "
+    print(f"{settings['model']} ({weights:,} weights) on {settings['data']}: {len(train_set):,} pictures to train, "
           f"{len(test_set):,} held out", flush=True)
-    with np.errstate(over="ignore", invalid="ignore"):    # fit says so in one sentence when the loss is no longer a number
-        history = fit(model, optimizer, train_loader, test_loader, options.epochs, scheduler=scheduler, report=print_epoch,
-                      progress=sys.stderr.isatty())
-    save(out, model, history, options)
-    print(f"saved weights.safetensors, history.json and curves.png in {out}")
-    print(f"test accuracy {history[-1].test_accuracy:.2%}")
+    if not goes_on:
+        write_settings(out / SETTINGS, settings)
+    try:
+        with np.errstate(over="ignore", invalid="ignore"), as_user_errors(ValueError):       # fit tells when the loss is no number
+            history = fit(model, optimizer, loader, test_loader, settings["epochs"], scheduler=scheduler, report=print_epoch,
+                          progress=sys.stderr.isatty(), metrics=measures(source, settings), folder=out, every=200, resume=goes_on)
+    except FloatingPointError:
+        for name in (SETTINGS, "last.snapshot", "last.snapshot.previous", "best.safetensors"):
+            (out / name).unlink(missing_ok=True)          # nothing to go on with
+        raise
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted; go on with: tinyvision train --resume {out}") from None
+    save(out, model, history, settings)
+    print(f"saved {WEIGHTS}, {SETTINGS}, {HISTORY} and {CURVES} in {out}")
+    last = history[-1]
+    print(f"test accuracy {last.test_accuracy:.2%}" + "".join(f", {name.removeprefix('test_')} {value:.4f}" for name, value
+                                                              in last.metrics.items() if name.startswith("test_")))
+
+
+def measures(source, settings):
+    from ..metrics import MeanIoU
+    if source.task == CLASSES:
+        return None
+
+    class IoU(MeanIoU):
+        """That of the classes with the largest scores."""
+
+        def update(self, outputs, targets):
+            super().update(outputs.data.argmax(axis=1), targets)
+    return {"iou": IoU(len(settings["classes"]))}
 
 
 def print_epoch(epoch):
+    more = "".join(f"  {name.replace('_', ' ')} {value:.4f}" for name, value in epoch.metrics.items() if name.startswith("test_"))
     print(f"epoch {epoch.number:2d}  {epoch.seconds:5.1f} s  train loss {epoch.train_loss:.4f}  "
-          f"test loss {epoch.test_loss:.4f}  test accuracy {epoch.test_accuracy:.2%}", flush=True)
+          f"test loss {epoch.test_loss:.4f}  test accuracy {epoch.test_accuracy:.2%}{more}", flush=True)
 
 
-def choose_folder(options):
-    """The folder for the results: one that holds a run is never written over."""
-    if options.out:
-        out = Path(os.path.expanduser(options.out))
-        if os.path.exists(out / "weights.safetensors"):
-            raise UserError(f"{out} already holds the weights of a run; name another folder with --out, or move them away.")
-        return out
-    name, number = Path("runs") / f"{options.model}-{options.data}", 1
-    out = name
-    while out.exists():
-        number += 1
-        out = name.with_name(f"{name.name}-{number}")
-    return out
-
-
-def make_folder(out):
-    """Make the folder, and see that it can be written to, before any work is done."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(f"cannot write to {out} ({error.strerror}); name another folder with --out.") from error
-
-
-def load_data(name):
-    """The training and the held-out set."""
-    from .. import data
-    try:
-        if name == "digits":
-            return data.Digits(train=True), data.Digits(train=False)
-        return data.MNIST(train=True), data.MNIST(train=False)
-    except ValueError as error:                           # a damaged file on disk
-        raise UserError(error) from error
-
-
-def make_model(name, train_set):
-    from .. import models
-    _, channels, height, width = train_set.images.shape
-    classes = len(train_set.classes)
-    if name == "lenet5":
-        return models.LeNet5(classes, channels)
-    return models.MLP(channels * height * width, num_classes=classes)
-
-
-def save(out, model, history, options):
-    """Write the results, each file whole or not at all."""
+def save(out, model, history, settings):
+    """Write the results, each file whole or not at all; the snapshots are no longer needed."""
     from .. import io, viz
     from ..io.atomic import atomic_path
-    setting = {name: value for name, value in vars(options).items() if name != "run"}
-    io.save(model.state_dict(), out / "weights.safetensors", metadata={"tinyvision": json.dumps(setting)})
-    with atomic_path(out / "history.json") as path:
-        path.write_text(json.dumps({"setting": setting, "epochs": [asdict(row) for row in history]}, indent=1))
-    figure = viz.learning_curves(history, f"{options.model} on {options.data}")
-    with atomic_path(out / "curves.png") as path:
+    with atomic_path(out / HISTORY) as path:
+        path.write_text(json.dumps({"setting": settings, "epochs": [asdict(row) for row in history]}, indent=1))
+    figure = viz.learning_curves(history, f"{settings['model']} on {settings['data']}")
+    with atomic_path(out / CURVES) as path:
         figure.savefig(path, dpi=120)
+    io.save(model.state_dict(), out / WEIGHTS, metadata={"tinyvision": json.dumps(settings)})
+    for name in ("last.snapshot", "last.snapshot.previous"):
+        (out / name).unlink(missing_ok=True)

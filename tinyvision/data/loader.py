@@ -6,6 +6,10 @@ descent assumes batches drawn independently of the order on disk, hence `shuffle
 does not divide N.  For a TensorDataset, and for Subsets of one, a batch is one indexing operation per column instead of a
 loop over examples.
 
+A loader knows where it is: `state_dict` names the pass, the batches of it that were handed out, and the state of the generator
+at its beginning; a loader that loads it goes on with the very next batch.  A data set with a method `set_epoch` is told the
+number of the pass, 0, 1, ..., so that what it draws by chance can differ from pass to pass and yet repeat.
+
 Source: Bottou 2012, Stochastic Gradient Descent Tricks, section 4 (shuffle the examples); torch.utils.data.DataLoader.
 """
 
@@ -29,6 +33,8 @@ class DataLoader:
     number of batches: ceil(N / batch_size), or floor with drop_last.
     shuffle: visit the examples in a new random order on every pass.
     collate_fn: makes the batch from the list of its examples, instead of default_collate.
+    num_workers: processes that make the batches, 0 for none; the batches are the same, bit for bit (workers.py).
+    prefetch_factor: batches that each of them makes in advance (2).
     generator: where the orders come from: a numpy.random.Generator, used and advanced; or an int seed for a new one, so that
     the same seed gives the same passes, first, second and so on, bit for bit; None for a new one split off from
     the engine's, so that tinyvision.manual_seed before it repeats the run.
@@ -39,7 +45,8 @@ class DataLoader:
     (3, [2, 2, 1])
     """
 
-    def __init__(self, dataset, batch_size=1, shuffle=False, *, drop_last=False, collate_fn=None, generator=None):
+    def __init__(self, dataset, batch_size=1, shuffle=False, *, num_workers=0, collate_fn=None, drop_last=False, generator=None,
+                 prefetch_factor=None):
         if isinstance(dataset, type):
             raise TypeError(f"DataLoader: dataset must be an instance, got the class {dataset.__name__}. "
                             "Write the parentheses.")
@@ -57,11 +64,15 @@ class DataLoader:
                              f"For all examples at once pass len(dataset), {len(dataset)}.")
         if collate_fn is not None and not callable(collate_fn):
             raise TypeError(f"DataLoader: collate_fn must be a function of a list of examples, got {collate_fn!r}.")
+        check_workers(num_workers, prefetch_factor)
         if shuffle and len(dataset) == 0:
             raise ValueError("DataLoader: shuffle=True needs examples, the data set has 0. Check how it was made or split.")
         self.dataset, self.batch_size, self.shuffle = dataset, int(batch_size), shuffle
         self.drop_last, self.collate_fn = drop_last, collate_fn
+        self.num_workers, self.prefetch_factor = int(num_workers), prefetch_factor or 2
         self.generator = own_generator() if generator is None else as_generator("DataLoader", generator)
+        self.passes = self.position = 0                   # passes begun, and batches of the last one that were handed out
+        self.began, self.resumed = self.generator.bit_generator.state, False
 
     def __repr__(self):
         return f"DataLoader: {len(self)} batches of {self.batch_size} from {len(self.dataset)} examples"
@@ -72,17 +83,74 @@ class DataLoader:
 
     def __iter__(self):
         # The order is drawn here, not at the first batch: two interleaved passes then repeat as well.
-        size = len(self.dataset)
-        return self.batches(self.generator.permutation(size) if self.shuffle else np.arange(size))
+        if not self.resumed:
+            self.passes, self.position, self.began = self.passes + 1, 0, self.generator.bit_generator.state
+        self.resumed, size = False, len(self.dataset)
+        if hasattr(self.dataset, "set_epoch"):
+            self.dataset.set_epoch(self.passes - 1)
+        order = self.generator.permutation(size) if self.shuffle else np.arange(size)
+        groups = [order[i * self.batch_size:(i + 1) * self.batch_size] for i in range(self.position, len(self))]
+        return self.counted(self.batches(groups), self.passes)
 
-    def batches(self, order):
-        """The batches of one pass, the examples numbered by `order`."""
-        for i in range(len(self)):
-            indices = order[i * self.batch_size:(i + 1) * self.batch_size]
-            if self.collate_fn is None:
-                yield fetch(self.dataset, indices)
-            else:
-                yield self.collate_fn([self.dataset[j] for j in indices.tolist()])
+    def batches(self, groups):
+        """The batches of the examples with these numbers, a group for each."""
+        if self.num_workers and groups:
+            from .workers import made_by_workers
+            return made_by_workers(self.make, groups, self.num_workers, self.prefetch_factor)
+        return map(self.make, groups)
+
+    def counted(self, batches, number):
+        """The batches, each counted before it is handed out."""
+        for batch in batches:
+            if self.passes == number:                     # else another pass has begun meanwhile, and counts
+                self.position += 1
+            yield batch
+
+    def make(self, indices):
+        if self.collate_fn is None:
+            return fetch(self.dataset, indices)
+        return self.collate_fn([self.dataset[j] for j in indices.tolist()])
+
+    def state_dict(self):
+        """Where the loader is: numbers and text only, so that JSON holds them.
+
+        "passes": those begun; "position": batches of the last one that were handed out; "generator": its state at the start of
+        that pass; "size" and "batch_size": to notice another data set.
+
+        >>> loader = DataLoader(list(range(6)), 2, shuffle=True, generator=0); batches = iter(loader); first = next(batches)
+        >>> again = DataLoader(list(range(6)), 2, shuffle=True, generator=5); again.load_state_dict(loader.state_dict())
+        >>> bool((next(iter(again)) == next(batches)).all())
+        True
+        """
+        return {"passes": self.passes, "position": self.position, "generator": self.began, "size": len(self.dataset),
+                "batch_size": self.batch_size}
+
+    def load_state_dict(self, state_dict):
+        """Go on where another loader of the same data set was: the next pass is the rest of the one it was in.
+
+        Raises ValueError where the data set or the batch size is another one, before anything is changed.
+        """
+        for name, value in ("size", len(self.dataset)), ("batch_size", self.batch_size):
+            if state_dict[name] != value:
+                raise ValueError(f"DataLoader: the state is of another loader, {name} {state_dict[name]}, this one has {value}.")
+        self.generator.bit_generator.state = self.began = state_dict["generator"]
+        self.passes, self.position = state_dict["passes"], state_dict["position"]
+        self.resumed = self.passes > 0 and self.position < len(self)
+        if self.passes > 0 and not self.resumed and self.shuffle:
+            self.generator.permutation(len(self.dataset))                 # that pass was over: its order is drawn already
+
+
+def check_workers(num_workers, prefetch_factor):
+    for name, value, least in ("num_workers", num_workers, 0), ("prefetch_factor", prefetch_factor, 1):
+        if name == "prefetch_factor" and value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            raise TypeError(f"DataLoader: {name} must be an integer, got {value!r}.")
+        if value < least:
+            raise ValueError(f"DataLoader: {name} must be at least {least}, got {value}.")
+    if prefetch_factor is not None and num_workers == 0:
+        raise ValueError("DataLoader: prefetch_factor is for worker processes; pass num_workers as well, or wrap the loader in "
+                         "Prefetch(loader), which makes batches in a thread.")
 
 
 def fetch(dataset, indices):
