@@ -43,7 +43,7 @@ OWN = {
     "functional": {"dice_loss", "roi_align", "roi_pool", "sigmoid_focal_loss"},           # the last three: torchvision.ops
     "nn": {"BasicBlock", "Bottleneck", "PreActivationBlock"},
     "init": {"bilinear_"},
-    "data": {"Digits", "LabelledImages", "read_idx", "k_fold", "stratified_k_fold", "SegmentationFolder", "load_image", "load_mask",
+    "data": {"Digits", "Prefetch", "LabelledImages", "read_idx", "k_fold", "stratified_k_fold", "SegmentationFolder", "load_image", "load_mask",
              # of torchvision.datasets
              "CIFAR10", "CIFAR100", "FashionMNIST", "ImageFolder", "MNIST", "OxfordIIITPet", "PennFudanPed"},
 }

@@ -27,7 +27,8 @@ from .mnist import MNIST, FashionMNIST
 from .penn_fudan import PennFudanPed
 from .pets import OxfordIIITPet
 from .splits import k_fold, stratified_k_fold
+from .workers import Prefetch
 
 __all__ = ["CIFAR10", "CIFAR100", "ConcatDataset", "DataLoader", "Dataset", "Digits", "FashionMNIST", "ImageFolder", "LabelledImages",
-           "MNIST", "OxfordIIITPet", "PennFudanPed", "SegmentationFolder", "Subset", "TensorDataset", "default_collate", "k_fold",
+           "MNIST", "OxfordIIITPet", "PennFudanPed", "Prefetch", "SegmentationFolder", "Subset", "TensorDataset", "default_collate", "k_fold",
            "load_image", "load_mask", "random_split", "read_idx", "stratified_k_fold", "transforms"]

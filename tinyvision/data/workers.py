@@ -10,7 +10,7 @@ Numba's threads do not survive a fork, so in a worker kernels run on one thread;
 """
 
 import collections
-import multiprocessing
+import multiprocessing.connection
 import os
 import queue
 import threading
@@ -54,7 +54,7 @@ class Prefetch:
 
     loader: an iterable with a length, a DataLoader for instance; batches: how many are made in advance.
     An exception of the loader is raised where its batch would have come.  A thread ends when its loop does, even one that is left
-    early.  `state_dict` counts the batches that were handed out, not those in advance.
+    early.  It does not know its place (DataLoader.state_dict), for the loader in it is some batches ahead.
     Raises ValueError for batches below 1.
 
     >>> from tinyvision.data import DataLoader
@@ -65,14 +65,13 @@ class Prefetch:
     def __init__(self, loader, batches=2):
         if isinstance(batches, bool) or not hasattr(batches, "__index__") or batches < 1:
             raise ValueError(f"Prefetch: batches must be an integer of at least 1, got {batches!r}.")
-        self.loader, self.ahead, self.made = loader, int(batches), 0
+        self.loader, self.ahead = loader, int(batches)
 
     def __len__(self):
         return len(self.loader)
 
     def __iter__(self):
         batches, made, stop = iter(self.loader), queue.Queue(self.ahead), threading.Event()
-        self.made = 0
         thread = threading.Thread(target=produce, args=(batches, made, stop), daemon=True)
         thread.start()
         try:
