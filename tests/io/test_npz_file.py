@@ -200,7 +200,7 @@ def test_a_zip_bomb_is_refused_before_it_unpacks(path, little_memory):
     assert not load_npz(path)["x"].data.any()
 
 
-@pytest.mark.parametrize("lies", [{"file_size": 10 ** 6}, {"file_size": 10}, {"file_size": 2 ** 50}, {"CRC": 1}, {"CRC": 0},
+@pytest.mark.parametrize("lies", [{"file_size": 10 ** 6}, {"file_size": 10}, {"file_size": 2 ** 50}, {"compress_size": 2 ** 32 - 2}, {"compress_size": 2 ** 50}, {"CRC": 1}, {"CRC": 0},
                                   {"flag_bits": 1}, {"compress_type": 99}, {"header_offset": 10 ** 6}], ids=str)
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_a_directory_that_lies(path, lies, compression, little_memory):

@@ -428,3 +428,10 @@ def test_a_swarm_of_empty_messages_is_refused_before_it_is_parsed(path):
     path.write_bytes(b"\x08\x08\x3a" + varint + swarm)
     with pytest.raises(ValueError, match="load_onnx: refuses .*, it has 44000.. bytes besides its weights, and 4194304 are read"):
         load_onnx(path)
+
+
+def test_names_that_are_no_text(path):
+    saved(path, [node("Relu", "x", name="before")])
+    path.write_bytes(path.read_bytes().replace(b"before", b"be\xff\xfere"))
+    with pytest.raises(ValueError, match="load_onnx: .* (a name in it is no text|it is no message of protobuf)"):
+        load_onnx(path)

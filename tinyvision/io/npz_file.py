@@ -73,7 +73,7 @@ def load_npz(path):
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
         try:
-            entries = Entries(open_archive(file, size), REPEAT * size + SPARE, "NumPy", packed=True)
+            entries = Entries(open_archive(file, size), size, REPEAT * size + SPARE, "NumPy", packed=True)
             return {name.removesuffix(".npy"): wrap(as_array(name, entries.read(name))) for name in entries.known}
         except Refused as error:
             raise ValueError(f"load_npz: refuses {os.fspath(path)!r}, {error}. {OTHER}") from error

@@ -58,6 +58,11 @@ def parse(content):
         model = onnx.ModelProto.FromString(content)
     except DecodeError as error:
         raise Damaged(f"it is no message of protobuf ({text(str(error))})") from error
+    return program_of(model)
+
+
+def program_of(model):
+    """The Program in a message."""
     opset = opset_of(model)
     graph = model.graph
     if not graph.node or not graph.output:
@@ -66,13 +71,21 @@ def parse(content):
         raise Refused(f"it has functions, sparse weights, a part for training or more than {NODES} nodes")
     weights = {}
     for tensor in graph.initializer:
-        if tensor.name in weights or not tensor.name:
+        if word(tensor.name) in weights or not tensor.name:
             raise Damaged(f"its weight {text(tensor.name)} is there twice, or has no name")
         weights[tensor.name] = array_of(tensor)
-    inputs = {value.name: shape_of(value) for value in graph.input if value.name not in weights}
+    inputs = {word(value.name): shape_of(value) for value in graph.input if value.name not in weights}
+    outputs = [word(value.name) for value in graph.output]
     steps = [step_of(node) for node in graph.node]
-    check_names(inputs, weights, steps, [value.name for value in graph.output])
-    return Program(inputs, weights, steps, [value.name for value in graph.output], opset)
+    check_names(inputs, weights, steps, outputs)
+    return Program(inputs, weights, steps, outputs, opset)
+
+
+def word(name):
+    """A name, which protobuf gives as bytes where it is no text."""
+    if not isinstance(name, str):
+        raise Damaged(f"a name in it is no text, {text(repr(name))}")
+    return name
 
 
 # Numbers of the fields that hold messages, and of those that hold elements, in onnx.proto.
@@ -156,7 +169,7 @@ def packed(integers, element, name):
 
 
 def step_of(node):
-    kind, outputs = node.op_type, [name for name in node.output if name]
+    kind, outputs = word(node.op_type), [word(name) for name in node.output if name]
     if node.domain not in ("", "ai.onnx"):
         raise Refused(f"its node {text(kind)} is of the domain {text(node.domain)}, which is not ONNX's own")
     if len(outputs) != 1 or not node.output[0]:
@@ -166,13 +179,13 @@ def step_of(node):
         values = {INT: attribute.i, FLOAT: attribute.f, STRING: attribute.s, INTS: list(attribute.ints),
                   FLOATS: list(attribute.floats)}
         if attribute.type == TENSOR:
-            attributes[attribute.name] = array_of(attribute.t)
+            attributes[word(attribute.name)] = array_of(attribute.t)
         elif attribute.type in values:
             value = values[attribute.type]
-            attributes[attribute.name] = value.decode("latin-1") if isinstance(value, bytes) else value
+            attributes[word(attribute.name)] = value.decode("latin-1") if isinstance(value, bytes) else value
         else:
             raise Refused(f"its node {text(kind)} has an attribute {text(attribute.name)} of a kind that is not read")
-    return Step(kind, node.name or outputs[0], tuple(node.input), outputs[0], attributes)
+    return Step(kind, word(node.name) or outputs[0], tuple(map(word, node.input)), outputs[0], attributes)
 
 
 def check_names(inputs, weights, steps, outputs):

@@ -102,7 +102,7 @@ def read(path, wrap):
 
 def read_zip(file, size):
     archive = open_archive(file, size)
-    entries = Entries(archive, size, "torch.save", unchecked=True)
+    entries = Entries(archive, size, size, "torch.save", unchecked=True)
     folder = {name.partition("/")[2]: name for name in entries.known}        # all lie in one
     if len(folder) != len(entries.known):
         raise Damaged("its zip archive has more than one folder")

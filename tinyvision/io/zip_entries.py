@@ -41,12 +41,13 @@ def zip_errors():
 class Entries:
     """The entries by name: `known` {name: zipfile.ZipInfo}, and `read`, which takes from a budget of bytes.
 
+    size, budget: bytes of the file, and bytes that may be read.
     writer: who makes such archives, for messages.  packed: whether it compresses entries (by deflate); if not, those that are
     compressed are refused.  unchecked: whether it may leave checksums out, writing 0.
     """
 
-    def __init__(self, archive, budget, writer, packed=False, unchecked=False):
-        self.archive, self.left, self.writer, self.known = archive, budget, writer, {}
+    def __init__(self, archive, size, budget, writer, packed=False, unchecked=False):
+        self.archive, self.size, self.left, self.writer, self.known = archive, size, budget, writer, {}
         self.packed, self.unchecked = packed, unchecked
         for entry in archive.infolist():
             if entry.filename in self.known:
@@ -73,8 +74,9 @@ class Entries:
         if not stored and not (self.packed and entry.compress_type == zipfile.ZIP_DEFLATED):
             how = " otherwise than by deflate" if self.packed else ""
             raise Refused(f"its entry {name} is compressed{how}, which {self.writer} never does")
-        if stored and entry.file_size != entry.compress_size:
-            raise Damaged(f"its entry {name} claims {entry.file_size} bytes, more than there are")
+        # zipfile makes room for the packed bytes before it looks for them
+        if entry.compress_size > self.size or (stored and entry.file_size != entry.compress_size):
+            raise Damaged(f"its entry {name} claims {entry.file_size} bytes, packed {entry.compress_size}, more than there are")
         self.left -= entry.file_size                                         # entries could share their bytes
         if self.left < 0 and stored:
             raise Damaged(f"its entry {name} claims {entry.file_size} bytes, more than there are")
