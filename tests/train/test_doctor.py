@@ -215,8 +215,8 @@ def test_zero_grad():
 # --- numbers that are not finite
 
 
-class Square(Op):
-    """x^0.5 as x -> sqrt(x), whose slope at 0 is infinite."""
+class Root(Op):
+    """The square root, whose slope at 0 is infinite."""
 
     def forward(self, x):
         return np.sqrt(x)
@@ -252,7 +252,7 @@ def test_not_finite_in_the_criterion_the_data_and_the_weights():
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_gradient_that_is_not_finite_while_the_loss_is():
-    model = Made(lambda net, x: net[2](Square()(net[1](net[0](x)))))
+    model = Made(lambda net, x: net[2](Root()(net[1](net[0](x)))))
     assert found(model)["loss not finite"] == ("error", "net.0.bias")
 
 
