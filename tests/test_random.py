@@ -1,12 +1,16 @@
 """Random numbers: the engine's generator, seeds, and the generators that layers own."""
 
+import functools
+import json
+
 import numpy as np
 import pytest
 
 import tinyvision
 import tinyvision.nn as nn
 from tinyvision import Tensor
-from tinyvision.random import as_generator, default_generator, draw_normal, draw_uniform, own_generator
+from tinyvision.random import (as_generator, default_generator, draw_normal, draw_uniform, generators_in, get_state,
+                               own_generator, set_state)
 
 
 def network():
@@ -88,3 +92,45 @@ def test_own_generators_differ():
 def test_draws_have_the_dtype_of_what_they_are_for(draw):
     for dtype in np.float16, np.float32, np.float64:
         assert draw(np.random.default_rng(0), (3, 2), np.dtype(dtype)).dtype == dtype
+
+
+@pytest.mark.parametrize("bits", [np.random.PCG64, np.random.PCG64DXSM, np.random.Philox, np.random.SFC64, np.random.MT19937])
+def test_a_state_is_all_there_is(bits):
+    """Through JSON: the numbers to come, half-used ones among them, and the generators to be split off."""
+    a, b = np.random.Generator(bits(1)), np.random.Generator(bits(2))
+    a.integers(3, size=5, dtype=np.uint8), a.random(dtype=np.float32), a.spawn(3)
+    state = json.loads(json.dumps(get_state(a)))
+    set_state(b, state)
+    assert get_state(b) == get_state(a) == state
+    for draw in (lambda g: g.integers(3, size=9, dtype=np.uint8), lambda g: g.standard_normal(7),
+                 lambda g: g.spawn(1)[0].random(3)):
+        np.testing.assert_array_equal(draw(a), draw(b))
+
+
+def test_a_state_of_another_kind_changes_nothing():
+    generator = np.random.default_rng(1)
+    before = get_state(generator)
+    with pytest.raises(ValueError, match="set_state: the state is of a generator of Philox, this one is of PCG64"):
+        set_state(generator, get_state(np.random.Generator(np.random.Philox(1))))
+    assert get_state(generator) == before
+
+
+GLOBAL = np.random.default_rng(5)
+
+
+def test_generators_are_found_wherever_they_are_kept():
+    a, b, c, d, e, f = (np.random.default_rng(i) for i in range(6))
+
+    class Noise:
+        def __init__(self):
+            self.rng, self.self = a, self
+
+        def __call__(self, x):
+            return x + GLOBAL.random()
+
+    def closed(x, rng=d):
+        return x + c.random()
+
+    found = generators_in(Noise(), {"list": [b, (b, functools.partial(closed, e))]}, nn.Sequential(nn.Dropout(generator=f)), None)
+    assert list(map(id, found)) == list(map(id, [a, GLOBAL, b, c, d, e, f]))
+    assert generators_in([np.random.default_rng(0)] * 2000) == [] == generators_in("text", 3, np.ones(3), nn.Linear)

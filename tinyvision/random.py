@@ -8,10 +8,13 @@ the engine's numbers, so a network with dropout starts from the same weights as 
 Source: Salmon, Moraes, Dror and Shaw 2011, doi:10.1145/2063384.2063405 (independent streams); numpy.random.Generator.spawn.
 """
 
+import functools
 import numbers
+import types
 
 import numpy as np
 
+HOME = __name__.partition(".")[0]
 engine = np.random.default_rng()                          # every run differs until manual_seed is called
 
 
@@ -77,3 +80,105 @@ def draw_uniform(generator, shape, dtype):
 def draw_normal(generator, shape, dtype):
     """Independent numbers of mean 0 and standard deviation 1, drawn in float32 or float64, as dtype."""
     return generator.standard_normal(shape, np.float64 if dtype == np.float64 else np.float32).astype(dtype, copy=False)
+
+
+# What a run consists of besides weights: where its generators stand, and which there are.
+
+MANY = 1000                                               # a longer list holds examples, and is not searched for generators
+
+
+def get_state(generator):
+    """Where a numpy.random.Generator stands, with the count of those split off from it: numbers and text, as JSON holds them.
+
+    >>> a, b = np.random.default_rng(1), np.random.default_rng(2)
+    >>> set_state(b, get_state(a)); a.random() == b.random(), a.spawn(1)[0].random() == b.spawn(1)[0].random()
+    (True, True)
+    """
+    seed = getattr(generator.bit_generator, "seed_seq", None)
+    if isinstance(seed, np.random.SeedSequence):
+        seed = {name: plain(getattr(seed, name)) for name in ("entropy", "spawn_key", "pool_size", "n_children_spawned")}
+    else:
+        seed = None
+    return {"bits": plain(generator.bit_generator.state), "seed": seed}
+
+
+def set_state(generator, state):
+    """Let a generator go on from where get_state found one.
+
+    Raises ValueError where it is of another kind (PCG64, Philox, ...); then nothing was changed.
+    """
+    ours, theirs = type(generator.bit_generator).__name__, state["bits"]["bit_generator"]
+    if ours != theirs:
+        raise ValueError(f"set_state: the state is of a generator of {theirs}, this one is of {ours}. Make it as it was made.")
+    seed = state["seed"] and np.random.SeedSequence(**{**state["seed"], "spawn_key": tuple(state["seed"]["spawn_key"])})
+    if seed:                                              # as unpickling does it: the object stays, others may hold it
+        generator.bit_generator.__setstate__((arrays(state["bits"]), seed))
+    else:
+        generator.bit_generator.state = arrays(state["bits"])
+
+
+def plain(state):
+    """Arrays and tuples as lists, an array with the name of its dtype before it."""
+    if isinstance(state, dict):
+        return {name: plain(value) for name, value in state.items()}
+    if isinstance(state, np.ndarray):
+        return [state.dtype.name, *state.tolist()]
+    return list(map(plain, state)) if isinstance(state, (tuple, list)) else state
+
+
+def arrays(state):
+    """The inverse of `plain`, for what NumPy writes."""
+    if isinstance(state, dict):
+        return {name: arrays(value) for name, value in state.items()}
+    return np.array(state[1:], state[0]) if isinstance(state, list) else state
+
+
+def generators_in(*things):
+    """Every numpy.random.Generator that can be reached from the things, each once, in an order that repeats (see `reached`).
+
+    >>> layer = {"noise": [np.random.default_rng(1)], "p": 0.5}
+    >>> [generator.integers(100).item() for generator in generators_in(layer)]
+    [47]
+    """
+    return [x for x in reached(things) if isinstance(x, np.random.Generator)]
+
+
+def reached(thing):
+    """Every object that can be reached through attributes, short lists and dictionaries, and what functions refer to."""
+    seen, stack = {}, [thing]
+    while stack:
+        x = stack.pop()
+        if id(x) in seen or x is None or isinstance(x, (str, bytes, int, float, type, types.ModuleType, np.ndarray)):
+            continue
+        seen[id(x)] = x                                   # kept: the number of an object that is gone may be another's
+        yield x
+        if isinstance(x, (list, tuple, set, frozenset, dict)):
+            if len(x) <= MANY:
+                stack.extend(reversed(list(x.values() if isinstance(x, dict) else x)))
+        else:
+            stack.extend(reversed(held(x)))
+
+
+def held(x):
+    """What a function or an object holds; of the global names that its code mentions, those of generators."""
+    if isinstance(x, functools.partial):
+        return [x.func, x.args, x.keywords]
+    if isinstance(x, types.MethodType):
+        return [x.__self__, x.__func__]
+    if isinstance(x, types.FunctionType):
+        mentioned = [x.__globals__.get(name) for name in x.__code__.co_names]
+        return [*(cell.cell_contents for cell in x.__closure__ or () if filled(cell)), x.__defaults__, x.__kwdefaults__,
+                *(value for value in mentioned if isinstance(value, np.random.Generator))]
+    if not hasattr(x, "__dict__") or isinstance(x, np.random.Generator):
+        return []
+    home = type(x).__module__.partition(".")[0]
+    methods = [] if home in (HOME, "numpy") else [f for f in vars(type(x)).values() if isinstance(f, types.FunctionType)]
+    return [vars(x), *methods]
+
+
+def filled(cell):
+    try:
+        cell.cell_contents
+    except ValueError:
+        return False
+    return True

@@ -7,8 +7,9 @@ does not divide N.  For a TensorDataset, and for Subsets of one, a batch is one 
 loop over examples.
 
 A loader knows where it is: `state_dict` names the pass, the batches of it that were handed out, and the state of the generator
-at its beginning; a loader that loads it goes on with the very next batch.  A data set with a method `set_epoch` is told the
-number of the pass, 0, 1, ..., so that what it draws by chance can differ from pass to pass and yet repeat.
+at its beginning; a loader that loads it goes on with the very next batch.  Generators that the data set itself keeps are
+part of that.  A data set with a method `set_epoch` is told the number of the pass, 0, 1, ..., so that what it draws by chance
+can differ from pass to pass and yet repeat.
 
 Source: Bottou 2012, Stochastic Gradient Descent Tricks, section 4 (shuffle the examples); torch.utils.data.DataLoader.
 """
@@ -20,7 +21,7 @@ import numpy as np
 
 from ..backend import array_module, is_array
 from ..ops.movement import stack
-from ..random import as_generator, own_generator
+from ..random import as_generator, generators_in, get_state, own_generator, set_state
 from ..tensor import Tensor, raw, result
 from .dataset import Subset, TensorDataset
 
@@ -33,12 +34,14 @@ class DataLoader:
     number of batches: ceil(N / batch_size), or floor with drop_last.
     shuffle: visit the examples in a new random order on every pass.
     collate_fn: makes the batch from the list of its examples, instead of default_collate.
-    num_workers: processes that make the batches, 0 for none; the batches are the same, bit for bit (workers.py).
-    prefetch_factor: batches that each of them makes in advance (2).
+    num_workers: processes that make the batches, 0 for none; the batches are the same, bit for bit (workers.py).  They start
+    as multiprocessing.set_start_method says.
+    prefetch_factor: batches that each of them makes in advance (2).  `Prefetch` makes them in a thread instead.
     generator: where the orders come from: a numpy.random.Generator, used and advanced; or an int seed for a new one, so that
     the same seed gives the same passes, first, second and so on, bit for bit; None for a new one split off from
     the engine's, so that tinyvision.manual_seed before it repeats the run.
-    Raises ValueError for a batch_size below 1 and for shuffling an empty data set, TypeError for wrong types.
+    Raises ValueError for a batch_size below 1 and for shuffling an empty data set, TypeError for wrong types; in a pass, whatever
+    the data set raises, and with workers what workers.py lists.
 
     >>> loader = DataLoader(TensorDataset(np.arange(5.0), np.arange(5)), batch_size=2)
     >>> len(loader), [labels.shape[0] for images, labels in loader]
@@ -72,7 +75,8 @@ class DataLoader:
         self.num_workers, self.prefetch_factor = int(num_workers), prefetch_factor or 2
         self.generator = own_generator() if generator is None else as_generator("DataLoader", generator)
         self.passes = self.position = 0                   # passes begun, and batches of the last one that were handed out
-        self.began, self.resumed = self.generator.bit_generator.state, False
+        self.over, self.waiting = True, None              # whether the last pass has ended; the order of one to be gone on with
+        self.began = get_state(self.generator)
 
     def __repr__(self):
         return f"DataLoader: {len(self)} batches of {self.batch_size} from {len(self.dataset)} examples"
@@ -83,21 +87,25 @@ class DataLoader:
 
     def __iter__(self):
         # The order is drawn here, not at the first batch: two interleaved passes then repeat as well.
-        if not self.resumed:
-            self.passes, self.position, self.began = self.passes + 1, 0, self.generator.bit_generator.state
-        self.resumed, size = False, len(self.dataset)
+        order, self.waiting = self.waiting, None
+        if order is None:
+            self.passes, self.position, self.over, self.began = self.passes + 1, 0, False, get_state(self.generator)
+            order = self.order()
         if hasattr(self.dataset, "set_epoch"):
             self.dataset.set_epoch(self.passes - 1)
-        order = self.generator.permutation(size) if self.shuffle else np.arange(size)
         groups = [order[i * self.batch_size:(i + 1) * self.batch_size] for i in range(self.position, len(self))]
         return self.counted(self.batches(groups), self.passes)
+
+    def order(self):
+        size = len(self.dataset)
+        return self.generator.permutation(size) if self.shuffle else np.arange(size)
 
     def batches(self, groups):
         """The batches of the examples with these numbers, a group for each."""
         if self.num_workers and groups:
             from .workers import made_by_workers
-            return made_by_workers(self.make, groups, self.num_workers, self.prefetch_factor)
-        return map(self.make, groups)
+            return made_by_workers(self.dataset, self.collate_fn, groups, self.num_workers, self.prefetch_factor)
+        return (make(self.dataset, self.collate_fn, group) for group in groups)
 
     def counted(self, batches, number):
         """The batches, each counted before it is handed out."""
@@ -105,39 +113,54 @@ class DataLoader:
             if self.passes == number:                     # else another pass has begun meanwhile, and counts
                 self.position += 1
             yield batch
-
-    def make(self, indices):
-        if self.collate_fn is None:
-            return fetch(self.dataset, indices)
-        return self.collate_fn([self.dataset[j] for j in indices.tolist()])
+        if self.passes == number:
+            self.over = True
 
     def state_dict(self):
         """Where the loader is: numbers and text only, so that JSON holds them.
 
-        "passes": those begun; "position": batches of the last one that were handed out; "generator": its state at the start of
-        that pass; "size" and "batch_size": to notice another data set.
+        "passes": those begun; "position": batches of the last one that were handed out; "over": whether it has ended;
+        "generator": its state at the start of that pass, and "now"; "random": those of the generators that the data set keeps;
+        "size", "batch_size", "shuffle" and "drop_last": to notice another loader.
 
         >>> loader = DataLoader(list(range(6)), 2, shuffle=True, generator=0); batches = iter(loader); first = next(batches)
         >>> again = DataLoader(list(range(6)), 2, shuffle=True, generator=5); again.load_state_dict(loader.state_dict())
         >>> bool((next(iter(again)) == next(batches)).all())
         True
         """
-        return {"passes": self.passes, "position": self.position, "generator": self.began, "size": len(self.dataset),
-                "batch_size": self.batch_size}
+        return {"passes": self.passes, "position": self.position, "over": self.over, "generator": self.began,
+                "now": get_state(self.generator), "random": [get_state(g) for g in self.kept_generators()], **self.kind()}
 
     def load_state_dict(self, state_dict):
         """Go on where another loader of the same data set was: the next pass is the rest of the one it was in.
 
-        Raises ValueError where the data set or the batch size is another one, before anything is changed.
+        num_workers need not be the same.  Raises ValueError where the data set or the batches are others, before anything is
+        changed.
         """
-        for name, value in ("size", len(self.dataset)), ("batch_size", self.batch_size):
+        for name, value in self.kind().items():
             if state_dict[name] != value:
                 raise ValueError(f"DataLoader: the state is of another loader, {name} {state_dict[name]}, this one has {value}.")
-        self.generator.bit_generator.state = self.began = state_dict["generator"]
-        self.passes, self.position = state_dict["passes"], state_dict["position"]
-        self.resumed = self.passes > 0 and self.position < len(self)
-        if self.passes > 0 and not self.resumed and self.shuffle:
-            self.generator.permutation(len(self.dataset))                 # that pass was over: its order is drawn already
+        kept = self.kept_generators()
+        if len(kept) != len(state_dict["random"]):
+            raise ValueError(f"DataLoader: the state has {len(state_dict['random'])} random generators of the data set, this one "
+                             f"keeps {len(kept)}. Make the data set as it was.")
+        set_state(self.generator, state_dict["generator"])
+        self.waiting = None if state_dict["over"] else self.order()
+        self.take_place(state_dict)
+
+    def take_place(self, state_dict):
+        """Be where the state was written, with nothing to be gone on with."""
+        self.began, self.passes, self.position = state_dict["generator"], state_dict["passes"], state_dict["position"]
+        self.over = state_dict["over"]
+        generators = self.generator, *self.kept_generators()
+        for generator, state in zip(generators, (state_dict["now"], *state_dict["random"])):
+            set_state(generator, state)
+
+    def kind(self):
+        return {"size": len(self.dataset), "batch_size": self.batch_size, "shuffle": self.shuffle, "drop_last": self.drop_last}
+
+    def kept_generators(self):
+        return [g for g in generators_in(self.dataset, self.collate_fn) if g is not self.generator]
 
 
 def check_workers(num_workers, prefetch_factor):
@@ -153,8 +176,13 @@ def check_workers(num_workers, prefetch_factor):
                          "Prefetch(loader), which makes batches in a thread.")
 
 
-def fetch(dataset, indices):
+def make(dataset, collate_fn, indices):
     """The batch of the examples `indices`, an integer array."""
+    return fetch(dataset, indices) if collate_fn is None else collate_fn([dataset[j] for j in indices.tolist()])
+
+
+def fetch(dataset, indices):
+    """The batch as default_collate makes it, by one step per column where the data set has columns."""
     base, rows = dataset, indices
     while type(base).__getitem__ is Subset.__getitem__:
         base, rows = base.dataset, np.array([base.indices[i] for i in rows.tolist()], np.int64)

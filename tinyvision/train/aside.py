@@ -8,17 +8,12 @@ it are noted and given back, as are the states of the engine's generator, NumPy'
 
 import contextlib
 import copy
-import functools
 import random
-import types
 
 import numpy as np
 
 from ..nn import Module
-from ..random import default_generator
-from ..tensor import Tensor
-
-MANY = 1000                                               # a longer list holds examples, and is not searched for generators
+from ..random import default_generator, reached
 
 
 @contextlib.contextmanager
@@ -79,41 +74,6 @@ def check_loader(who, loader):
         raise TypeError(f"{who}: loader must be something to go through more than once, got a {type(loader).__name__}, which "
                         "would "
                         "be used up. Pass a DataLoader, or a list of batches.")
-
-
-def reached(thing):
-    """Every object that can be reached from a thing through attributes, lists and dictionaries, arrays excepted."""
-    seen, stack = set(), [thing]
-    while stack:
-        x = stack.pop()
-        if id(x) in seen or x is None or isinstance(x, (str, bytes, int, float, type, types.ModuleType, np.ndarray, Tensor)):
-            continue
-        seen.add(id(x))
-        yield x
-        if isinstance(x, (list, tuple, set, frozenset, dict)):
-            if len(x) <= MANY:
-                stack.extend(x.values() if isinstance(x, dict) else x)
-        else:
-            stack.extend(parts(x))
-
-
-def parts(x):
-    """What a function or an object holds."""
-    if isinstance(x, functools.partial):
-        return [x.func, x.args, x.keywords]
-    if isinstance(x, types.MethodType):
-        return [x.__self__]
-    if isinstance(x, types.FunctionType):
-        return [cell.cell_contents for cell in x.__closure__ or () if filled(cell)] + [x.__defaults__, x.__kwdefaults__]
-    return [vars(x)] if hasattr(x, "__dict__") else []
-
-
-def filled(cell):
-    try:
-        cell.cell_contents
-    except ValueError:
-        return False
-    return True
 
 
 def pairs(who, loader):
