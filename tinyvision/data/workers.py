@@ -62,8 +62,8 @@ class Work:
         for name, state in self.random_states().items():
             if state != before[name]:
                 raise WorkerError(f"DataLoader: an example of {indices.tolist()} was made with random numbers of {name}, of "
-                                  "which every worker process has the same copy. Draw from numpy.random.default_rng([seed, epoch, "
-                                  "index]) in the data set, use TransformedDataset, or pass num_workers=0.")
+                                  "which every worker process has the same copy. Draw from numpy.random.default_rng([seed, "
+                                  "epoch, index]) in the data set, use TransformedDataset, or pass num_workers=0.")
         return packed(batch)
 
     def random_states(self):
@@ -158,8 +158,8 @@ class Unusable:
 
     def __call__(self, indices):
         raise WorkerError(f"DataLoader: the data set did not arrive in the worker process: {self.reason}. Define its class at "
-                          "the top of a file rather than in a notebook, or call multiprocessing.set_start_method('fork') where the "
-                          "system has it.")
+                          "the top of a file rather than in a notebook, or call multiprocessing.set_start_method('fork') where "
+                          "the system has it.")
 
 
 def end_with(parent, number):
@@ -220,7 +220,8 @@ def received(group, future, context):
         hint = ("" if context.get_start_method() == "fork" else " A process that is not forked imports the program anew: put "
                 "what starts it under `if __name__ == \"__main__\":`, and the data set's class into a file.")
         raise WorkerError(f"DataLoader: a worker process died while the batch of examples {group.tolist()} was waited for: "
-                          f"killed, out of memory, or crashed in compiled code.{hint} num_workers=0 shows the error itself.") from None
+                          f"killed, out of memory, or crashed in compiled code.{hint} num_workers=0 shows the error "
+                          "itself.") from None
 
 
 def dumped(task, context):

@@ -13,6 +13,7 @@ Source: https://github.com/huggingface/safetensors
 
 import contextlib
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,8 @@ def save(state_dict, path, metadata=None):
     state_dict: {name: Tensor or array} of floats, integers or booleans, of any shape; views and transposes are fine.
     metadata: {name: text} to keep with them, for instance the model's name and the epoch; `load_metadata` gives it back.
     The file appears under `path` whole or not at all, and an older one there is lost only once the new one is complete.
-    Raises TypeError for other values, names or metadata, before a file is touched; FileNotFoundError without the folder.
+    Raises TypeError for other values, names or metadata, before a file is touched; FileNotFoundError without the folder; OSError
+    where the disk is full.
 
     >>> save({"bias": Tensor([1.0, 2.0])}, "weights.safetensors", metadata={"epoch": "7"})
     """
@@ -43,7 +45,11 @@ def save(state_dict, path, metadata=None):
     if metadata is not None:
         check_metadata(metadata)
     with atomic_path(path) as temporary:
-        library.numpy.save_file(arrays, temporary, metadata=metadata)
+        try:
+            library.numpy.save_file(arrays, temporary, metadata=metadata)
+        except library.SafetensorError as error:          # what the system said stands in its text only
+            code = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(code[1]), os.strerror(int(code[1])), os.fspath(path)) if code else OSError(str(error)) from error
 
 
 def load(path):

@@ -1,6 +1,7 @@
 """Training and evaluating networks; looking after them while they learn.
 
     loop.py         fit and evaluate                     doctor.py       what is wrong with a training, and the remedy
+    checkpoint.py   runs that were broken off go on      origin.py       where a number stopped being finite
     sanity.py       checks before a long run             lr_finder.py    the learning-rate range test
     statistics.py   activations, gradients and steps, layer by layer
 """

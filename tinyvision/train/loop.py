@@ -2,8 +2,8 @@
 
 One step of stochastic gradient descent is four lines, and they are the heart of this file:
 
-    loss = criterion(model(images), labels)      forward: how wrong is the network on this batch?
     optimizer.zero_grad()                        forget the last batch's gradients
+    loss = criterion(model(images), labels)      forward: how wrong is the network on this batch?
     loss.backward()                              backward: how does the loss change with every weight?
     optimizer.step()                             move every weight a little downhill
 
@@ -15,6 +15,7 @@ Stopping - But When?, doi:10.1007/3-540-49430-8_3.
 """
 
 import contextlib
+import itertools
 import math
 import numbers
 import time
@@ -27,10 +28,13 @@ from ..autograd import no_grad
 from ..nn import Module
 from ..nn.utils import clip_grad_norm_
 from ..optim import Optimizer
+from ..optim.lr_scheduler import ReduceLROnPlateau
 from ..packages import require
-from ..tensor import raw
-from .checkpoint import Records, Snapshots
+from ..random import default_generator, generators_in
+from ..tensor import Tensor, raw
+from .checkpoint import Records, Snapshots, put_state, state_of
 from .origin import origin
+from .settings import settings_of
 
 
 @dataclass
@@ -60,19 +64,23 @@ def fit(model, optimizer, train_loader, test_loader, epochs, *, criterion=F.cros
         progress=True):
     """Train a network and return its history, one Epoch per pass.
 
-    train_loader, test_loader: iterables of (images, targets), a DataLoader for instance.
-    criterion: (outputs, targets) -> loss, a mean over the batch; scheduler: stepped after every step of the optimiser.
-    metrics: {name: metric} of objects with reset(), update(outputs, targets) and compute(), as in tinyvision.metrics.
+    train_loader, test_loader: iterables of (inputs, targets), a DataLoader for instance.
+    criterion: (outputs, targets) -> loss, a mean over the batch; targets may be masks, boxes, whatever it understands.
+    scheduler: stepped after every step of the optimiser, ReduceLROnPlateau after every epoch, with `monitor`.
+    metrics: {name: metric} of objects with reset(), update(outputs, targets) and compute(), a number or a dict of numbers, as in
+    tinyvision.metrics; by default the accuracy is all, where the answers are classes.
     accumulate: batches whose gradients are averaged for one step; max_norm: gradients are clipped to this common norm.
     patience: epochs without a better `monitor` after which training ends; losses and errors shall fall, all else shall rise.
-    folder: where snapshots go: the whole run in last.snapshot, at the end of every epoch and after every `every` steps, and the
-    weights of the best epoch in best.safetensors; resume=True takes the run up there, and goes on bit for bit as if it had not been
-    broken off.  The first snapshot is written before the first step, so a full disk is noticed then.  Ctrl-C ends the step, writes
-    one more and raises KeyboardInterrupt.
-    report: called with each Epoch as it ends; progress: show a bar with the loss and the time left.
-    Raises FloatingPointError, naming the layer, when the loss stops being a finite number; ValueError for a loader without batches
-    or, with `folder`, without state_dict, for an optimizer that holds none of the model's parameters, and for the snapshot of
-    another run; TypeError for arguments of the wrong kind.
+    folder: where snapshots go: the whole run in last.snapshot, at the end of every epoch and after every `every` steps (an
+    integer) or seconds (a float), and the weights of the best epoch in best.safetensors.  resume=True takes up the run that is
+    there, if there is one, and goes on bit for bit as if it had not been broken off, on the same number of threads.  Whether
+    there is room is looked at before the first step.  Ctrl-C ends the step (or the evaluation), writes a snapshot and raises
+    KeyboardInterrupt.
+    report: called with each Epoch as it ends (viz.LiveCurves draws them); progress: show a bar with the loss and the time left.
+    Raises FloatingPointError, naming the layer, when the loss or a gradient stops being a finite number, before the weights are
+    touched; ValueError for a loader without batches, for an optimizer that holds none of the model's parameters, and with
+    `folder` for a loader without state_dict, for the snapshot of another run, and for a run that is there already without
+    resume; OSError where no snapshot can be written; TypeError for arguments of the wrong kind.
 
     >>> from tinyvision import data, models, optim
     >>> model, digits = models.MLP(64, (16,)), data.Digits(size=8)
@@ -81,48 +89,50 @@ def fit(model, optimizer, train_loader, test_loader, epochs, *, criterion=F.cros
     >>> history[0].test_accuracy > 0.5
     True
     """
-    check_arguments(model, optimizer, epochs, criterion, metrics, accumulate, patience, every, folder, train_loader)
+    check_numbers(epochs, accumulate, max_norm, patience, every)
+    check_arguments(model, optimizer, criterion, metrics, monitor, folder, train_loader)
     history, tally, best = Records(Epoch), Tally(metrics), Best(monitor, patience)
-    snapshots = None
+    plateau = isinstance(scheduler, ReduceLROnPlateau)
+    step = Step(model, optimizer, criterion, None if plateau else scheduler, accumulate, max_norm, tally)
     if folder is not None:
-        parts = {"optimizer": optimizer, "loader": train_loader, "scheduler": scheduler, "history": history, "tally": tally, "best": best}
-        snapshots = Snapshots(folder, model, {k: part for k, part in parts.items() if part is not None}, every)
-        snapshots.load() if resume else snapshots.save()
-    step = Step(model, optimizer, criterion, scheduler, accumulate, max_norm, snapshots, tally)
-    with snapshots.interruptible() if snapshots else contextlib.nullcontext():
+        parts = {"loader": train_loader, "test loader": test_loader, "optimizer": optimizer, "scheduler": scheduler,
+                 "history": history, "tally": tally, "best": best}
+        parts = {name: part for name, part in parts.items() if hasattr(part, "state_dict")}
+        step.snapshots = Snapshots(
+            folder, model, parts, [criterion, metrics, None if "test loader" in parts else test_loader],
+            lambda: settings_of(model, optimizer, scheduler, train_loader, criterion, metrics, accumulate=accumulate,
+                                max_norm=max_norm, monitor=monitor), every)
+        step.snapshots.begin(resume)
+    with step.snapshots.interruptible():
         while len(history.rows) < epochs and not best.over:
+            step.snapshots.check()
             start, number = time.perf_counter(), len(history.rows) + 1
-            with bar(train_loader, f"epoch {number}/{epochs}", progress) as batches:
-                step.epoch(batches)
-            row = Epoch(number, *tally.result("fit"), *evaluate(model, test_loader, criterion=criterion, metrics=metrics),
-                        time.perf_counter() - start, float(optimizer.param_groups[0]["lr"]), tally.measures("train"))
-            row.metrics |= {f"test_{name}": float(metric.compute()) for name, metric in (metrics or {}).items()}
+            if not tally.over:                            # else the run was broken off after the last step of an epoch
+                with bar(train_loader, f"epoch {number}/{epochs}", progress, tally.batches) as batches:
+                    step.epoch(batches)
+            loss, accuracy, measures = *tally.result("fit"), tally.measures("train")
+            test = evaluate(model, test_loader, criterion=criterion, metrics=metrics)
+            row = Epoch(number, loss, accuracy, *test, time.perf_counter() - start, float(optimizer.param_groups[0]["lr"]),
+                        measures | tally.measures("test"))
             history.rows.append(row)
             tally.reset()
-            better = best.add(row)
-            if snapshots:
-                if better:
-                    snapshots.save_best()
-                snapshots.save()
+            if best.add(row):
+                step.snapshots.save_best()
+            if plateau:
+                scheduler.step(row[monitor])
+            step.snapshots.save()
             if report is not None:
                 report(row)
     return history.rows
 
 
-def check_arguments(model, optimizer, epochs, criterion, metrics, accumulate, patience, every, folder, train_loader):
+def check_arguments(model, optimizer, criterion, metrics, monitor, folder, train_loader):
     """What can be told wrong before any work is done."""
     for name, value, kind in ("model", model, Module), ("optimizer", optimizer, Optimizer):
         if not isinstance(value, kind):
             got = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
             raise TypeError(f"fit: {name} must be of type {kind.__name__}, got {got}. The order is model, optimizer, "
                             "train_loader, test_loader, epochs.")
-    for name, value in ("epochs", epochs), ("accumulate", accumulate), ("patience", patience), ("every", every):
-        if value is None and name in ("patience", "every"):
-            continue
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-            raise TypeError(f"fit: {name} must be an integer, got {value!r}.")
-        if value < 1:
-            raise ValueError(f"fit: {name} must be at least 1, got {value}.")
     if isinstance(criterion, type) or not callable(criterion):
         raise TypeError(f"fit: criterion must be a function of (logits, labels), got {criterion!r}. Pass "
                         "functional.cross_entropy, or an instance: nn.CrossEntropyLoss().")
@@ -133,52 +143,99 @@ def check_arguments(model, optimizer, epochs, criterion, metrics, accumulate, pa
     for name, metric in (metrics or {}).items():
         if isinstance(metric, type) or not all(hasattr(metric, method) for method in ("reset", "update", "compute")):
             raise TypeError(f"fit: metric {name!r} must be an object with reset, update and compute, got {metric!r}.")
+    known = [f"{part}_{name}" for part in ("test", "train") for name in ("loss", "accuracy", *(metrics or ()))]
+    if monitor not in known and not any(str(monitor).startswith(f"{name}_") for name in known[2:]):
+        raise ValueError(f"fit: monitor must be one of {', '.join(known)}, got {monitor!r}.")
     if folder is not None and not hasattr(train_loader, "state_dict"):
-        raise ValueError(f"fit: with folder, train_loader must know where it is, a {type(train_loader).__name__} does not. Pass a DataLoader.")
+        raise ValueError(f"fit: with folder, train_loader must know where it is, a {type(train_loader).__name__} does not. "
+                         "Pass a DataLoader.")
+
+
+def check_numbers(epochs, accumulate, max_norm, patience, every):
+    for name, value in ("epochs", epochs), ("accumulate", accumulate), ("patience", patience), ("every", every):
+        if value is None and name in ("patience", "every") or name == "every" and isinstance(value, float) and value > 0:
+            continue
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            raise TypeError(f"fit: {name} must be an integer{', steps, or a float, seconds' * (name == 'every')}, got {value!r}.")
+        if value < 1:
+            raise ValueError(f"fit: {name} must be at least 1, got {value}.")
+    if max_norm is not None and not (isinstance(max_norm, numbers.Real) and max_norm > 0):
+        raise ValueError(f"fit: max_norm must be a number above 0, got {max_norm!r}.")
 
 
 class Step:
-    """The steps of an epoch: forward, loss, backward, and, after every `accumulate` batches, the optimiser's step."""
+    """The steps of an epoch: forward, loss and backward for a group of batches, mostly of one, and then the optimiser's step."""
 
-    def __init__(self, model, optimizer, criterion, scheduler, accumulate, max_norm, snapshots, tally):
+    def __init__(self, model, optimizer, criterion, scheduler, accumulate, max_norm, tally):
         self.model, self.optimizer, self.criterion, self.scheduler = model, optimizer, criterion, scheduler
-        self.accumulate, self.max_norm, self.snapshots, self.tally = accumulate, max_norm, snapshots, tally
+        self.accumulate, self.max_norm, self.tally, self.snapshots = accumulate, max_norm, tally, NoSnapshots()
+        self.generators = generators_in(default_generator(), model, criterion)
 
     def epoch(self, batches):
-        """One pass; the gradients of the last batches count, though they may be fewer."""
+        """One pass; the last group may have fewer batches."""
         self.model.train()
-        waiting = 0
-        for images, targets in batches:
-            outputs = self.model(images)
-            loss = self.criterion(outputs, targets)
-            if not math.isfinite(loss.item()):
-                raise FloatingPointError(self.where(images, targets, loss.item()))
-            if waiting == 0:
-                self.optimizer.zero_grad()
-            (loss if self.accumulate == 1 else loss / self.accumulate).backward()
-            self.tally.add(loss, outputs, targets)
-            waiting = (waiting + 1) % self.accumulate
-            if waiting == 0:
-                self.move()
+        for group in groups(batches, self.accumulate):
+            self.tally.over = len(group) < self.accumulate                # that was the last one
+            self.learn(group)
+            self.snapshots.step()
             if hasattr(batches, "set_postfix_str"):
                 batches.set_postfix_str(self.tally.text(), refresh=False)
-        if waiting:
-            self.move()
 
-    def move(self):
+    def learn(self, group):
+        """One step along the mean gradient of all examples of the group."""
+        before, total = [g.bit_generator.state for g in self.generators], sum(len(inputs) for inputs, _ in group)
+        self.optimizer.zero_grad()
+        for inputs, targets in group:
+            outputs = self.model(inputs)
+            loss = self.criterion(outputs, targets)
+            if not math.isfinite(loss.item()):
+                raise FloatingPointError(self.where(group, before, f"the loss became {loss.item()}"))
+            share = len(inputs) / total
+            (loss if share == 1 else loss * share).backward()
+            self.tally.add(loss, len(inputs), outputs, targets)
+        if not sound(self.optimizer):
+            raise FloatingPointError(self.where(group, before, "the gradient stopped being a finite number"))
         if self.max_norm is not None:
             clip_grad_norm_(self.model.parameters(), self.max_norm)
         self.optimizer.step()
         if self.scheduler is not None:
             self.scheduler.step()
-        if self.snapshots is not None:
-            self.snapshots.step()
 
-    def where(self, images, targets, value):
-        """What is said when the loss is no longer a number: where it began, found by going over the batch again."""
-        found = origin(self.model, self.criterion, images, targets)
-        return (f"fit: the loss became {value} after {self.tally.batches} batches. {found[1] + ' ' if found else ''}Lower the learning "
+    def where(self, group, before, what):
+        """What is said when the loss or a gradient is no number: where it began, found by going over the batches again."""
+        found = None
+        for generator, state in zip(self.generators, before):             # dropout drops what it dropped
+            generator.bit_generator.state = state
+        for inputs, targets in group:
+            found = found or origin(self.model, self.criterion, inputs, targets, backward=True)
+        return (f"fit: {what} after {self.tally.batches} batches. {found[1] + ' ' if found else ''}Lower the learning "
                 "rate, or look for NaN or huge values in the data.")
+
+
+def groups(batches, size):
+    """Lists of `size` batches, the last perhaps shorter."""
+    batches = iter(batches)
+    while group := list(itertools.islice(batches, size)):
+        yield group
+
+
+def sound(optimizer):
+    """Whether all gradients are finite; a sum tells in one quick pass, unless it is too large itself."""
+    with np.errstate(all="ignore"):
+        gradients = [raw(p.grad) for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        return all(math.isfinite(float(g.sum())) or bool(np.isfinite(g).all()) for g in gradients)
+
+
+class NoSnapshots(contextlib.nullcontext):
+    """A run that is not kept."""
+
+    def interruptible(self):
+        return self
+
+    def save(self):
+        pass
+
+    save_best = step = check = save
 
 
 @no_grad()
@@ -193,12 +250,12 @@ def evaluate(model, loader, *, criterion=F.cross_entropy, metrics=None):
     >>> 0 <= accuracy <= 1
     True
     """
-    tally, modes = Tally(metrics), [(module, module.training) for module in model.modules()]         # some may be frozen in eval()
+    tally, modes = Tally(metrics), [(module, module.training) for module in model.modules()]        # some may be frozen in eval()
     model.eval()
     try:
-        for images, targets in loader:
-            outputs = model(images)
-            tally.add(criterion(outputs, targets), outputs, targets)
+        for inputs, targets in loader:
+            outputs = model(inputs)
+            tally.add(criterion(outputs, targets), len(inputs), outputs, targets)
     finally:
         for module, training in modes:
             module.training = training
@@ -214,20 +271,21 @@ class Tally:
 
     def reset(self):
         self.batches = self.pictures = self.answers = self.right = 0
-        self.total = 0.0
+        self.total, self.over = 0.0, False
         for metric in self.metrics.values():
             metric.reset()
 
-    def add(self, loss, outputs, targets):
+    @no_grad()
+    def add(self, loss, pictures, outputs, targets):
         self.batches += 1
-        self.pictures += len(outputs)
-        self.total += loss.item() * len(outputs)
+        self.pictures += pictures
+        self.total += loss.item() * pictures
         scores, answers = raw(outputs), raw(targets)
-        if getattr(answers, "dtype", np.dtype(float)).kind in "iu" and answers.shape == scores.shape[:1] + scores.shape[2:]:
+        if is_classes(scores, answers):
             self.right += int((scores.argmax(axis=1) == answers).sum())
             self.answers += answers.size
         for metric in self.metrics.values():
-            metric.update(outputs, targets)
+            metric.update(detached(outputs), targets)
 
     def text(self):
         share = f", accuracy {self.right / self.answers:.1%}" if self.answers else ""
@@ -239,16 +297,42 @@ class Tally:
         return self.total / self.pictures, self.right / self.answers if self.answers else math.nan
 
     def measures(self, part):
-        return {f"{part}_{name}": float(metric.compute()) for name, metric in self.metrics.items()}
+        """What the metrics say now, as floats: {"train_iou": ...}; those that give a dict have a name for each entry."""
+        found = {}
+        for name, metric in self.metrics.items():
+            value = metric.compute()
+            for key, number in value.items() if isinstance(value, dict) else [(None, value)]:
+                number = np.asarray(raw(number))
+                if number.size != 1 or number.dtype.kind not in "fiub":
+                    raise TypeError(f"fit: metric {name!r} must compute a number or a dict of numbers, got an array of shape "
+                                    f"{number.shape}. Pass one that gives a mean, or derive one whose compute() returns a dict.")
+                found[f"{part}_{name}" if key is None else f"{part}_{name}_{key}"] = number.item() * 1.0
+        return found
 
     def state_dict(self):
         own = {name: value for name, value in vars(self).items() if name != "metrics"}
-        return {"own": own, "metrics": {name: dict(vars(metric)) for name, metric in self.metrics.items()}}
+        return {"own": own, "metrics": {name: state_of(metric) for name, metric in self.metrics.items()}}
 
     def load_state_dict(self, state):
         vars(self).update(state["own"])
         for name, values in state["metrics"].items():
-            vars(self.metrics[name]).update(values)
+            put_state(self.metrics[name], values)
+
+
+def is_classes(scores, answers):
+    """Whether answers (N, ...) are class indices for scores (N, K, ...)."""
+    if not (isinstance(scores, np.ndarray) and isinstance(answers, np.ndarray)):
+        return False
+    return answers.dtype.kind in "iu" and scores.ndim > 1 and answers.shape == scores.shape[:1] + scores.shape[2:]
+
+
+def detached(outputs):
+    """The outputs of a network outside its graph, for metrics."""
+    if isinstance(outputs, Tensor):
+        return outputs.detach()
+    if isinstance(outputs, dict):
+        return {key: detached(value) for key, value in outputs.items()}
+    return type(outputs)(map(detached, outputs)) if type(outputs) in (list, tuple) else outputs
 
 
 class Best:
@@ -259,13 +343,11 @@ class Best:
 
     def add(self, row):
         """Whether this epoch is the best."""
-        try:
-            value = row[self.monitor]
-        except AttributeError:
-            raise ValueError(f"fit: monitor must be one of test_loss, test_accuracy, {', '.join(row.metrics) or 'or a metric'}, got "
-                             f"{self.monitor!r}.") from None
+        if self.monitor not in row.metrics and not hasattr(row, self.monitor):
+            raise ValueError(f"fit: monitor must be one of {', '.join(row.metrics)}, got {self.monitor!r}.")
+        value = row[self.monitor]
         falls = any(word in self.monitor for word in ("loss", "error"))
-        better = self.value is None or (value < self.value if falls else value > self.value)
+        better = not math.isnan(value) and (self.value is None or (value < self.value if falls else value > self.value))
         self.value, self.worse = (value, 0) if better else (self.value, self.worse + 1)
         return better
 
@@ -280,10 +362,10 @@ class Best:
         self.value, self.worse = state["value"], state["worse"]
 
 
-def bar(loader, title, shown):
-    """The loader with a progress bar, on a terminal as in a notebook; as it is where none is wanted."""
+def bar(loader, title, shown, done=0):
+    """The loader with a progress bar, on a terminal as in a notebook; as it is where none is wanted.  done: batches behind it."""
     if not shown:
         return contextlib.nullcontext(loader)
     require("fit with a progress bar", "tqdm")
     from tqdm.auto import tqdm
-    return tqdm(loader, desc=title, unit="batch", leave=False, dynamic_ncols=True)
+    return tqdm(loader, desc=title, unit="batch", leave=False, dynamic_ncols=True, initial=done)

@@ -3,13 +3,17 @@
 NaN and infinity spread to everything computed from them, so a loss that is NaN says nothing about its cause.  The graph does:
 it holds every intermediate result, in the order of their making, and the oldest that is not finite while its inputs are is
 where it began.  Which layer that was is told by the moments at which each module was entered and left.
+
+A backward pass goes through the same results in the other order.  The square root of 0 is finite, its slope is not: there the
+youngest operation counts that was handed a finite gradient and handed on one that is none.
 """
 
 import contextlib
 
 import numpy as np
 
-from ..tensor import Tensor, ages, raw
+from ..autograd import grad
+from ..tensor import Tensor, ages, raw, tracked
 
 
 @contextlib.contextmanager
@@ -34,8 +38,11 @@ def spans(model):
             handle.remove()
 
 
-def origin(model, criterion, inputs, targets):
-    """The place where the loss of this batch stops being finite, and a sentence on it; None where it is finite."""
+def origin(model, criterion, inputs, targets, backward=False):
+    """The place where the loss of this batch stops being finite, and a sentence on it; None where it is finite.
+
+    backward: look at the gradients as well; those that the parameters have are not touched.
+    """
     with spans(model) as calls, np.errstate(all="ignore"):
         loss = criterion(model(inputs), targets)
     broken = [name for name, x in [*model.named_parameters(), *model.named_buffers()] if not finite(x)]
@@ -50,7 +57,23 @@ def origin(model, criterion, inputs, targets):
     if first is not None:
         kind, place = "NaN" if np.isnan(raw(first)).any() else "infinity", where(first, calls)
         return place, f"The first {kind} is made by the operation {first.op.name} in {place} out of finite numbers."
-    return None if finite(loss) else ("the criterion", "It arises outside of the graph.")
+    if not finite(loss):
+        return "the criterion", "It arises outside of the graph."
+    return backward_origin(loss, calls) if backward else None
+
+
+def backward_origin(loss, calls):
+    """The same for the backward pass: the place, and a sentence on it."""
+    results = sorted(graph(loss), key=lambda x: x._age)                      # time counts down: the loss comes first
+    watched = {x for y in results for x in y.op.inputs if tracked(x)} - {loss}
+    with np.errstate(all="ignore"):
+        gradients = grad(loss, list(watched), retain_graph=True, allow_unused=True)
+    broken = {x for x, g in zip(watched, gradients) if g is not None and not finite(g)}
+    for y in results:
+        if y not in broken and any(isinstance(x, Tensor) and x in broken for x in y.op.inputs):
+            place = where(y, calls)
+            return place, f"The first gradient that is not finite is made by the backward pass of {y.op.name} in {place}."
+    return None
 
 
 def where(x, calls):
