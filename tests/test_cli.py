@@ -174,6 +174,34 @@ def test_a_config_repeats_the_run_and_evaluation_agrees(tmp_path, capsys):
     assert printed.out.count("%") == 3 and "1 of 2 pictures" in printed.err
 
 
+def test_the_doctor(capsys):
+    assert cli.main(["doctor", "lenet5"]) == 0
+    assert capsys.readouterr().out.count("nothing found") == 2
+    assert cli.main(["doctor", "lenet5", "--lr", "30"]) == 2
+    printed = capsys.readouterr()
+    assert "learning rate" in printed.out and "something is wrong" in printed.err
+
+
+def test_pictures_of_ones_own(tmp_path, capsys):
+    """A folder for each class, and a folder of masks in which only the last has the third class."""
+    from PIL import Image
+    rng, classes, masks = np.random.default_rng(0), tmp_path / "classes", tmp_path / "masks"
+    for k in range(24):
+        picture = Image.fromarray(rng.integers(0, 128, (20, 26, 3), dtype=np.uint8) + np.uint8(100 * (k % 2)))
+        mask = np.zeros((20, 26), np.uint8)
+        mask[:10] = 100 if k < 23 else 200
+        for path, image in ((classes / "ab"[k % 2], picture), (masks / "image", picture), (masks / "label", Image.fromarray(mask))):
+            path.mkdir(parents=True, exist_ok=True)
+            image.save(path / f"{k}.png")
+    assert cli.main(["train", "mlp", "--data", "folder", "--root", str(classes), "--size", "16", "--epochs", "1", "--out",
+                     str(tmp_path / "a")]) == 0
+    assert json.loads((tmp_path / "a" / "history.json").read_text())["setting"]["classes"] == ["a", "b"]
+    assert cli.main(["train", "unet", "--data", "masks", "--root", str(masks), "--size", "16", "--epochs", "1", "--out",
+                     str(tmp_path / "b")]) == 0
+    assert json.loads((tmp_path / "b" / "history.json").read_text())["setting"]["classes"] == ["0", "100", "200"]
+    assert cli.main(["train", "mlp", "--data", "folder"]) == 2 and "needs the folder: --root" in capsys.readouterr().err
+
+
 def test_lists(capsys):
     assert cli.main(["models"]) == 0 and cli.main(["data", "list"]) == 0
     printed = capsys.readouterr().out

@@ -14,8 +14,8 @@ from .ops.movement import (concatenate, expand_dims, flatten, flip, moveaxis, ra
                            transpose)
 from .ops.reduce import all, any, argmax, argmin, cumsum, logsumexp, max, mean, min, prod, std, var
 from .random import default_generator, manual_seed
-from .tensor import Op, Parameter, Tensor
+from .tensor import Op, Parameter, Tensor, from_dlpack
 
 # What `from tinyvision import *` takes.  NumPy's names stay behind `tinyvision.`, or they would hide Python's own sum and max.
-__all__ = ["Op", "Parameter", "Tensor", "default_generator", "enable_grad", "get_num_threads", "grad", "is_grad_enabled",
-           "manual_seed", "no_grad", "set_num_threads", "use_kernels"]
+__all__ = ["Op", "Parameter", "Tensor", "default_generator", "enable_grad", "from_dlpack", "get_num_threads", "grad",
+           "is_grad_enabled", "manual_seed", "no_grad", "set_num_threads", "use_kernels"]

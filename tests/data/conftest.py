@@ -22,6 +22,14 @@ def no_network(monkeypatch):
         monkeypatch.delenv(name.upper(), raising=False)
 
 
+def put(folder, files):
+    """Write files, {path: bytes}, into a folder."""
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
 class Site:
     """A web site of a few files, {path: bytes}; it notes every request, and the Range it asked for.
 

@@ -8,6 +8,7 @@ import PIL.Image
 import pytest
 from scipy import ndimage
 
+from tests.data.conftest import put
 from tinyvision.data import download
 from tinyvision.data.penn_fudan import PennFudanPed, instances
 
@@ -36,13 +37,6 @@ def encoded(array):
 
 FILES = {f"PNGImages/{name}.png": encoded(image) for name, (image, _) in SCENES.items()}
 FILES |= {f"PedMasks/{name}_mask.png": encoded(mask) for name, (_, mask) in SCENES.items()} | {"readme.txt": b"people"}
-
-
-def put(folder, files):
-    for name, data in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-    return folder
 
 
 @pytest.fixture

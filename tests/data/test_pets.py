@@ -7,6 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from tests.data.conftest import put
 from tinyvision.data import DataLoader, download
 from tinyvision.data.pets import OxfordIIITPet, voc_boxes
 
@@ -44,13 +45,6 @@ def make():
 
 
 FILES, PIXELS, TRIMAPS = make()
-
-
-def put(folder, files):
-    for name, data in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-    return folder
 
 
 @pytest.fixture

@@ -24,15 +24,6 @@ def path(tmp_path):
     return tmp_path / "weights.npz"
 
 
-@pytest.fixture
-def little_memory():
-    tracemalloc.start()
-    yield
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 60_000_000
-
-
 @pytest.mark.parametrize("compress", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_every_element_type_both_ways(path, dtype, compress):

@@ -27,15 +27,6 @@ def crafted(request, tmp_path):
     return lambda value, storages=None: load_torch(request.param(tmp_path / "x.pt", program(value), storages))
 
 
-@pytest.fixture
-def little_memory():
-    tracemalloc.start()
-    yield
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 60_000_000                                      # SPARE, three times over: as stored, decoded, and copied
-
-
 @pytest.mark.parametrize("write", [write_zip, write_legacy])
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_an_attack_is_refused_by_name_and_not_run(tmp_path, write, protocol):

@@ -1,7 +1,8 @@
 """The command line: one file for each command, with add(commands), its arguments, and run(options), its work.
 
     train.py                            tinyvision train MODEL --data SET, on sets.py and networks.py; runs.py: its folder
-    evaluate.py, models.py, data.py     tinyvision evaluate RUN, predict RUN PICTURE..., models, data list
+    doctor.py, evaluate.py              tinyvision doctor MODEL, evaluate RUN, predict RUN PICTURE...
+    models.py, data.py                  tinyvision models, data list
     homework.py                         tinyvision homework new DIR, tinyvision gradcheck SUBMISSIONS
     bench.py, info.py                   tinyvision bench, tinyvision info
     arguments.py                        numbers on the command line; mistakes
@@ -14,7 +15,7 @@ import os
 import sys
 
 from ..packages import MissingPackage
-from . import bench, data, evaluate, homework, info, models, train
+from . import bench, data, doctor, evaluate, homework, info, models, train
 from .arguments import Parser, UserError
 
 
@@ -43,6 +44,6 @@ def main(arguments=None):
 def parser():
     top = Parser(prog="tinyvision", description="Train small networks for computer vision, give and mark homework, measure.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    for command in (train, evaluate, models, data, homework, bench, info):
+    for command in (train, doctor, evaluate, models, data, homework, bench, info):
         command.add(commands)
     return top

@@ -13,8 +13,8 @@ Examples:
 
 def add(commands):
     data = commands.add_parser("data", help="list, download and verify data sets", epilog=EXAMPLES,
-                               description="List, download and verify data sets. They are looked for in --root, then in the folder that "
-                                           "the variable TINYVISION_DATA names, then in the user's cache.",
+                               description="List, download and verify data sets. They are looked for in --root, then in the "
+                                           "folder that the variable TINYVISION_DATA names, then in the user's cache.",
                                formatter_class=argparse.RawDescriptionHelpFormatter)
     actions = data.add_subparsers(required=True, metavar="ACTION")
     for action, text, run in (("list", "every set: task, size, where it lies", run_list),

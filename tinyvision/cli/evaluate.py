@@ -11,10 +11,10 @@ from .sets import CLASSES, SETS, load
 
 def add(commands):
     evaluate = commands.add_parser("evaluate", help="measure a trained network on held-out pictures",
-                                   description="Measure a trained network on the held-out pictures of its set, or of another set.",
+                                   description="Measure a trained network on held-out pictures of its set or of another.",
                                    epilog="Example: tinyvision evaluate runs/lenet5-digits")
     evaluate.add_argument("folder", metavar="RUN", help="the folder of the run")
-    evaluate.add_argument("--data", choices=tuple(SETS), metavar="SET", help="another set with the same classes (that of the run)")
+    evaluate.add_argument("--data", choices=tuple(SETS), metavar="SET", help="another set of the same classes (the run's)")
     evaluate.add_argument("--root", metavar="DIR", help="where the set lies (as in the run)")
     evaluate.set_defaults(run=run_evaluate)
     predict = commands.add_parser("predict", help="show what a trained network sees in pictures",

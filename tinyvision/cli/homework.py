@@ -48,7 +48,7 @@ def add_gradcheck(commands):
     check.add_argument("--spec", metavar="FILE", help="what is marked on which inputs, .toml or .py (that of `homework new`)")
     check.add_argument("--json", metavar="OUT", help="write Gradescope's results.json; for several submissions a folder of them")
     check.add_argument("--csv", metavar="OUT", help="write a row for each exercise of each submission")
-    check.add_argument("--timeout", type=positive_float, default=60.0, metavar="S", help="seconds for a process, which runs one exercise (60)")
+    check.add_argument("--timeout", type=positive_float, default=60.0, metavar="S", help="seconds for one exercise (60)")
     check.add_argument("--memory", type=whole_number(256), default=2048, metavar="MB", help="memory for a process (2048)")
     check.add_argument("--jobs", type=whole_number(1), metavar="N", help="processes at a time (as many as processors)")
     check.add_argument("--seed", type=whole_number(0), default=0, metavar="N", help="of all inputs: marks repeat exactly (0)")

@@ -7,7 +7,8 @@ import platform
 
 def add(commands):
     info = commands.add_parser("info", help="show versions and what this machine offers",
-                               description="Show the versions of tinyvision and of the libraries it uses, which kernels run, and where data is looked for.")
+                               description="Show the versions of tinyvision and of the libraries it uses, which kernels run, "
+                                           "and where data is looked for.")
     info.set_defaults(run=run)
 
 

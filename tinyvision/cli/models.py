@@ -6,7 +6,7 @@ from .sets import CLASSES, SETS
 
 def add(commands):
     models = commands.add_parser("models", help="list the networks and the sets that they fit",
-                                 description="List the networks and the sets that `tinyvision train` knows, and which go together.",
+                                 description="List networks and sets that `tinyvision train` knows, and which go together.",
                                  epilog="Example: tinyvision train unet --data cells")
     models.set_defaults(run=run)
 

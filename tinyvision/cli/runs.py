@@ -37,7 +37,7 @@ def write_settings(path, settings):
 
     from ..io.atomic import atomic_path
     with atomic_path(path) as temporary:
-        temporary.write_text(tomli_w.dumps({name: value for name, value in settings.items() if value is not None}), encoding="utf-8")
+        temporary.write_text(tomli_w.dumps(settings), encoding="utf-8")
 
 
 def choose_folder(out, model, data):
@@ -45,8 +45,8 @@ def choose_folder(out, model, data):
     if out:
         out = Path(os.path.expanduser(out))
         if any(os.path.exists(out / name) for name in (WEIGHTS, SETTINGS)):
-            raise UserError(f"{out} already holds the weights of a run, or one that goes on; name another folder with --out, or move "
-                            "them away. A run that was broken off is taken up with --resume.")
+            raise UserError(f"{out} already holds the weights of a run, or one that goes on; name another folder with --out, or "
+                            "move them away. A run that was broken off is taken up with --resume.")
         return out
     name, number = Path("runs") / f"{model}-{data}", 1
     out = name
@@ -87,7 +87,8 @@ def trained(folder):
     folder = Path(os.path.expanduser(folder))
     for name in (SETTINGS, WEIGHTS):
         if not (folder / name).is_file():
-            what = "is not finished: take it up with `tinyvision train --resume`" if (folder / SETTINGS).is_file() else "is no run's folder"
+            begun = (folder / SETTINGS).is_file()
+            what = "is not finished: take it up with `tinyvision train --resume`" if begun else "is no run's folder"
             raise UserError(f"{folder} {what} (there is no {name}).")
     settings = read_settings(folder / SETTINGS)
     missing = [name for name in ("model", "data", "shape", "classes") if name not in settings]

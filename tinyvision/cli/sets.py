@@ -79,8 +79,8 @@ def membranes(root, shape):
     from ..data import SegmentationFolder, catalogue
     where = root or catalogue.whereabouts(catalogue.entry_of("isbi-2012"), None)[0]
     if where is None:
-        raise UserError("isbi-2012 is not on this machine: put its pictures into image/ and its masks into label/ of a folder, and "
-                        "name it by --root, or train on the generated cells, --data cells.")
+        raise UserError("isbi-2012 is not on this machine: put its pictures into image/ and its masks into label/ of a folder, "
+                        "and name it by --root, or train on the generated cells, --data cells.")
     return split(SegmentationFolder(where, values=(0, 255), classes=("membrane", "cell"), channels=1), 6)
 
 
@@ -114,14 +114,16 @@ def own_classes(root, shape):
 
 def own_masks(root, shape):
     """A folder with image/ and label/ (or images/ and masks/), numbers of classes in the masks, or black and white."""
-    from ..data import SegmentationFolder
+    import numpy as np
+
+    from ..data import SegmentationFolder, load_mask
     root = Path(root)
     names = next((pair for pair in (("image", "label"), ("images", "masks"), ("images", "labels"))
                   if all((root / name).is_dir() for name in pair)), None)
     if names is None:
         raise UserError(f"{root} must hold the folders image and label, or images and masks.")
-    found = SegmentationFolder(root, *names, channels=shape[0])
-    numbers = sorted({int(v) for i in range(min(len(found), 20)) for v in set(found[i][1].ravel().tolist())})
+    answers = [answer for _, answer in SegmentationFolder(root, *names).samples]
+    numbers = sorted({number for answer in answers for number in np.unique(load_mask(answer)).tolist()})
     return tenth(Resized(SegmentationFolder(root, *names, channels=shape[0], values=tuple(numbers),
                                             classes=tuple(map(str, numbers))), shape))
 
@@ -173,14 +175,17 @@ SETS = {
     "fashion-mnist": Source("70,000 articles of clothing", CLASSES, (1, 28, 28), official("FashionMNIST"), 5, 64, 0.003),
     "cifar10": Source("60,000 photographs, 10 classes", CLASSES, (3, 32, 32), official("CIFAR10"), 20, 128, 0.01, moved),
     "cifar100": Source("60,000 photographs, 100 classes", CLASSES, (3, 32, 32), official("CIFAR100"), 30, 128, 0.01, moved),
-    "shapes": Source("generated pictures of 8 shapes", CLASSES, (3, 32, 32), drawn("ShapeClassification", 4000, 1000), 10, 64, 0.005),
+    "shapes": Source("generated pictures of 10 shapes", CLASSES, (3, 32, 32), drawn("ShapeClassification", 4000, 1000), 10, 64,
+                     0.005),
     "cells": Source("generated cells under a microscope", MASKS, (1, 128, 128), drawn("CellSegmentation", 200, 40), 8, 4, 0.003),
     "scenes": Source("generated scenes, sky to things", MASKS, (3, 64, 64), drawn("SceneSegmentation", 600, 100), 10, 8, 0.003),
     "isbi-2012": Source("30 pictures of membranes, electron microscope", MASKS, (1, 512, 512), membranes, 20, 1, 0.002, bent),
     "breeds": Source("7,349 cats and dogs, 37 breeds", CLASSES, (3, 64, 64), breeds, 15, 64, 0.005, moved),
     "pets": Source("7,349 cats and dogs: pet, background, border", MASKS, (3, 128, 128), pets, 5, 8, 0.003, moved),
-    "folder": Source("your pictures, a folder for each class (--root)", CLASSES, (3, 64, 64), own_classes, 15, 32, 0.003, moved, True),
-    "masks": Source("your pictures in image/, masks in label/ (--root)", MASKS, (3, 128, 128), own_masks, 20, 4, 0.003, moved, True),
+    "folder": Source("your pictures, a folder for each class (--root)", CLASSES, (3, 64, 64), own_classes, 15, 32, 0.003, moved,
+                     needs_root=True),
+    "masks": Source("your pictures in image/, masks in label/ (--root)", MASKS, (3, 128, 128), own_masks, 20, 4, 0.003, moved,
+                    needs_root=True),
 }
 
 

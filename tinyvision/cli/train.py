@@ -29,8 +29,8 @@ CHOICES = ("model", "data", "root", "size", "epochs", "batch_size", "lr", "seed"
 
 def add(commands):
     train = commands.add_parser("train", help="train a network and save its weights and learning curve",
-                                description="Train a network, print what it is worth on held-out pictures, save weights, settings and "
-                                            "learning curve in a folder.",
+                                description="Train a network, print what it is worth on held-out pictures, save weights, "
+                                            "settings and learning curve in a folder.",
                                 epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
     train.add_argument("model", nargs="?", choices=tuple(NETWORKS), metavar="MODEL", help=f"the network: {', '.join(NETWORKS)}")
     train.add_argument("--data", choices=tuple(SETS), metavar="SET", help=f"the pictures: {', '.join(SETS)} (digits)")
@@ -98,17 +98,10 @@ def resume(out):
 def train(settings, train_set, test_set, out, goes_on=False):
     import numpy as np
 
-    from .. import data, manual_seed, optim
-    from ..data.transforms import Compose, TransformedDataset
+    from .. import optim
     from ..train import fit
 
-    manual_seed(settings["seed"])
-    model = NETWORKS[settings["model"]].build(*settings["shape"], len(settings["classes"]))
-    source = SETS[settings["data"]]
-    if settings["augment"] and source.augment:
-        train_set = TransformedDataset(train_set, Compose(source.augment(tuple(settings["shape"]))), settings["seed"])
-    loader = data.DataLoader(train_set, settings["batch_size"], shuffle=True, generator=settings["seed"])
-    test_loader = data.DataLoader(test_set, max(settings["batch_size"], 256 if source.task == CLASSES else 1))
+    source, (model, loader, test_loader) = SETS[settings["data"]], loaders_and_model(settings, train_set, test_set)
     optimizer = optim.Adam(model.parameters(), lr=settings["lr"])
     scheduler = optim.lr_scheduler.OneCycleLR(optimizer, settings["lr"], total_steps=settings["epochs"] * len(loader))
     weights = sum(p.size for p in model.parameters())
@@ -117,7 +110,7 @@ def train(settings, train_set, test_set, out, goes_on=False):
     if not goes_on:
         write_settings(out / SETTINGS, settings)
     try:
-        with np.errstate(over="ignore", invalid="ignore"), as_user_errors(ValueError):       # fit tells when the loss is no number
+        with np.errstate(over="ignore", invalid="ignore"), as_user_errors(ValueError):       # fit tells of NaN
             history = fit(model, optimizer, loader, test_loader, settings["epochs"], scheduler=scheduler, report=print_epoch,
                           progress=sys.stderr.isatty(), metrics=measures(source, settings), folder=out, every=200, resume=goes_on)
     except FloatingPointError:
@@ -131,6 +124,19 @@ def train(settings, train_set, test_set, out, goes_on=False):
     last = history[-1]
     print(f"test accuracy {last.test_accuracy:.2%}" + "".join(f", {name.removeprefix('test_')} {value:.4f}" for name, value
                                                               in last.metrics.items() if name.startswith("test_")))
+
+
+def loaders_and_model(settings, train_set, test_set):
+    """The network with its first weights, and the batches to train and to test on."""
+    from .. import data, manual_seed
+    from ..data.transforms import Compose, TransformedDataset
+    manual_seed(settings["seed"])
+    model = NETWORKS[settings["model"]].build(*settings["shape"], len(settings["classes"]))
+    source = SETS[settings["data"]]
+    if settings["augment"] and source.augment:
+        train_set = TransformedDataset(train_set, Compose(source.augment(tuple(settings["shape"]))), settings["seed"])
+    loader = data.DataLoader(train_set, settings["batch_size"], shuffle=True, generator=settings["seed"])
+    return model, loader, data.DataLoader(test_set, max(settings["batch_size"], 256 if source.task == CLASSES else 1))
 
 
 def measures(source, settings):

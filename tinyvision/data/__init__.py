@@ -29,6 +29,7 @@ from .pets import OxfordIIITPet
 from .splits import k_fold, stratified_k_fold
 from .workers import Prefetch
 
-__all__ = ["CIFAR10", "CIFAR100", "ConcatDataset", "DataLoader", "Dataset", "Digits", "FashionMNIST", "ImageFolder", "LabelledImages",
-           "MNIST", "OxfordIIITPet", "PennFudanPed", "Prefetch", "SegmentationFolder", "Subset", "TensorDataset", "default_collate", "k_fold",
-           "load_image", "load_mask", "random_split", "read_idx", "stratified_k_fold", "transforms"]
+__all__ = ["CIFAR10", "CIFAR100", "ConcatDataset", "DataLoader", "Dataset", "Digits", "FashionMNIST", "ImageFolder",
+           "LabelledImages", "MNIST", "OxfordIIITPet", "PennFudanPed", "Prefetch", "SegmentationFolder", "Subset",
+           "TensorDataset", "default_collate", "k_fold", "load_image", "load_mask", "random_split", "read_idx",
+           "stratified_k_fold", "transforms"]

@@ -31,6 +31,9 @@ class Reliability(NamedTuple):
     """A reliability curve: edges (B + 1,); in each bin the mean confidence, the share that is right, and the count, each (B,).
 
     Empty bins have nan for the two means.
+
+    >>> Reliability(np.array([0, 0.5, 1]), np.array([0.25, 0.75]), np.array([0.25, 0.5]), np.array([4, 4])).expected_error
+    0.125
     """
 
     edges: np.ndarray

@@ -17,6 +17,9 @@ class Finding:
     """One thing that is wrong: `name` says which illness, `where` which layer, parameter or batch ("" for: the whole).
 
     severity: "error", "warning" or "note"; seen: a sentence with the numbers; remedy: what to do.
+
+    >>> print(Finding("note", "large batch", "", "The batch has 4096 pictures.", "Less may do."))
+    note: large batch. The batch has 4096 pictures. Less may do.
     """
 
     severity: str
@@ -32,7 +35,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """One examination: its name, what was measured, and whether it could be made at all (`skipped` says why not)."""
+    """One examination: its name, what was measured, and whether it could be made at all (`skipped` says why not).
+
+    >>> Check("loss", "falls from 2.3 to 0.4").result, Check("loss", "needs labels", skipped=True).result
+    ('ok', 'skipped')
+    """
 
     name: str
     measured: str

@@ -36,6 +36,9 @@ class LRCurve:
 
     suggestion: the rate to use, None where the loss never fell; reason: why this one, or why none; stopped: why the test ended.
     valley, steepest, minimum: rates, None where the loss never fell.
+
+    >>> print(LRCurve([1e-3, 1e-2], [2.0, 1.0], [2.0, 1.2], 2e-3, "A test.", "", 2e-3, 5e-3, 1e-2).suggestion)
+    0.002
     """
 
     rates: list

@@ -67,6 +67,10 @@ def check_initial_loss(model, loader, criterion=F.cross_entropy):
     """The loss before any learning is that of a network that gives all classes the same: log C for C classes.
 
     Much above it the first layers' or the last layer's weights are too large, and the first steps go into shrinking them.
+
+    >>> from tinyvision import data, models
+    >>> check_initial_loss(models.MLP(64, (16,)), data.DataLoader(data.Digits(size=8), 64)).result
+    'ok'
     """
     with aside("check_initial_loss", model, criterion, loaders=[loader]) as (model, criterion), no_grad():
         inputs, targets = next(pairs("check_initial_loss", loader))
@@ -112,7 +116,13 @@ def criterion_kind(criterion, outputs, targets):
 
 
 def check_output(model, loader, criterion=F.cross_entropy):
-    """The network's last operation suits the criterion: scores for one that applies softmax or sigmoid itself."""
+    """The network's last operation suits the criterion: scores for one that applies softmax or sigmoid itself.
+
+    >>> from tinyvision import data
+    >>> net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.Softmax(1))
+    >>> check_output(net, data.DataLoader(data.Digits(size=8), 32)).result
+    'error'
+    """
     with aside("check_output", model, criterion, loaders=[loader]) as (model, criterion):
         inputs, targets = next(pairs("check_output", loader))
         outputs = model.train()(inputs)
@@ -149,7 +159,13 @@ def output_check(outputs, kind):
 
 
 def check_parameters(model, loader, criterion=F.cross_entropy, *, batches=3):
-    """Every parameter receives a gradient; the findings name those that do not."""
+    """Every parameter receives a gradient; the findings name those that do not.
+
+    >>> from tinyvision import data, models
+    >>> net = models.MLP(64, (16,)); net.forgotten = nn.Linear(3, 3)
+    >>> sorted(f.where for f in check_parameters(net, data.DataLoader(data.Digits(size=8), 32)).findings)
+    ['forgotten.bias', 'forgotten.weight']
+    """
     with aside("check_parameters", model, criterion, loaders=[loader]) as (model, criterion):
         model.train()
         stream = pairs("check_parameters", loader)
@@ -185,7 +201,13 @@ def gradient_check(named, reached, nonzero):
 
 
 def check_batch_mixing(model, loader, *, examples=4):
-    """In evaluation mode, output i depends on input i alone: the gradient with respect to any other input is exactly 0."""
+    """In evaluation mode, output i depends on input i alone: the gradient with respect to any other input is exactly 0.
+
+    >>> from tinyvision import data
+    >>> loader = data.DataLoader(data.Digits(size=8), 32)
+    >>> check_batch_mixing(nn.Sequential(nn.Flatten(0), nn.Unflatten(0, (64, -1))), loader).findings[0].name
+    'batch axis lost'
+    """
     with aside("check_batch_mixing", model, loaders=[loader]) as (model,):
         inputs, _ = next(pairs("check_batch_mixing", loader))
         if not hasattr(raw(inputs), "dtype") or raw(inputs).dtype.kind != "f" or len(inputs) < 2:
@@ -228,6 +250,12 @@ def check_evaluation(model, loader, *, evaluate=None):
 
     evaluate: your own function evaluate(model, loader) -> a number; its result must not depend on the mode in which it finds
     the model, and must not change weights or buffers.
+
+    >>> from tinyvision import data
+    >>> forgetful = lambda model, loader: float(model.train()(next(iter(loader))[0]).sum())
+    >>> loader = data.DataLoader(data.Digits(size=8), 32)
+    >>> check_evaluation(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), loader, evaluate=forgetful).result
+    'ok'
     """
     findings = []
     with aside("check_evaluation", model, loaders=[loader], step=evaluate) as (model,):
@@ -282,6 +310,12 @@ def check_normalization(train_loader, test_loader, *, batches=20):
     """Training and test inputs have the same mean and spread in every channel (axis 1): one normalisation for both.
 
     batches: how many of each loader are looked at.
+
+    >>> from tinyvision import data
+    >>> digits = data.Digits(size=8)
+    >>> loader, other = data.DataLoader(digits, 32), data.DataLoader([(255 * x, y) for x, y in digits], 32)
+    >>> check_normalization(loader, loader).result, check_normalization(loader, other).result != "ok"
+    ('ok', True)
     """
     found = []
     for loader in (train_loader, test_loader):

@@ -32,11 +32,9 @@ def filters(weight, *, most=64, channels=16, scale="each", title=""):
     if x.ndim == 3:
         x = x[:, :, None]
     if x.ndim != 4 or not x.size:
-        raise ValueError(f"filters: weight must be (O, C, KH, KW), got shape {x.shape}. Linear layers see no places: reshape "
-                         "their "
+        raise ValueError(f"filters: weight must be (O, C, KH, KW), got shape {x.shape}. Linear layers see no places: reshape their "
                          "rows to (O, C, H, W).")
-    if scale not in ("each", "all"):
-        raise ValueError(f"filters: scale must be 'each' or 'all', got {scale!r}.")
+    check_scale("filters", scale)
     count, depth = x.shape[:2]
     text = f"{count} filters of {' x '.join(map(str, x.shape[1:]))}"
     x = x[:most]
@@ -61,6 +59,11 @@ def filters(weight, *, most=64, channels=16, scale="each", title=""):
 LABELS = {"each": "weight / largest of its filter", "all": "weight / largest of all"}
 
 
+def check_scale(who, scale):
+    if scale not in ("each", "all"):
+        raise ValueError(f"{who}: scale must be 'each' or 'all', got {scale!r}.")
+
+
 def feature_maps(features, *, most=64, scale="all", title=""):
     """A matplotlib Figure of the channels that a layer makes of one picture.
 
@@ -74,11 +77,9 @@ def feature_maps(features, *, most=64, scale="all", title=""):
     x = np.asarray(raw(features), np.float64)
     x = x[0] if x.ndim == 4 and len(x) == 1 else x
     if x.ndim != 3 or not x.size:
-        raise ValueError(f"feature_maps: features must be those of one picture, (C, H, W), got shape {x.shape}. Choose one of "
-                         "the "
+        raise ValueError(f"feature_maps: features must be those of one picture, (C, H, W), got shape {x.shape}. Choose one of the "
                          "batch: y[0].")
-    if scale not in ("each", "all"):
-        raise ValueError(f"feature_maps: scale must be 'each' or 'all', got {scale!r}.")
+    check_scale("feature_maps", scale)
     text = f"{len(x)} channels of {x.shape[1]} x {x.shape[2]}, {int((~x.any(axis=(1, 2))).sum())} of them zero everywhere"
     text += f", the first {most}" if len(x) > most else ""
     x = x[:most]

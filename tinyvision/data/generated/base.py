@@ -23,6 +23,7 @@ import zlib
 import numpy as np
 
 from ...backend import is_array
+from ..checks import is_integer
 from ..dataset import Dataset, LabelledImages, TensorDataset
 
 PART = {True: 0, False: 1}                                # in the key of an example
@@ -196,15 +197,8 @@ class GeneratedImages(Generated):
 
 def check_integer(name, what, value, least, most=2 ** 32 - 1):
     """An integer within bounds, as int."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+    if not is_integer(value):
         raise TypeError(f"{name}: {what} must be an integer, got {value!r}.")
     if not least <= value <= most:
         raise ValueError(f"{name}: {what} must be from {least} to {most}, got {value}.")
     return int(value)
-
-
-def check_option(name, what, value, choices):
-    """One of the choices."""
-    if value not in choices:
-        raise ValueError(f"{name}: {what} must be one of {', '.join(map(repr, choices))}, got {value!r}.")
-    return value

@@ -17,7 +17,8 @@ import functools
 import numpy as np
 
 from ...packages import require
-from .base import Generated, check_option, to_bytes, to_floats
+from ..checks import check_choice
+from .base import Generated, to_bytes, to_floats
 from .drawing import tight_box, turned, window
 from .textures import blur, light, sensor, value_noise
 
@@ -157,7 +158,7 @@ class CellSegmentation(Generated):
     def __init__(self, n, size=None, seed=0, *, target="cells", radius=None, train=True, cache=True):
         require("CellSegmentation", "scipy")
         super().__init__(n, size, seed, train=train, cache=cache)
-        self.target = check_option(self.name, "target", target, TARGETS)
+        self.target = check_choice(self.name, "target", target, TARGETS)
         self.radius = max(5, min(self.size) / 8) if radius is None else radius
         if not 4 <= self.radius <= min(self.size) / 2:
             raise ValueError(f"{self.name}: radius must be from 4 to {min(self.size) / 2}, half the smaller side, in pixels, "

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .base import Generated, check_option, to_bytes, to_floats
+from ..checks import check_choice
+from .base import Generated, to_bytes, to_floats
 from .drawing import Canvas, box, disk, ellipse, tight_box, union
 from .scenery import GRASS, PLACES, ROAD, SKY, STUFF, WATER, lit, make_place
 from .textures import brightness, color, photograph, value_noise
@@ -180,7 +181,7 @@ class SceneDetection(Scenes):
 
     def __init__(self, n, size=None, seed=0, *, masks=False, train=True, cache=True):
         super().__init__(n, size, seed, train=train, cache=cache)
-        self.with_masks = check_option(self.name, "masks", masks, (True, False))
+        self.with_masks = check_choice(self.name, "masks", masks, (True, False))
 
     def example(self, drawing):
         return to_floats(drawing["image"]), instances(drawing, self.with_masks)

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .base import Geometric, fill_of
-from .checks import (INTERPOLATIONS, check_choice, check_fill, check_flag, check_interval, check_spread, is_number,
+from ..checks import (INTERPOLATIONS, check_choice, check_fill, check_flag, check_interval, check_spread, is_number,
                      numbers_of)
 from .sampling import centres, sample
 

@@ -13,7 +13,7 @@ Transform Pairs (hue, saturation, value).
 import numpy as np
 
 from .base import Photometric
-from .checks import check_interval, check_probability, check_spread, is_number, numbers_of
+from ..checks import check_interval, check_probability, check_spread, is_number, numbers_of
 
 WEIGHTS = np.array([0.299, 0.587, 0.114])
 

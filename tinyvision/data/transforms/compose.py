@@ -6,7 +6,7 @@ after the other; else each transform inside draws from its own.
 
 from ...random import as_generator
 from .base import ALONE, Transform
-from .checks import check_probability, numbers_of
+from ..checks import check_probability, numbers_of
 
 
 class Container(Transform):

@@ -10,7 +10,7 @@ Sources: Krizhevsky, Sutskever and Hinton 2012, section 4.1 (flips and crops); H
 import numpy as np
 
 from .base import Geometric, fill_of
-from .checks import PADDING_MODES, check_choice, check_fill, check_flag, check_padding, check_probability, check_size
+from ..checks import PADDING_MODES, check_choice, check_fill, check_flag, check_padding, check_probability, check_size
 
 
 class Flip(Geometric):

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..dataset import Dataset
 from .base import Transform
-from .checks import is_integer
+from ..checks import is_integer
 
 
 class TransformedDataset(Dataset):

@@ -18,7 +18,7 @@ import numpy as np
 
 from ...packages import require
 from .base import Geometric, fill_of
-from .checks import INTERPOLATIONS, check_choice, check_fill, check_pair, check_size, numbers_of
+from ..checks import INTERPOLATIONS, check_choice, check_fill, check_pair, check_size, numbers_of
 from .sampling import centres, sample
 
 MODES = ("constant", "edge", "symmetric")

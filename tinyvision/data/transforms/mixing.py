@@ -17,7 +17,7 @@ import numpy as np
 
 from ...random import as_generator
 from .base import ALONE, Transform, array_of, like
-from .checks import is_integer, numbers_of
+from ..checks import is_integer, numbers_of
 
 
 class Mix(Transform):

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...packages import require
 from .base import Photometric
-from .checks import check_flag, check_interval, check_probability, check_size, is_number, numbers_of
+from ..checks import check_flag, check_interval, check_probability, check_size, is_number, numbers_of
 
 
 class GaussianBlur(Photometric):

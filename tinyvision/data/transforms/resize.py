@@ -17,7 +17,7 @@ import numpy as np
 
 from ...ops.resample import interpolate
 from .base import Geometric
-from .checks import check_choice, check_flag, check_interval, check_size, is_integer
+from ..checks import check_choice, check_flag, check_interval, check_size, is_integer
 from .crop import Window
 
 MODES = ("nearest", "nearest-exact", "bilinear", "bicubic")

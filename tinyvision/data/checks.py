@@ -1,4 +1,4 @@
-"""Arguments that many transforms share, checked when a transform is made: long before a picture comes."""
+"""Arguments of transforms and generated sets, checked when these are made: long before a picture comes."""
 
 import math
 import numbers
