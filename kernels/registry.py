@@ -1,15 +1,16 @@
 """Which implementation of a kernel runs: the reference, or a compiled one of the same name.
 
 A kernel is written first as its reference, in NumPy's own functions, and marked with `@kernel`.  Where cpu/ has a function
-of the same name in a file of the same name, that one runs for NumPy arrays: it takes the same arguments, returns the same
-result up to rounding, and declines with NotImplemented what it has nothing faster for (an integer array, a tiny one).
+of the same name in a file of the same name, that one runs for NumPy arrays, and that of cuda/ for CuPy's: it takes the same
+arguments, returns the same result up to rounding, and declines with NotImplemented what it has nothing faster for (an integer
+array, a tiny one).
 
     use_kernels("auto")         compiled where there is something to gain (the default)
     use_kernels("compiled")     compiled wherever it can be, however small: for tests and measurements
     use_kernels("reference")    NumPy only: to read, to compare, to debug
 
-Numba is loaded at the first call that wants it.  Where it is missing, or fails, everything runs on the reference, and one
-warning says so.
+Numba, and NVRTC for the GPU, are loaded at the first call that wants them.  Where one is missing, or fails, everything runs on
+the reference, and one warning says so.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ import functools
 import importlib
 import importlib.util
 import warnings
+from pathlib import Path
 
 import numpy as np
 
@@ -30,6 +32,7 @@ class State:
     choice = "auto"
     checked = False                                       # whether Numba was looked for
     off = None
+    cuda_off = None
 
 
 state = State()
@@ -43,7 +46,9 @@ def kernel(reference):
     @functools.wraps(reference)
     def run(x, *args, **options):
         nonlocal twin
-        if state.choice == "reference" or state.off or type(x) is not np.ndarray:
+        if type(x) is not np.ndarray:
+            return on_device(reference, file, name, x, *args, **options)
+        if state.choice == "reference" or state.off:
             return reference(x, *args, **options)
         if twin is None:
             twin = find(file, name)
@@ -54,12 +59,37 @@ def kernel(reference):
         except Exception as error:
             if not broken(error):
                 raise
-            turn_off(f"Numba failed in {name} ({type(error).__name__}: {str(error).strip().splitlines()[0]})")
+            turn_off(f"Numba failed in {name} ({type(error).__name__}: {first_line(error)})")
             y = NotImplemented
         return reference(x, *args, **options) if y is NotImplemented else y
 
     run.reference = reference
     return run
+
+
+def on_device(reference, file, name, x, *args, **options):
+    """Run a kernel for what is not NumPy's: for CuPy's arrays its twin of cuda/, if there is one."""
+    twin = None
+    if type(x).__module__.startswith("cupy") and state.choice != "reference" and not state.cuda_off:
+        twin = find_cuda(file, name)
+    if twin is None:
+        return reference(x, *args, **options)
+    from .cuda.module import CompilationFailed
+    try:
+        y = twin(x, *args, **options)
+    except CompilationFailed as error:
+        state.cuda_off = f"the CUDA compiler failed in {name} ({first_line(error)})"
+        warn(state.cuda_off, "CuPy's")
+        y = NotImplemented
+    return reference(x, *args, **options) if y is NotImplemented else y
+
+
+@functools.lru_cache(maxsize=None)
+def find_cuda(file, name):
+    """The twin of a reference for the GPU; None where there is none."""
+    if not (Path(__file__).parent / "cuda" / f"{file}.py").exists():
+        return None
+    return getattr(importlib.import_module(f".cuda.{file}", __package__), name, None)
 
 
 def find(file, name):
@@ -86,8 +116,16 @@ def check():
 
 def turn_off(reason):
     state.off = reason
-    warnings.warn(f"tinyvision: {reason}; kernels run as NumPy functions, right but slower. `tinyvision info` shows what runs.",
-                  RuntimeWarning, stacklevel=4)
+    warn(reason, "NumPy")
+
+
+def warn(reason, functions):
+    warnings.warn(f"tinyvision: {reason}; kernels run as {functions} functions, right but slower. `tinyvision info` shows what "
+                  "runs.", RuntimeWarning, stacklevel=5)
+
+
+def first_line(error):
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def broken(error):

@@ -1,0 +1,99 @@
+"""From kernels/NAME.cu to a function that can be launched.
+
+A source is compiled at the first use by NVRTC, the compiler that comes with CuPy, for the GPU at hand.  What differs from case
+to case and is known beforehand (the type of the numbers, the size of a tile, the taps of a filter) is given as constants,
+`#define`s before the source: loops over them unroll, divisions by them become multiplications.  CuPy keeps the result on
+disk (~/.cupy/kernel_cache), under a key made of the text and the constants, so an edited source is never stale.
+
+The same launchers run on the CPU in the tests, where `compiler` is another one.
+"""
+
+import functools
+import time
+from pathlib import Path
+
+import numpy as np
+
+FOLDER = Path(__file__).parent.parent
+NAMES = {"f4": "float", "f8": "double", "b1": "bool", "i1": "signed char", "i2": "short", "i4": "int", "i8": "long long",
+         "u1": "unsigned char", "u2": "unsigned short", "u4": "unsigned int", "u8": "unsigned long long"}
+
+
+def compile_for_device(code, options):
+    """A module of compiled functions, as CuPy makes it."""
+    import cupy
+    return cupy.RawModule(code=code, options=options)
+
+
+def current_device():
+    import cupy
+    return cupy.cuda.Device().id
+
+
+class Compiler:
+    """Who compiles, which device it is for, and how long it took so far."""
+
+    make, device = staticmethod(compile_for_device), staticmethod(current_device)
+    seconds, count = 0.0, 0
+
+
+compiler = Compiler()
+
+
+def function(file, name, **constants):
+    """The kernel `name` of kernels/FILE.cu, compiled with these constants: call it with (grid, block, arguments).
+
+    Constants are integers, or NumPy dtypes, which stand for the type of that name in C.  Their names are long and in capitals:
+    NVRTC puts templates before the source, in which `T` means something else.
+    """
+    return loaded(compiler.device(), file, name, tuple(constants.items()))
+
+
+@functools.lru_cache(maxsize=None)
+def loaded(device, file, name, constants):
+    start = time.perf_counter()
+    try:
+        return module(device, file, constants).get_function(name)
+    except Exception as error:                            # whatever keeps the compiler from its work: a library that is missing
+        raise CompilationFailed(f"{file}.cu: {error}") from error
+    finally:
+        compiler.seconds += time.perf_counter() - start
+
+
+@functools.lru_cache(maxsize=None)
+def module(device, file, constants):
+    compiler.count += 1
+    return compiler.make(source(file), options(constants))
+
+
+class CompilationFailed(RuntimeError):
+    """NVRTC is missing, or refuses a source."""
+
+
+@functools.lru_cache(maxsize=None)
+def source(file):
+    return (FOLDER / f"{file}.cu").read_text(encoding="utf-8")
+
+
+def options(constants):
+    return ("-std=c++17", *(f"-D{name}={c_name(value)}" for name, value in constants))
+
+
+def c_name(value):
+    return NAMES[value.str[1:]] if isinstance(value, np.dtype) else str(int(value))
+
+
+def blocks(size, each):
+    """How many groups of `each` cover so many."""
+    return -(-size // each)
+
+
+def multiprocessors():
+    """The number of processors of the GPU, each of which runs several blocks at a time."""
+    return properties(compiler.device())
+
+
+@functools.lru_cache(maxsize=None)
+def properties(device):
+    import cupy
+    return cupy.cuda.Device(device).attributes["MultiProcessorCount"]

@@ -1,0 +1,93 @@
+"""CUDA sources on the CPU: compiled by the C++ compiler of the machine behind host.h, called like CuPy's functions.
+
+`emulated()` lets the launchers of tinyvision.kernels.cuda work on NumPy arrays: the same integers, tiles and grids, and every
+thread of every block runs.
+"""
+
+import contextlib
+import ctypes
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from tinyvision.kernels.cuda import module
+
+HEADER = Path(__file__).with_name("host.h")
+COMPILER = shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++")
+FLAGS = ["-std=c++17", "-O1", "-shared", "-fPIC", "-Wno-unknown-pragmas", "-Wall", "-Werror", "-Wno-unused-variable",
+         "-Wno-unused-function", "-ffp-contract=off"]
+ENTRY = """
+extern "C" void run_{0}(void** p, const unsigned* grid, const unsigned* block, int order) {{ host::launch({0}, p, grid, block, order); }}
+"""
+CACHE = Path(tempfile.gettempdir()) / f"tinyvision-cuda-on-host-{os.getuid() if hasattr(os, 'getuid') else 0}"
+
+
+asked = []                                                # every (source, options) that was compiled
+
+
+class HostModule:
+    """What cupy.RawModule is for a GPU."""
+
+    order = 0                                             # of the threads of a block: see host.h
+
+    def __init__(self, code, options):
+        self.code, self.options = code, options
+        asked.append((code, options))
+
+    def get_function(self, name):
+        library = ctypes.CDLL(str(build(self.code, self.options, name)))
+        return functools.partial(self.launch, getattr(library, f"run_{name}"))
+
+    def launch(self, run, grid, block, args):
+        kept = [prepare(a) for a in args]
+        pointers = (ctypes.c_void_p * len(kept))(*[a.ctypes.data for a in kept])
+        sizes = [(ctypes.c_uint * 3)(*(tuple(n) + (1, 1))[:3]) for n in (grid, block)]
+        assert min(*sizes[0], *sizes[1]) > 0 and sizes[1][0] * sizes[1][1] * sizes[1][2] <= 1024, "no GPU has such a grid"
+        assert sizes[0][1] < 65536 and sizes[0][2] < 65536 and len(kept) * 8 < 4096
+        run(pointers, *sizes, self.order)
+
+
+def prepare(argument):
+    """The bytes of an argument: of an array its address, of a number or a record itself."""
+    if argument is None:
+        return np.zeros(1, np.uintp)
+    if isinstance(argument, np.ndarray) and argument.dtype.names is None:
+        assert argument.flags.c_contiguous, "a kernel takes an array in one piece"
+        return np.array([argument.ctypes.data], np.uintp)
+    assert not isinstance(argument, (int, float)), f"give numbers with their types: np.int32({argument})"
+    return np.ascontiguousarray(argument)
+
+
+def build(code, options, name):
+    """A shared library with one kernel of a source, made once for each text."""
+    text = f'#include "{HEADER}"\n{code}\n{ENTRY.format(name)}'
+    key = hashlib.sha256("\0".join([HEADER.read_text(), text, COMPILER, *FLAGS, *options]).encode()).hexdigest()[:24]
+    path = CACHE / f"{key}.so"
+    if not path.exists():
+        CACHE.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+            source, made = Path(folder) / "kernel.cpp", Path(folder) / "kernel.so"
+            source.write_text(text)
+            done = subprocess.run([COMPILER, *FLAGS, *[o for o in options if o.startswith("-D")], str(source), "-o", str(made)],
+                                  capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr[:4000]
+            os.replace(made, path)
+    return path
+
+
+@contextlib.contextmanager
+def emulated(processors=4):
+    """Let the launchers compile for this CPU, as if it were a GPU with so many processors."""
+    before = module.compiler.make, module.compiler.device, module.properties
+    module.compiler.make, module.compiler.device = HostModule, lambda: "host"
+    module.properties = lambda device: processors
+    try:
+        yield
+    finally:
+        module.compiler.make, module.compiler.device, module.properties = before

@@ -1,0 +1,48 @@
+"""NVRTC, the compiler that CuPy uses, takes every CUDA source for GPUs from 2018 on; it needs no GPU for that."""
+
+import numpy as np
+import pytest
+
+from tinyvision.kernels.cuda import conv, module
+
+ARCHITECTURES = ["sm_75", "sm_80", "sm_90"]
+FLOAT, DOUBLE = np.dtype("f4"), np.dtype("f8")
+
+
+def tile(values, dtype, weight, taps=(1, 3, 3)):
+    return dict(TYPE=dtype, WEIGHT=weight, **dict(zip(("BM", "BN", "BK", "TM", "TN", "T0", "T1", "T2"), (*values, *taps))))
+
+
+SETS = {  # the constants that the launchers of a source use
+    "conv": [*(tile(t, FLOAT, 0) for t in conv.TILES), *(tile(t, FLOAT, 1) for t in conv.WEIGHT_TILES),
+             *(tile(t, DOUBLE, 0) for t in conv.TILES_OF_DOUBLES), *(tile(t, DOUBLE, 1) for t in conv.WEIGHT_TILES_OF_DOUBLES),
+             tile(conv.TILES[0], FLOAT, 0, (5, 5, 5)), tile(conv.TILES[0], FLOAT, 1, (1, 1, 1))],
+    "sums": [dict(TYPE=d, SUM_TYPE=d, THREADS=256) for d in (FLOAT, DOUBLE)],
+}
+
+
+def nvrtc():
+    compiler = pytest.importorskip("cupy", reason="CuPy is not installed").cuda.nvrtc
+    try:
+        compiler.getVersion()
+    except Exception as error:                            # CuPy without the toolkit's library
+        pytest.skip(f"NVRTC is not installed: {error}")
+    return compiler
+
+
+def test_every_source_is_compiled_here():
+    assert sorted(SETS) == sorted(path.stem for path in module.FOLDER.glob("*.cu"))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("file", sorted(SETS))
+def test_nvrtc_compiles(file, architecture):
+    compiler = nvrtc()
+    for constants in SETS[file]:
+        program = compiler.createProgram(module.source(file), f"{file}.cu", (), ())
+        options = [f"--gpu-architecture={architecture}", *module.options(tuple(constants.items()))]
+        try:
+            compiler.compileProgram(program, options)
+        except compiler.NVRTCError as error:
+            raise AssertionError(f"{file}.cu for {architecture} with {constants}: {error}\n{compiler.getProgramLog(program)}")
+        assert len(compiler.getCUBIN(program) if hasattr(compiler, "getCUBIN") else compiler.getPTX(program)) > 1000
