@@ -15,7 +15,7 @@ SMALL = [dataclasses.replace(layer, x=(min(2, layer.x[0]), layer.x[1], *(min(16,
          for layer in workloads.LAYERS if layer.w[:1] != (512,)]
 
 
-@pytest.mark.parametrize("network", [*workloads.NETWORKS[:-1], *workloads.QUICK_NETWORKS], ids=str)
+@pytest.mark.parametrize("network", [*workloads.NETWORKS[:-1], *workloads.QUICK_NETWORKS, workloads.GPU_NETWORKS[3]], ids=str)
 def test_the_first_losses_agree(network):
     """In both layouts a twin with the same weights has the same losses, so it is the same network."""
     able = [c for c in ENGINES if "torch" in c.packages] + [Reference()]

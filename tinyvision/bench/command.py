@@ -18,10 +18,12 @@ UNITS = {"*seconds": "s", "*_bytes, bytes": "bytes, read and written once from t
 
 
 def run_bench(torch=False, layers=False, steps=False, scaling=False, memory=False, startup=False, json=None, plot=None,
-              quick=False, threads=None):
+              quick=False, threads=None, device="cpu"):
     """Print the tables asked for (by default steps and a short table of layers), write the files."""
     chosen = [name for name, wanted in zip(TABLES, (layers, steps, scaling, memory, startup)) if wanted]
     refuse(chosen, json, plot)
+    if device != "cpu":
+        return on_gpu(chosen, json, plot or torch or threads, quick)
     contenders, absent = find(torch)
     with_torch = any("torch" in c.packages for c in contenders)
     threads = threads or default_threads()
@@ -44,6 +46,18 @@ def run_bench(torch=False, layers=False, steps=False, scaling=False, memory=Fals
     written = [str(name) for name in (json, plot) if name]
     if written:
         print(f"saved {' and '.join(written)}")
+    return found
+
+
+def on_gpu(chosen, json, more, quick):
+    """The tables for a GPU."""
+    if more or not set(chosen) <= {"layers", "steps"}:
+        raise BenchError("--device cuda measures --layers and --steps, and writes --json; leave out the other options.")
+    from . import gpu
+    found = gpu.run(chosen, quick) | {"units": UNITS}
+    if json:
+        write(json, found)
+        print(f"saved {json}")
     return found
 
 

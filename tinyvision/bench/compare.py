@@ -58,7 +58,7 @@ def two_steps(contender, step):
     return (first, second), perf_counter() - start
 
 
-def same_losses(losses, wanted):
+def same_losses(losses, wanted, fall=FALL):
     """None, or in words how the losses differ.
 
     The second loss says little of the gradients, for a step is small; the difference of the two is what the step has done.
@@ -66,9 +66,9 @@ def same_losses(losses, wanted):
     >>> same_losses([1.0, 0.50001], [1.0, 0.5]), same_losses([1.0, 0.999], [1.0, 0.9989])
     (None, 'other losses: 1 for 1, 0.999 for 0.9989')
     """
-    near = all(abs(a - b) <= LOSSES * abs(b) for a, b in zip(losses, wanted))
     (a, a2), (b, b2) = losses, wanted
-    if near and abs((a - a2) - (b - b2)) <= FALL * abs(b - b2) + ROUNDING * abs(b):
+    near = abs(a - b) <= LOSSES * abs(b) and abs(a2 - b2) <= max(LOSSES * abs(b2), fall * abs(b - b2))
+    if near and abs((a - a2) - (b - b2)) <= fall * abs(b - b2) + ROUNDING * abs(b):
         return None
     return "other losses: " + ", ".join(f"{a:.6g} for {b:.6g}" for a, b in zip(losses, wanted))
 
@@ -77,7 +77,7 @@ def records(contenders, calls, refused, budget, known=None, **about):
     """A dictionary for each contender: its time, every round, the ratio tinyvision / this one; or why it was refused."""
     ours = contenders[0].key
     order = {key: calls[key] for key in (c.key for c in contenders) if key in calls}
-    times = in_turns(order, budget, known) if order else None
+    times = in_turns(order, budget, known, finish=contenders[0].finish) if order else None
     rows = []
     for key in (c.key for c in contenders):
         row = {**about, "contender": key}

@@ -27,6 +27,9 @@ class Contender:
         """A call that trains a workloads.Network on one batch, and returns the loss."""
         raise Unsupported("not written")
 
+    def finish(self):
+        """Wait until everything that was called is done."""
+
     def arrays(self, result):
         """A call's result as a list of NumPy arrays."""
         raise NotImplementedError

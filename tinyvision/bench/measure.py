@@ -35,16 +35,23 @@ class Times:
         return statistics.median(a / b for a, b in pairs) if pairs else float("nan")
 
 
-def once(call):
-    """Seconds of one call."""
+def nothing():
+    """For what is done when its call returns."""
+
+
+def once(call, finish=nothing):
+    """Seconds of one call, until `finish` returns as well."""
     rest()
     start = perf_counter()
     call()
+    finish()
     return perf_counter() - start
 
 
-def in_turns(calls, budget, known=None, least=LEAST, most=MOST):
+def in_turns(calls, budget, known=None, least=LEAST, most=MOST, finish=nothing):
     """Measure {name: call} for about `budget` seconds; returns Times.
+
+    finish: waits until what was called is done, where that is later than its return, as on a GPU.
 
     Every call has run before, to be checked: what compiles has compiled, caches are filled.  known: seconds that a call took
     there; one that takes longer than the whole budget is not called again.
@@ -55,7 +62,7 @@ def in_turns(calls, budget, known=None, least=LEAST, most=MOST):
     True
     """
     known = known or {}
-    guess = {name: known[name] if known.get(name, 0) > budget else once(call) for name, call in calls.items()}
+    guess = {name: known[name] if known.get(name, 0) > budget else once(call, finish) for name, call in calls.items()}
     rounds = {name: [] for name in calls}
     late = [name for name, t in guess.items() if t > budget]
     for name in late:                                     # so slow that one call has to do
@@ -71,7 +78,7 @@ def in_turns(calls, budget, known=None, least=LEAST, most=MOST):
             turn = quick if r < least else steady
             for k in range(len(turn)):                    # another one begins in every round
                 name = turn[(k + r) % len(turn)]
-                rounds[name].append(block(calls[name], guess[name]))
+                rounds[name].append(block(calls[name], guess[name], finish))
     finally:
         if collecting:
             gc.enable()
@@ -87,13 +94,15 @@ def rest(step=0.004, most=0.2):
             break
 
 
-def block(call, guess):
+def block(call, guess, finish=nothing):
     """Seconds per call over a block of calls."""
     rest()
     if guess < BLOCK:
         call()
+        finish()
     repeats = max(1, round(BLOCK / max(guess, 1e-7)))
     start = perf_counter()
     for _ in range(repeats):
         call()
+    finish()
     return (perf_counter() - start) / repeats

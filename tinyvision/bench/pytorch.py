@@ -11,6 +11,7 @@ class Torch(Contender):
     """PyTorch; channels_last keeps the channels of a pixel together, torch.compile fuses what stands between matrix products."""
 
     packages = ("torch",)
+    device = "cpu"
 
     def __init__(self, compiled, channels_last):
         import torch
@@ -30,11 +31,12 @@ class Torch(Contender):
         self.reset()
         model = twin(network)
         copy_weights(build(network), model)
+        model = model.to(self.device)
         if self.channels_last:
             model = model.to(memory_format=torch.channels_last)
         optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM)
         images, labels = network.data()
-        images, labels, model = self.tensor(images), torch.from_numpy(labels), self.compile(model)
+        images, labels, model = self.tensor(images), self.tensor(labels), self.compile(model)
 
         def step():
             loss = torch.nn.functional.cross_entropy(model(images), labels)
@@ -45,7 +47,7 @@ class Torch(Contender):
         return step
 
     def arrays(self, result):
-        return [y.detach().numpy() for y in (result if isinstance(result, tuple) else (result,))]
+        return [y.detach().cpu().numpy() for y in (result if isinstance(result, tuple) else (result,))]
 
     def number(self, loss):
         return loss.item()
@@ -59,7 +61,7 @@ class Torch(Contender):
         return self.torch.compile(f, dynamic=False) if self.compiled else f
 
     def tensor(self, array):
-        t = self.torch.from_numpy(array)
+        t = self.torch.from_numpy(array).to(self.device)
         return t.to(memory_format=self.torch.channels_last) if self.channels_last and t.ndim == 4 else t
 
     def without_graph(self, f):
@@ -101,7 +103,7 @@ class Torch(Contender):
 
     def recorded(self, kind, a):
         """(function, inputs, upstream gradient) of a layer."""
-        F, labels = self.torch.nn.functional, self.torch.from_numpy(a.labels)
+        F, labels = self.torch.nn.functional, self.tensor(a.labels)
         norm = lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True)  # noqa: E731
         return {"batch_norm": (norm, (a.x, a.scale, a.shift), a.g),
                 "batch_norm_relu": (lambda x, w, b: F.relu(norm(x, w, b)), (a.x, a.scale, a.shift), a.g),

@@ -35,7 +35,7 @@ def training_steps(contenders, network):
         if done:
             losses, known[contender.key] = done
             wanted = wanted or losses
-            reason = same_losses(losses, wanted)
+            reason = same_losses(losses, wanted, network.fall)
             if reason:
                 refused[contender.key] = reason
             else:

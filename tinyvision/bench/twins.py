@@ -11,6 +11,8 @@ def twin(network):
         return lenet5(network.classes, network.x[1])
     if network.model == "resnet20":
         return resnet20(network.classes)
+    if network.model == "resnet50":
+        return resnet50(network.classes)
     return unet(network.x[1], network.classes, network.base, network.depth)
 
 
@@ -74,6 +76,50 @@ def residual_block():
                 x = F.pad(x[:, :, ::self.stride, ::self.stride], (0, 0, 0, 0, self.half, self.half))
             return F.relu(y + x)
     return Block
+
+
+def resnet50(classes):
+    from torch import nn
+    from torch.nn import functional as F
+    Block = bottleneck()
+
+    def stage(before, width, count, stride):
+        return nn.Sequential(*[Block(before if i == 0 else 4 * width, width, stride if i == 0 else 1) for i in range(count)])
+
+    class ResNet50(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1, self.bn1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False), nn.BatchNorm2d(64)
+            self.layer1, self.layer2 = stage(64, 64, 3, 1), stage(256, 128, 4, 2)
+            self.layer3, self.layer4 = stage(512, 256, 6, 2), stage(1024, 512, 3, 2)
+            self.fc = nn.Linear(2048, classes)
+
+        def forward(self, x):
+            x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, padding=1)                # (N, 64, H/4, W/4)
+            x = self.layer4(self.layer3(self.layer2(self.layer1(x))))     # (N, 2048, H/32, W/32)
+            return self.fc(x.mean(dim=(2, 3)))                            # (N, K)
+    return ResNet50()
+
+
+def bottleneck():
+    """The class of the deeper blocks: 1x1, 3x3 with the stride, 1x1; where the size changes, the shortcut is a 1x1 convolution."""
+    from torch import nn
+    from torch.nn import functional as F
+
+    class Bottleneck(nn.Module):
+        def __init__(self, before, width, stride):
+            super().__init__()
+            self.conv1, self.bn1 = nn.Conv2d(before, width, 1, bias=False), nn.BatchNorm2d(width)
+            self.conv2, self.bn2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False), nn.BatchNorm2d(width)
+            self.conv3, self.bn3 = nn.Conv2d(width, 4 * width, 1, bias=False), nn.BatchNorm2d(4 * width)
+            self.downsample = None
+            if before != 4 * width:
+                self.downsample = nn.Sequential(nn.Conv2d(before, 4 * width, 1, stride, bias=False), nn.BatchNorm2d(4 * width))
+
+        def forward(self, x):
+            y = F.relu(self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
+            return F.relu(self.bn3(self.conv3(y)) + (x if self.downsample is None else self.downsample(x)))
+    return Bottleneck
 
 
 def unet(in_channels, classes, base, depth):

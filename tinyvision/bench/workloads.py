@@ -87,14 +87,19 @@ class Network:
     """A network in training: forward, cross entropy, backward, SGD with momentum."""
 
     name: str
-    model: str                                            # lenet5, resnet20, unet
+    model: str                                            # lenet5, resnet20, resnet50, unet
     x: tuple
     base: int = 0                                         # U-Net: channels of its first level
     depth: int = 0
 
     @property
     def classes(self):
-        return 2 if self.model == "unet" else 10
+        return {"unet": 2, "resnet50": 1000}.get(self.model, 10)
+
+    @property
+    def fall(self):
+        """The part by which the fall of the loss in a step may differ: through fifty layers of random weights rounding grows."""
+        return 0.5 if self.model == "resnet50" else 1e-2
 
     def data(self):
         """Random pictures, and random labels: one for each picture, or for each pixel."""
@@ -104,8 +109,8 @@ class Network:
 
     def tiny(self):
         """The same network on one picture, as small as it takes."""
-        size = self.x[2] if self.model == "lenet5" else 2 ** max(self.depth, 3)
-        return replace(self, x=(2, self.x[1], size, size))
+        size = {"lenet5": self.x[2], "resnet50": 96}.get(self.model, 2 ** max(self.depth, 3))
+        return replace(self, x=(8 if self.model == "resnet50" else 2, self.x[1], size, size))
 
 
 LR, MOMENTUM = 0.001, 0.9                                 # of SGD: slow, for the same batch comes again and again
@@ -156,3 +161,39 @@ NETWORKS = (
 )
 QUICK_NETWORKS = (Network("LeNet-5 b4", "lenet5", (4, 1, 28, 28)),
                   Network("U-Net base 4 b2, 16x16", "unet", (2, 1, 16, 16), 4, 2))
+
+# For a GPU, which is idle with less.
+GPU_LAYERS = (
+    conv("LeNet conv1: 1>6 5x5, 32x32, b256", 256, 1, 6, 32, 5, padding=0),
+    conv("LeNet conv2: 6>16 5x5, 14x14, b256", 256, 6, 16, 14, 5, padding=0),
+    conv("conv 16>16 3x3, 32x32, b512", 512, 16, 16, 32),
+    conv("conv 32>32 3x3, 16x16, b512", 512, 32, 32, 16),
+    conv("conv 64>64 3x3, 8x8, b512", 512, 64, 64, 8),
+    conv("conv 16>32 3x3 stride 2, 32x32, b512", 512, 16, 32, 32, stride=2),
+    conv("conv 3>64 7x7 stride 2, 224x224, b64", 64, 3, 64, 224, 7, stride=2),
+    conv("conv 64>64 3x3, 56x56, b64", 64, 64, 64, 56),
+    conv("conv 128>128 3x3 stride 2, 56x56, b64", 64, 128, 128, 56, stride=2),
+    conv("conv 256>256 3x3, 14x14, b64", 64, 256, 256, 14),
+    conv("conv 512>512 3x3, 7x7, b64", 64, 512, 512, 7),
+    conv("conv 256>64 1x1, 56x56, b64", 64, 256, 64, 56, 1),
+    conv("conv 2048>512 1x1, 7x7, b64", 64, 2048, 512, 7, 1),
+    conv("conv 64>64 3x3, 568x568, b1", 1, 64, 64, 568),
+    conv("conv 512>512 3x3, 64x64, b1", 1, 512, 512, 64),
+    conv("depthwise 64 3x3, 56x56, b64", 64, 64, 64, 56, groups=64),
+    Layer("transposed 128>64 2x2 stride 2, 280x280, b1", "conv_transpose", (1, 128, 280, 280), (128, 64, 2, 2), stride=2),
+    Layer("linear 2048>1000, b64", "linear", (64, 2048), (1000, 2048)),
+    Layer("max pool 2x2, 64x112x112, b64", "max_pool", (64, 64, 112, 112)),
+    Layer("batch norm, 64x56x56, b64", "batch_norm", (64, 64, 56, 56)),
+    Layer("batch norm + ReLU, 16x32x32, b512", "batch_norm_relu", (512, 16, 32, 32)),
+    Layer("ReLU, 64x112x112, b64", "relu", (64, 64, 112, 112)),
+    Layer("cross entropy, 1000 classes, b64", "cross_entropy", (64, 1000)),
+    Layer("cross entropy, 2 classes, 1,048,576 pixels", "cross_entropy", (1 << 20, 2)),
+)
+GPU_NETWORKS = (
+    Network("LeNet-5 b256", "lenet5", (256, 1, 28, 28)),
+    Network("ResNet-20 b128, 32x32", "resnet20", (128, 3, 32, 32)),
+    Network("ResNet-20 b512, 32x32", "resnet20", (512, 3, 32, 32)),
+    Network("ResNet-50 b64, 224x224", "resnet50", (64, 3, 224, 224)),
+    # padded convolutions keep the size, so that it must divide by 16: 576, where the paper's valid ones begin with 572
+    Network("U-Net base 64 b1, 576x576", "unet", (1, 1, 576, 576), 64, 4),
+)

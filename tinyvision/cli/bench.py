@@ -30,11 +30,13 @@ def add(commands):
     bench.add_argument("--plot", metavar="FILE", help="draw the layers' roofline (.png, .pdf, .svg)")
     bench.add_argument("--quick", action="store_true", help="small sizes and few rounds: less than a minute, and says little")
     bench.add_argument("--threads", type=whole_number(1), metavar="N", help="threads of every contender (as many as processors)")
+    bench.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="measure a GPU instead, beside PyTorch with cuDNN")
     bench.set_defaults(run=run)
 
 
 def run(options):
+    from ..backend import CudaError
     from ..bench import BenchError
     from ..bench.command import run_bench
-    with as_user_errors(BenchError):
+    with as_user_errors(BenchError, ImportError, CudaError):
         run_bench(**{name: value for name, value in vars(options).items() if name != "run"})
