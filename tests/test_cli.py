@@ -219,3 +219,11 @@ def test_help_as_a_module():
     assert done.returncode == 0 and "lenet5" in done.stdout and "--batch-size" in done.stdout
     wrong = subprocess.run([sys.executable, "-m", "tinyvision", "train", "lenet5", "--epochs", "-3"], capture_output=True, text=True)
     assert wrong.returncode == 2 and "Traceback" not in wrong.stderr and wrong.stderr.count("\n") == 1
+
+
+def test_curves_are_drawn_while_a_run_goes_on(tmp_path, monkeypatch):
+    from tinyvision.cli import train as command
+    drawn, plain = [], command.print_epoch
+    monkeypatch.setattr(command, "print_epoch", lambda epoch: (drawn.append(any(tmp_path.rglob("curves.png"))), plain(epoch)))
+    assert cli.main(["train", "mlp", "--epochs", "2", "--out", str(tmp_path / "run")]) == 0
+    assert drawn == [False, True]                         # before the second epoch is told, the first is a picture

@@ -111,7 +111,7 @@ def train(settings, train_set, test_set, out, goes_on=False):
         write_settings(out / SETTINGS, settings)
     try:
         with np.errstate(over="ignore", invalid="ignore"), as_user_errors(ValueError):       # fit tells of NaN
-            history = fit(model, optimizer, loader, test_loader, settings["epochs"], scheduler=scheduler, report=print_epoch,
+            history = fit(model, optimizer, loader, test_loader, settings["epochs"], scheduler=scheduler, report=reporter(out, settings),
                           progress=sys.stderr.isatty(), metrics=measures(source, settings), folder=out, every=200, resume=goes_on)
     except FloatingPointError:
         for name in (SETTINGS, "last.snapshot", "last.snapshot.previous", "best.safetensors"):
@@ -152,6 +152,22 @@ def measures(source, settings):
     return {"iou": IoU(len(settings["classes"]))}
 
 
+def reporter(out, settings):
+    """What is done after an epoch: a line is printed, and the picture of the curves is drawn anew."""
+    from ..viz import LiveCurves
+    live = LiveCurves(out / CURVES, title=title(settings))
+
+    def report(epoch):
+        print_epoch(epoch)
+        if epoch.number == len(live.history) + 1:         # of a run that was taken up again the whole curves come at the end
+            live(epoch)
+    return report
+
+
+def title(settings):
+    return f"{settings['model']} on {settings['data']}"
+
+
 def print_epoch(epoch):
     more = "".join(f"  {name.replace('_', ' ')} {value:.4f}" for name, value in epoch.metrics.items() if name.startswith("test_"))
     print(f"epoch {epoch.number:2d}  {epoch.seconds:5.1f} s  train loss {epoch.train_loss:.4f}  "
@@ -164,7 +180,7 @@ def save(out, model, history, settings):
     from ..io.atomic import atomic_path
     with atomic_path(out / HISTORY) as path:
         path.write_text(json.dumps({"setting": settings, "epochs": [asdict(row) for row in history]}, indent=1))
-    figure = viz.learning_curves(history, f"{settings['model']} on {settings['data']}")
+    figure = viz.learning_curves(history, title(settings))
     with atomic_path(out / CURVES) as path:
         figure.savefig(path, dpi=120)
     io.save(model.state_dict(), out / WEIGHTS, metadata={"tinyvision": json.dumps(settings)})
