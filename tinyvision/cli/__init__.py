@@ -3,6 +3,7 @@
     train.py                            tinyvision train MODEL --data SET, on sets.py and networks.py; runs.py: its folder
     doctor.py, evaluate.py              tinyvision doctor MODEL, evaluate RUN, predict RUN PICTURE...
     models.py, data.py                  tinyvision models, data list
+    lectures.py                         tinyvision lectures [NAME...], on notebooks.py
     homework.py                         tinyvision homework new DIR, tinyvision gradcheck SUBMISSIONS
     bench.py, info.py                   tinyvision bench, tinyvision info
     arguments.py                        numbers on the command line; mistakes
@@ -15,7 +16,7 @@ import os
 import sys
 
 from ..packages import MissingPackage
-from . import bench, data, doctor, evaluate, homework, info, models, train
+from . import bench, data, doctor, evaluate, homework, info, lectures, models, train
 from .arguments import Parser, UserError
 
 
@@ -44,6 +45,6 @@ def main(arguments=None):
 def parser():
     top = Parser(prog="tinyvision", description="Train small networks for computer vision, give and mark homework, measure.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    for command in (train, doctor, evaluate, models, data, homework, bench, info):
+    for command in (train, doctor, evaluate, models, data, lectures, homework, bench, info):
         command.add(commands)
     return top
