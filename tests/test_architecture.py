@@ -279,7 +279,7 @@ def public(package):
 
 
 @pytest.mark.parametrize("package", ["functional", "nn", "optim", "data", "data.transforms", "data.generated", "metrics", "io", "models",
-                                     "train", "viz"])
+                                     "train", "viz", "interpret"])
 def test_public_names_come_with_an_example(package):
     """A docstring that starts with its sentence, and an example, which the tests execute."""
     docs = {name: value.__doc__ or "" for name, value in public(package).items()}
