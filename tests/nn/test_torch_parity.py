@@ -292,7 +292,7 @@ def test_every_layer_is_compared():
     """No exported layer is forgotten: those that hold others, and those that draw, have tests of their own."""
     elsewhere = {"Module", "Parameter", "Sequential", "ModuleList", "ModuleDict", "ParameterList", "BasicBlock", "Bottleneck",
                  "PreActivationBlock", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "Embedding",
-                 "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d"}
+                 "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d", "RNNCell", "GRUCell", "LSTMCell"}
     exported = {name for name, value in vars(nn).items() if isinstance(value, type)}
     assert exported - elsewhere == {case[0] for case in LAYERS + LOSSES}
 
@@ -300,6 +300,7 @@ def test_every_layer_is_compared():
 SHOWN = [
     ("Conv2d", (3, 8, 3), dict(stride=2, padding=1, groups=1, bias=False)), ("Conv2d", (4, 8, 3), dict(padding="same", dilation=2)),
     ("ConvTranspose2d", (3, 8, 3), dict(stride=2, output_padding=1)), ("Linear", (3, 4), {}), ("Bilinear", (2, 3, 4), {}),
+    ("RNNCell", (2, 3), dict(nonlinearity="relu")), ("GRUCell", (2, 3), dict(bias=False)), ("LSTMCell", (2, 3), {}),
     ("Embedding", (5, 3), dict(padding_idx=0)), ("MaxPool2d", (2,), {}), ("AvgPool2d", (2,), {}),
     ("AdaptiveAvgPool2d", ((1, 1),), {}), ("ReLU", (), {}), ("LeakyReLU", (0.2,), {}), ("ELU", (), {}), ("PReLU", (3,), {}),
     ("GELU", (), {}), ("Hardtanh", (), {}), ("Softplus", (), {}), ("Softmax", (), dict(dim=1)), ("Threshold", (1.0, 2.0), {}),

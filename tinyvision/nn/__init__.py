@@ -6,8 +6,8 @@
     activation.py   ReLU and its relatives, Softmax              dropout.py      Dropout
     padding.py      borders                                      upsampling.py   Upsample, PixelShuffle
     loss.py         losses and distances                         blocks.py       residual blocks
-    init.py         first values of weights                      utils.py        gradient clipping
-    summary.py      what a network costs
+    recurrent.py    cells of recurrent networks                  utils.py        gradient clipping
+    init.py         first values of weights                      summary.py      what a network costs
 """
 
 from .. import functional
@@ -40,4 +40,5 @@ from .pooling import (
     AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d, AvgPool1d,
     AvgPool2d, AvgPool3d, Fold, MaxPool1d, MaxPool2d, MaxPool3d, MaxUnpool1d, MaxUnpool2d, MaxUnpool3d, Unfold,
 )
+from .recurrent import GRUCell, LSTMCell, RNNCell
 from .upsampling import ChannelShuffle, PixelShuffle, PixelUnshuffle, Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
