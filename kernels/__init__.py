@@ -15,6 +15,7 @@ decides which of the two runs.  Read the reference first: the twin computes the 
     resample.py     sparse tables along an axis, pixels by index
     roi.py          boxes of an image
     update.py       the steps of the optimisers
+    random.py       random numbers by counting, for devices
     registry.py     which implementation runs
     cpu/            compiled by Numba: jit.py (compiling, threads), tile.py, layout.py and conv.py (convolution) first
 """

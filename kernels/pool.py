@@ -22,7 +22,7 @@ from functools import reduce
 
 import numpy as np
 
-from tinyvision.backend import array_module
+from tinyvision.backend import array_module, constant
 
 from .im2col import col2im, frame
 from .registry import kernel
@@ -62,7 +62,7 @@ def window_max(x, window, out):
     number = np.min_scalar_type(len(taps))                                # the smallest integers that count the taps
     first = outer(np.add, [f * p for f, p in zip(first_taps(window, out), pixel_pitch(window.size))])
     best = xp.full(x.shape[:2] + out, lowest, x.dtype)
-    winner = xp.broadcast_to(xp.asarray(first.astype(number)), best.shape)
+    winner = xp.broadcast_to(constant(x, first.astype(number)), best.shape)
     for t, (_, where) in enumerate(taps):
         v = xp.ascontiguousarray(xpad[(..., *where)])
         better = (v > best) | (v != v)
@@ -74,10 +74,10 @@ def window_max(x, window, out):
 
 def tap_index(tap, window, sizes):
     """The pixel of an image of these sizes under a tap of each window."""
-    xp, pitch = array_module(tap), pixel_pitch(sizes)
+    pitch = pixel_pitch(sizes)
     axes = zip(tap.shape[2:], window.stride, window.padding, pitch)
     corner = outer(np.add, [(s * np.arange(o) - lo) * p for o, s, (lo, _), p in axes])
-    return xp.asarray(corner) + xp.asarray(tap_steps(window, sizes))[tap]
+    return constant(tap, corner) + constant(tap, tap_steps(window, sizes))[tap]
 
 
 def tap_steps(window, sizes):
@@ -112,14 +112,14 @@ def bins_argmax(x, bins):
     for axis, (start, count) in zip(range(-1, -len(bins) - 1, -1), reversed(bins)):
         most = int(count.max(initial=0))
         number = np.min_scalar_type(most)
-        best = x.take(xp.asarray(start), axis)
+        best = x.take(constant(x, start), axis)
         place = xp.zeros(best.shape, number)
         for k in range(1, most):                                          # a short window looks at its last pixel again
-            v = x.take(xp.asarray(start + np.minimum(k, count - 1)), axis)
+            v = x.take(constant(x, start + np.minimum(k, count - 1)), axis)
             place = xp.maximum(place, ((v > best) | (v != v)) * number.type(k))
             best = xp.maximum(best, v)
         along = (-1,) + (1,) * (-axis - 1)                                # start and count as columns along the axis
-        place = xp.asarray(start.reshape(along)) + xp.minimum(place, xp.asarray(count.reshape(along) - 1))
+        place = constant(x, start.reshape(along)) + xp.minimum(place, constant(x, count.reshape(along) - 1))
         index = place if index is None else pitch * place + xp.take_along_axis(index, place, axis)
         pitch *= x.shape[axis]
         x = best
@@ -193,14 +193,14 @@ def adaptive_sum(x, out):
 
 
 def axis_sum(x, axis, out):
-    xp, size = array_module(x), x.shape[axis]
+    size = x.shape[axis]
     if size == out:
         return x
     if out and size % out == 0:                                           # equal windows side by side
         return x.reshape(x.shape[:axis] + (out, size // out) + x.shape[axis + 1:]).sum(axis=axis + 1)
     start, count = spans(size, out)
-    y = x.take(xp.asarray(start), axis)
+    y = x.take(constant(x, start), axis)
     for k in range(1, int(count.max(initial=0))):
         longer = np.flatnonzero(count > k)
-        y[(slice(None),) * axis + (xp.asarray(longer),)] += x.take(xp.asarray(start[longer] + k), axis)
+        y[(slice(None),) * axis + (constant(x, longer),)] += x.take(constant(x, start[longer] + k), axis)
     return y

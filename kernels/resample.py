@@ -18,7 +18,7 @@ from math import prod
 
 import numpy as np
 
-from tinyvision.backend import array_module
+from tinyvision.backend import array_module, constant
 
 from .registry import kernel
 
@@ -79,8 +79,8 @@ def apply_table(x, table, axis):
     B, K = prod(front), prod(back)
     x, y = x.reshape(B, table.size, K), xp.empty((B, O, K), x.dtype)
     step = max(1, BLOCK // (O * K or 1)) if xp is np else max(1, B)
-    taps = [(rows if isinstance(rows, slice) else xp.asarray(rows), xp.asarray(index),
-             None if weight is None else xp.asarray(weight)[:, None]) for rows, index, weight in table.taps]
+    taps = [(rows if isinstance(rows, slice) else constant(x, rows), constant(x, index),
+             None if weight is None else constant(x, weight)[:, None]) for rows, index, weight in table.taps]
     for b in range(0, B, step):
         part, total = x[b:b + step], y[b:b + step]
         if table.reads_zero:
@@ -110,8 +110,13 @@ def scatter_pixels(g, index, pixels):
     """Add g (N, C, Q) up into zeros (N, C, pixels), each at its index (N, Q): the adjoint of gather_pixels."""
     xp = array_module(g)
     N, C = g.shape[:2]
-    x = xp.empty((N, C, pixels), g.dtype)
     channel = pixels * xp.arange(C)[:, None]
+    if xp is not np:                                      # all at once: a GPU adds in any order, and bincount would wait for it
+        x = xp.zeros((N, C, pixels), g.dtype)
+        planes = C * pixels * xp.arange(N)[:, None, None]
+        xp.add.at(x.reshape(-1), (planes + channel + index[:, None]).reshape(-1), g.reshape(-1))
+        return x
+    x = np.empty((N, C, pixels), g.dtype)
     for n, where in enumerate(index):
-        x[n] = xp.bincount((where + channel).ravel(), g[n].ravel(), C * pixels).reshape(C, pixels)
+        x[n] = np.bincount((where + channel).ravel(), g[n].ravel(), C * pixels).reshape(C, pixels)
     return x

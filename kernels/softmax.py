@@ -81,7 +81,7 @@ def cross_entropy(x, labels):
 @kernel
 def cross_entropy_grad(g, x, labels, top, total):
     xp = array_module(x)
-    p = xp.subtract(x, top, order="C")                                    # (N, K, *S), in the order that `places` counts in
+    p = xp.ascontiguousarray(x - top)                                     # (N, K, *S), in the order that `places` counts in
     xp.exp(p, out=p)
     p *= g[:, None] / total
     p.reshape(-1)[places(labels, x.shape[1])] -= g

@@ -11,15 +11,16 @@ which implementation runs.  The formulas stand in tinyvision/optim, letter by le
     adagrad     ws, gs, ss
     adadelta    ws, gs, vs, us
 
-    square_sum  arrays -> number                the sum of all squares, added up in float64
-    bound       arrays                          a <- a * factor, then limited to [-limit, limit]; NaN stays
+    square_sum  arrays -> number                the sum of all squares, added up in float64; on a GPU an array of shape ()
+    bound       arrays                          a <- a * factor, then limited to [-limit, limit]; NaN stays; the factor is a
+                                                number, or on a GPU an array of shape (): neither is read by the host
 
 Numbers that depend on the count of steps come as lists, too: a weight without a gradient does not count the step.
 """
 
 from math import inf
 
-from tinyvision.backend import array_module
+from tinyvision.backend import array_module, on_device
 
 from .registry import kernel
 
@@ -146,14 +147,17 @@ def square_sum(first, arrays):
     total = 0.0
     for a in arrays:
         b = a.astype("float64")                           # where squares do not overflow
-        total += float((b * b).sum())
+        share = (b * b).sum()
+        total = total + (share if on_device(share) else float(share))
     return total
 
 
 @kernel
 def bound(first, arrays, factor, limit=inf):
     for a in arrays:
-        if factor != 1:
+        if on_device(factor):
+            a *= factor.astype(a.dtype)
+        elif factor != 1:
             a *= a.dtype.type(factor)
         if limit < inf:
             array_module(a).clip(a, -limit, limit, out=a)

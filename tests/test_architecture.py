@@ -25,8 +25,9 @@ ROOT = Path(__file__).parent.parent
 
 # From the ground floor up.  A room may import from the rooms below it, not from its neighbours on the same floor.
 FLOORS = [
-    ["backend", "memory", "packages"],
-    ["kernels", "changes", "random"],
+    ["backend", "packages"],
+    ["memory"],
+    ["kernels", "changes", "random", "cuda"],
     ["tensor"],
     ["autograd"],
     ["ops"],
@@ -250,7 +251,7 @@ def test_every_backward_is_in_the_table(monkeypatch):
             monkeypatch.setattr(cls, "backward", watched(cls, cls.backward))
     for case in tests.cases.all_cases():
         run_to_second_order(case)
-    assert not ops - ran and len(ops) > 30
+    assert {cls.__name__ for cls in ops - ran} <= {"ToDeviceOp"} and len(ops) > 30             # tests/device has a device
 
 
 # Functions without a row, and why.

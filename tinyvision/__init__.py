@@ -2,7 +2,7 @@
 
 __version__ = "0.1.0"
 
-from . import ops  # noqa: F401  (gives Tensor its operators)
+from . import cuda, ops  # noqa: F401  (ops gives Tensor its operators)
 from .autograd import enable_grad, grad, is_grad_enabled, no_grad
 from .kernels.registry import get_num_threads, set_num_threads, use_kernels
 from .ops.arithmetic import add, divide, maximum, minimum, multiply, negative, power, subtract, where
@@ -17,5 +17,5 @@ from .random import default_generator, manual_seed
 from .tensor import Op, Parameter, Tensor, from_dlpack
 
 # What `from tinyvision import *` takes.  NumPy's names stay behind `tinyvision.`, or they would hide Python's own sum and max.
-__all__ = ["Op", "Parameter", "Tensor", "default_generator", "enable_grad", "from_dlpack", "get_num_threads", "grad",
+__all__ = ["Op", "Parameter", "Tensor", "cuda", "default_generator", "enable_grad", "from_dlpack", "get_num_threads", "grad",
            "is_grad_enabled", "manual_seed", "no_grad", "set_num_threads", "use_kernels"]

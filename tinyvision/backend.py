@@ -2,7 +2,14 @@
 
 Everything that computes asks `array_module(x)` for the functions that fit x, so one text serves both.  An array's library
 is recognised by the name of its module, without importing it: who has no GPU never loads CuPy.
+
+A device has a name, "cpu", "cuda:0", "cuda:1"; "cuda" is the current GPU.  Between devices arrays move only where somebody says
+so, `to_device`: an operation on arrays of two devices is an error, for a copy in every step would make a GPU useless unseen.
 """
+
+import contextlib
+import functools
+import sys
 
 import numpy as np
 
@@ -14,11 +21,186 @@ def array_module(x):
     'numpy'
     """
     if type(x) is not np.ndarray and type(x).__module__.partition(".")[0] == "cupy":
-        import cupy
-        return cupy
+        return sys.modules["cupy"]                        # where there is such an array it is loaded
     return np
 
 
 def is_array(x):
     """Whether x is an array (of NumPy or CuPy), as opposed to a number, a list or a Tensor."""
     return isinstance(x, np.ndarray) or type(x).__module__.partition(".")[0] == "cupy"
+
+
+def on_device(x):
+    """Whether x is an array in the memory of a GPU."""
+    return type(x) is not np.ndarray and type(x).__module__.partition(".")[0] == "cupy"
+
+
+class Device(str):
+    """The name of a device: "cpu", or "cuda:" and a number.
+
+    >>> Device("cuda:1").type, Device("cuda:1").index, Device("cpu").index
+    ('cuda', 1, None)
+    """
+
+    __slots__ = ()
+
+    @property
+    def type(self):
+        """'cpu' or 'cuda'."""
+        return self.partition(":")[0]
+
+    @property
+    def index(self):
+        """The number of the GPU; None for the CPU."""
+        return int(self.partition(":")[2]) if ":" in self else None
+
+
+CPU = Device("cpu")
+
+
+class CudaError(RuntimeError):
+    """There is no GPU to work with; the message says what is missing."""
+
+
+class OutOfMemoryError(MemoryError):
+    """The memory of a GPU is full (torch.cuda.OutOfMemoryError)."""
+
+
+def cupy():
+    """The module cupy, ready for use.
+
+    Raises ImportError where it is not installed, CudaError where it finds no driver or no GPU.
+    """
+    try:
+        import cupy as module
+    except ImportError as error:
+        raise ImportError(f"cuda: CuPy cannot be loaded ({error}). Install it for the driver of this machine: pip install "
+                          "'tinyvision[cuda12]' or 'tinyvision[cuda13]' (the command nvidia-smi shows which).") from error
+    try:
+        count = module.cuda.runtime.getDeviceCount()
+    except module.cuda.runtime.CUDARuntimeError as error:
+        raise CudaError(f"cuda: CuPy is installed but finds no GPU ({error}). Check with nvidia-smi that the driver works and is "
+                        "not older than CUDA of the extra: tinyvision[cuda12] or tinyvision[cuda13]. Or use device 'cpu'."
+                        ) from error
+    if count == 0:
+        raise CudaError("cuda: CuPy is installed, but this machine shows no GPU. Is CUDA_VISIBLE_DEVICES set? Or use 'cpu'.")
+    explain_full_memory(module)
+    return module
+
+
+def explain_full_memory(module):
+    """Let CuPy take its memory through a function whose error says what to do, unless the user chose another source."""
+    pool = module.get_default_memory_pool()
+    if module.cuda.get_allocator() != pool.malloc:
+        return
+
+    def allocate(size):
+        try:
+            return pool.malloc(size)
+        except module.cuda.memory.OutOfMemoryError as error:
+            free, total = module.cuda.runtime.memGetInfo()
+            raise OutOfMemoryError(f"cuda: out of memory: {size / 2**20:,.1f} MB were asked for, {free / 2**20:,.0f} of "
+                                   f"{total / 2**20:,.0f} MB are free and arrays of this process hold "
+                                   f"{pool.used_bytes() / 2**20:,.0f} MB. Use a smaller batch, smaller pictures or a narrower "
+                                   "network, and no_grad() where nothing is learned.") from error
+    module.cuda.set_allocator(allocate)
+
+
+def as_device(device):
+    """The Device with this name; "cuda" is the current GPU, "cuda:1" the second.
+
+    Raises TypeError for what is no name, ValueError for one that does not exist, and what `cupy` raises without a GPU.
+
+    >>> as_device("cpu")
+    'cpu'
+    """
+    if not isinstance(device, str):
+        raise TypeError(f"device: must be a name, 'cpu', 'cuda' or 'cuda:1', got {device!r}.")
+    kind, colon, number = device.partition(":")
+    if device == "cpu":
+        return CPU
+    if kind != "cuda" or bool(colon) != number.isdecimal():
+        raise ValueError(f"device: must be 'cpu', 'cuda' or 'cuda:' and the number of a GPU, got {device!r}.")
+    cuda = cupy().cuda
+    if not colon:
+        return Device(f"cuda:{cuda.runtime.getDevice()}")
+    count = cuda.runtime.getDeviceCount()
+    if int(number) >= count:
+        raise ValueError(f"device: there is no {device}, this machine shows {count} GPU(s), numbered from 0. "
+                         f"Use 'cuda:{count - 1}' or less.")
+    return Device(f"cuda:{int(number)}")
+
+
+def device_of(x):
+    """The Device that an array is on.
+
+    >>> device_of(np.zeros(3))
+    'cpu'
+    """
+    return Device(f"cuda:{x.device.id}") if on_device(x) else CPU
+
+
+def to_device(x, device):
+    """An array on this device: x itself where it is there already, else a copy.
+
+    >>> x = np.zeros(3); to_device(x, "cpu") is x
+    True
+    """
+    device = as_device(device)
+    if device_of(x) == device:
+        return x
+    if device == CPU:
+        return x.get()
+    module = cupy()
+    with module.cuda.Device(device.index):
+        return module.asarray(x)
+
+
+SMALL = 1 << 16                                           # bytes of a constant that is worth keeping
+
+
+def constant(x, array):
+    """A NumPy array that was made for x, a table of indices or weights, on the device of x; nobody may write to it.
+
+    What goes to a GPU is kept there, by its content: a network asks for the same few tables in every step.
+
+    >>> table = np.arange(2); constant(np.zeros(3), table) is table
+    True
+    """
+    if not on_device(x):
+        return array
+    if array.nbytes > SMALL:
+        return to_device(array, device_of(x))
+    return resident(array_module(x), device_of(x), array.dtype, array.shape, array.tobytes())
+
+
+@functools.lru_cache(maxsize=1024)
+def resident(module, device, dtype, shape, content):
+    return to_device(np.frombuffer(content, dtype).reshape(shape), device)
+
+
+@contextlib.contextmanager
+def current(device):
+    """Within the block new arrays of a GPU are made on this one; nothing changes for the CPU."""
+    device = as_device(device)
+    with contextlib.nullcontext() if device == CPU else cupy().cuda.Device(device.index):
+        yield device
+
+
+def same_device(op, arrays):
+    """Refuse arrays of different devices, before a kernel takes one for the other; numbers go with any."""
+    first = None
+    for x in arrays:
+        place = "cpu" if isinstance(x, np.ndarray) else x.device.id if on_device(x) else None
+        if place is not None and place != first:
+            if first is not None:
+                refuse_devices(op, arrays)
+            first = place
+
+
+def refuse_devices(op, arrays):
+    places = [(i, x, device_of(x)) for i, x in enumerate(arrays) if is_array(x)]
+    i, x, here = places[0]
+    j, y, there = next(place for place in places if place[2] != here)
+    raise TypeError(f"{op}: all operands must be on one device, got operand {i} {x.shape} on {here} and operand {j} {y.shape} on "
+                    f"{there}. Move one of them: x.to({str(max(here, there))!r}) or x.cpu(); module.to(...) moves a network.")

@@ -16,6 +16,8 @@ from collections import OrderedDict, deque
 
 import numpy as np
 
+from .backend import is_array
+
 LEAST, MOST = 32 << 10, 64 << 20                          # bytes: small arrays are quick anyway, large ones get pages of 2 MB
 KEEP = 256 << 20
 ALIGNMENT = 64                                            # bytes of a cache line, and of the longest vector
@@ -129,7 +131,10 @@ def owner(array):
     >>> owner(x[1:]) is x
     True
     """
-    return array.base if isinstance(array.base, np.ndarray) and type(array.base) is not Block else array
+    base = array.base
+    if base is None or type(base) is Block:
+        return array
+    return base if is_array(base) else array
 
 
 def same_memory(x, y):

@@ -72,6 +72,14 @@ def seeded(op, seed):
     return np.random.default_rng(int(seed))
 
 
+def draw_key(generator):
+    """Two words, as integers, for a generator that counts (kernels/random.py): every call draws others.
+
+    What is drawn on a GPU so depends on the generator alone, which a run keeps and goes on from, as for numbers on the CPU.
+    """
+    return tuple(generator.integers(1 << 32, size=2).tolist())
+
+
 def draw_uniform(generator, shape, dtype):
     """Independent numbers from [0, 1) in float32 or float64, as dtype."""
     return generator.random(shape, np.float64 if dtype == np.float64 else np.float32).astype(dtype, copy=False)

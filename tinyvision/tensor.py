@@ -20,9 +20,13 @@ import threading
 
 import numpy as np
 
-from .backend import array_module, is_array
+from .backend import array_module, cupy, current, device_of, is_array, on_device, same_device, to_device
 from .changes import Changes
+from .cuda import is_available
 from .memory import owner
+
+
+ndarray = np.ndarray                                      # a name that is found quicker
 
 
 class Recording(threading.local):
@@ -39,6 +43,7 @@ class Tensor:
 
     data: anything NumPy can make an array of; an array is copied and keeps its dtype, Python floats become float32.
     requires_grad: whether gradients with respect to this tensor are wanted (floating-point data only).
+    device: "cpu", "cuda" or "cuda:1"; None leaves an array where it is, and lists go to the CPU.
 
     Its methods and operators are NumPy's (`sum(axis=..., keepdims=...)`, `reshape`, `@`, `x[1:, None]`); ops/methods.py
     lists them.  `x.data` is the NumPy array itself, `x.grad` the gradient that backward() left, None before.
@@ -51,13 +56,13 @@ class Tensor:
 
     __slots__ = ("_data", "_requires_grad", "grad", "op", "_changes", "_hooks", "_keeps_grad", "_age", "__weakref__")
 
-    def __init__(self, data, dtype=None, requires_grad=False):
+    def __init__(self, data, dtype=None, requires_grad=False, device=None):
         if isinstance(data, Tensor):
             data = data._data
         array = array_module(data).array(data, dtype) if is_array(data) else as_array(data, dtype)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"Tensor: needs numbers or booleans, got dtype {array.dtype}. Convert the data first.")
-        attach(self, array)
+        attach(self, array if device is None else to_device(array, device))
         self.requires_grad = requires_grad
 
     @property
@@ -84,8 +89,16 @@ class Tensor:
         self.touch()
 
     def numpy(self):
-        """The array itself, as `.data`."""
+        """The NumPy array itself, as `.data`.  Raises TypeError for a tensor on a GPU, which has none."""
+        if on_device(self._data):
+            raise TypeError(f"numpy: this tensor is on {self.device}, where NumPy cannot reach it. Copy it to main memory first: "
+                            "x.cpu().numpy().")
         return self.data
+
+    @property
+    def device(self):
+        """Where the array is: "cpu", or "cuda:0" and so on."""
+        return device_of(self._data)
 
     @property
     def shape(self):
@@ -148,7 +161,8 @@ class Tensor:
         return format(self.item(), spec) if spec else repr(self)
 
     def __repr__(self):
-        text = np.array2string(self._data, separator=", ", prefix=f"{type(self).__name__}(")
+        text = np.array2string(to_device(self._data, "cpu"), separator=", ", prefix=f"{type(self).__name__}(")
+        text += f", device={str(self.device)!r}" if on_device(self._data) else ""
         extra = f", op={self.op.name}" if self.op else ", requires_grad=True" if self._requires_grad else ""
         return f"{type(self).__name__}({text}{extra})"
 
@@ -159,7 +173,7 @@ class Tensor:
             raise TypeError("numpy: this tensor takes part in a graph, and NumPy would lose its gradient. Use x.data for the "
                             "plain array (x.item() for a number), tinyvision.stack for a list of tensors, or the functions "
                             "of tinyvision.functional.")
-        array = self.data
+        array = self.numpy()
         return array.astype(dtype or array.dtype) if copy or dtype not in (None, array.dtype) else array
 
     def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
@@ -189,7 +203,11 @@ class Tensor:
             raise RuntimeError("x[...] = value: cannot be recorded in a graph. Build the new tensor with where or "
                                "concatenate; to change weights, write under `with no_grad():`.")
         index = tuple(map(raw, index)) if isinstance(index, tuple) else raw(index)
-        self._data[index] = raw(value)
+        value = raw(value)
+        if on_device(self._data):
+            value = array_module(self._data).asarray(value, self.dtype) if isinstance(value, (list, tuple)) else value
+            same_device("x[...] = value", [self._data, value])
+        self._data[index] = value
         self.touch()
 
     def touch(self):
@@ -317,8 +335,8 @@ def as_array(data, dtype=None):
 def from_dlpack(x):
     """A Tensor around the memory of an array of any library that speaks DLPack, without a copy (numpy.from_dlpack).
 
-    x: a NumPy array, a PyTorch tensor outside the graph, ...; in main memory, and open to writing.  Whoever writes to one
-    writes to both; Tensor(x) copies instead.
+    x: a NumPy array, a PyTorch tensor outside the graph, ...; in main memory and open to writing, or on a GPU that CuPy can
+    use.  Whoever writes to one writes to both; Tensor(x) copies instead.
     Raises TypeError for what does not speak DLPack and for complex numbers, BufferError for an x that cannot be shared: one
     on another device, read-only, or of a dtype that NumPy lacks.  Source: https://dmlc.github.io/dlpack
 
@@ -329,17 +347,18 @@ def from_dlpack(x):
     if not hasattr(x, "__dlpack__") or not hasattr(x, "__dlpack_device__"):
         raise TypeError(f"from_dlpack: needs an object with __dlpack__ and __dlpack_device__, got {type(x).__name__}. "
                         "Use Tensor(x).")
-    device = x.__dlpack_device__()
-    if device[0] != 1:                                    # kDLCPU
-        raise BufferError(f"from_dlpack: the array must be in main memory, device (1, 0), got {tuple(map(int, device))}. "
-                          "Copy it there first: x.cpu().")
+    kind, number = map(int, x.__dlpack_device__())
+    if kind != 1 and not (kind == 2 and is_available()):                  # kDLCPU, kDLCUDA
+        raise BufferError(f"from_dlpack: the array must be in main memory, device (1, 0), got {(kind, number)}. "
+                          "Copy it there first: x.cpu().  (Arrays on a GPU, device (2, 0), need CuPy here.)")
     try:
-        array = np.from_dlpack(x)
+        with current("cpu" if kind == 1 else f"cuda:{number}") as device:
+            array = np.from_dlpack(x) if device == "cpu" else cupy().from_dlpack(x)
     except (BufferError, RuntimeError) as error:
         raise BufferError(f"from_dlpack: the array cannot be shared: {error} Copy it: Tensor(x).") from error
     if array.dtype.kind not in "fiub":
         raise TypeError(f"from_dlpack: needs numbers or booleans, got dtype {array.dtype}. Convert the data first.")
-    if not array.flags.writeable:
+    if not getattr(array.flags, "writeable", True):
         raise BufferError("from_dlpack: the array is read-only (with NumPy 2.0 every one is), and a Tensor can be written to. "
                           "Copy it: Tensor(x).")
     y = result(array)
@@ -394,12 +413,15 @@ class Op:
             twin = copy.copy(self)
             twin.inputs = ()
             return twin(*inputs)
-        arrays, needs, tensors = [], [], False
+        arrays, needs, tensors, away = [], [], False, False
         for x in inputs:                                  # one walk over the inputs: this runs for every op of a network
             if isinstance(x, Tensor):
-                arrays.append(x._data)
+                array = x._data
+                arrays.append(array)
                 needs.append(x._requires_grad)
                 tensors = True
+                if type(array) is not ndarray:
+                    away = True
             else:
                 arrays.append(x)
                 needs.append(False)
@@ -408,8 +430,14 @@ class Op:
         recorded = True in needs and recording.on
         if recorded:
             self.needs = tuple(needs)
-        array = self.forward(*arrays)
-        if type(array) is not np.ndarray and not hasattr(array, "dtype"):
+        if away:
+            same_device(self.name, arrays)
+        try:
+            array = self.forward(*arrays)
+        except TypeError:
+            same_device(self.name, arrays)                # a plain array of a GPU beside a Tensor of the CPU
+            raise
+        if type(array) is not ndarray and not hasattr(array, "dtype"):
             raise TypeError(f"{self.name}.forward: must return one array, got {type(array).__name__}.")
         y = result(array, inputs)
         if recorded and array.dtype.kind == "f":          # Tensors in: y remembers how it was made

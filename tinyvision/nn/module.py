@@ -29,8 +29,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..autograd import no_grad
-from ..backend import array_module, is_array
-from ..tensor import HookHandle, Parameter, Tensor, raw
+from ..backend import array_module, is_array, to_device
+from ..ops.device import destination
+from ..tensor import HookHandle, Parameter, Tensor, raw, result
 
 IncompatibleKeys = namedtuple("IncompatibleKeys", "missing_keys unexpected_keys")
 
@@ -242,11 +243,31 @@ class Module:
 
     def float(self):
         """Convert floating-point parameters and buffers, and gradients, to float32."""
-        return convert(self, np.float32)
+        return convert(self, None, np.float32)
 
     def double(self):
         """Convert floating-point parameters and buffers, and gradients, to float64, as gradient checks need it."""
-        return convert(self, np.float64)
+        return convert(self, None, np.float64)
+
+    def to(self, *target, device=None, dtype=None):
+        """Move parameters, buffers and gradients to a device, or convert those of floating point, or both; returns this module.
+
+        target: a device ("cpu", "cuda", "cuda:1"), a dtype, both, or a Tensor to agree with.  The Parameters stay the same
+        objects, so that an optimiser goes on with them.
+        Raises what Tensor.to raises; then nothing was changed.
+
+        >>> m = Module(); m.w = Parameter([1.0]); m.to("cpu", "float64").w.dtype
+        dtype('float64')
+        """
+        return convert(self, *destination("to", target, device, dtype))
+
+    def cuda(self, device=None):
+        """Move everything to a GPU, the current one or that with this name or number (see `to`)."""
+        return self.to("cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device)
+
+    def cpu(self):
+        """Move everything to main memory (see `to`)."""
+        return self.to("cpu")
 
     def apply(self, fn):
         """Call fn(module) for every module below, then for this one; returns this one.
@@ -395,10 +416,13 @@ def refuse_assignment(module, name, value):
 # ---- loading and converting
 
 def saved_array(value, tensor):
-    """A copy of a saved value, in the dtype and library of the tensor it is for; as it is where that makes no sense."""
+    """A copy of a saved value, in the dtype and on the device of the tensor it is for; as it is where that makes no sense."""
     array = raw(value) if is_array(raw(value)) else np.asarray(value)
     fits = array.dtype.kind in "fiub" and array.shape == tensor.shape
-    return array_module(raw(tensor)).array(array, dtype=tensor.dtype) if fits else array
+    if not fits:
+        return array
+    array = to_device(array, tensor.device)
+    return array_module(array).array(array, dtype=tensor.dtype)
 
 
 def misfit(array, tensor):
@@ -425,10 +449,23 @@ def mismatch(name, missing, unexpected, wrong, here, strict):
     return "\n".join([rule, *lines, hint])
 
 
-def convert(module, dtype):
-    """Change the dtype of all floating-point parameters, buffers and gradients of a module."""
+def convert(module, device, dtype):
+    """Move all parameters, buffers and gradients of a module, and change the dtype of those of floating point; None: leave it.
+
+    What is shared stays shared, and the Tensors stay the same objects: only their arrays are others.
+    """
+    if dtype is not None and np.dtype(dtype).kind != "f":
+        raise TypeError(f"to: a module can only be converted to floating point, got {np.dtype(dtype)}. Use 'float32'.")
     for x in itertools.chain(module.parameters(), module.buffers()):
-        if x.dtype.kind == "f" and x.dtype != dtype:
-            x.data = raw(x).astype(dtype)
-            x.grad = None if x.grad is None else x.grad.detach().astype(dtype)
+        array = converted(raw(x), device, dtype)
+        if array is not raw(x):
+            x.data = array
+            x.grad = None if x.grad is None else result(converted(raw(x.grad), device, dtype))
     return module
+
+
+def converted(array, device, dtype):
+    """An array as it is, or a copy on another device, or of another dtype where it is floating point."""
+    if dtype is not None and array.dtype.kind == "f" and array.dtype != dtype:
+        array = array.astype(dtype)
+    return array if device is None else to_device(array, device)

@@ -20,9 +20,10 @@ Ba et al. 2016, arXiv:1607.06450; Zhang and Sennrich 2019, arXiv:1910.07467; Kri
 import numpy as np
 
 from .. import functional as F
+from ..backend import on_device
 from ..ops.normalize import batch_norm_relu
 from ..ops.shapes import check_array
-from ..tensor import Parameter
+from ..tensor import Parameter, raw
 from . import init
 from .activation import ReLU
 from .checks import at_least, divides, flag, real, whole
@@ -124,10 +125,12 @@ class BatchNorm(TrackingNorm):
         self.check_channels(input, 1)
         if self.running_mean is None:
             return function(input, None, None, self.weight, self.bias, *options, 0.0, self.eps)
-        count = int(self.num_batches_tracked) + 1
-        momentum = 1 / count if self.momentum is None else self.momentum
+        tracked, momentum = self.num_batches_tracked, self.momentum
+        if momentum is None:
+            count = raw(tracked)
+            momentum = 1 / (1 + (count if on_device(count) else int(count)))  # on a GPU the count is not read
         y = function(input, self.running_mean, self.running_var, self.weight, self.bias, *options, momentum, self.eps)
-        self.num_batches_tracked[...] = count             # only now: a refused input is not counted
+        tracked += 1                                      # only now: a refused input is not counted
         return y
 
 

@@ -13,6 +13,7 @@ from math import inf
 import numpy as np
 
 from ..autograd import no_grad
+from ..backend import array_module, on_device
 from ..kernels import update as kernels
 from ..ops.movement import concatenate
 from ..tensor import Tensor, raw
@@ -30,7 +31,7 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
 
     parameters: Tensors or one Tensor; those without `.grad` are skipped.  norm_type: p of the p-norm, or float('inf').
     error_if_nonfinite: refuse a norm that is infinite or not a number (else it spreads to the gradients).
-    Returns the norm before, as a Tensor ().
+    Returns the norm before, as a Tensor (), on the device of the first gradient, from which nothing is read.
     Raises ValueError for max_norm < 0 or norm_type <= 0, RuntimeError for a refused norm; nothing is changed then.
 
     >>> x = Tensor([3.0, 4.0], requires_grad=True); (x * x / 2).sum().backward()
@@ -45,7 +46,8 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
     if error_if_nonfinite and not np.isfinite(norm.item()):
         raise RuntimeError(f"clip_grad_norm_: the norm of order {norm_type} of the gradients is {norm.item()}. Look for the "
                            "first layer whose output is not finite, lower the learning rate, or pass error_if_nonfinite=False.")
-    scale = float(np.minimum(max_norm / (norm.item() + 1e-6), 1.0))           # stays "not a number" if the norm is
+    length = raw(norm) if on_device(raw(norm)) else norm.item()               # a GPU's is not read
+    scale = np.minimum(max_norm / (length + 1e-6), 1.0)                       # stays "not a number" if the norm is
     with np.errstate(invalid="ignore"):                                       # infinity * 0
         bound(grads, arrays, scale)
     return norm
@@ -53,7 +55,7 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
 
 def bound(grads, arrays, factor, limit=inf):
     """Multiply gradients by a factor, then limit their elements, in place."""
-    if arrays and (factor != 1 or limit < inf):
+    if arrays and (on_device(factor) or factor != 1 or limit < inf):
         kernels.bound(arrays[0], arrays, factor, limit)
         for g in grads:
             if isinstance(g, Tensor):
@@ -64,6 +66,8 @@ def total_norm(arrays, p):
     """The p-norm of all elements; each array's share is summed in float64, where squares do not overflow."""
     if not arrays:
         return np.float32(0)
+    if on_device(arrays[0]):
+        return norm_on_device(arrays, p)
     with np.errstate(invalid="ignore", over="ignore"):
         if p == float("inf"):
             norms = [float(abs(a).max()) for a in arrays if a.size]
@@ -72,6 +76,18 @@ def total_norm(arrays, p):
             return arrays[0].dtype.type(kernels.square_sum(arrays[0], arrays) ** 0.5)
         powers = [float((abs(a.astype(np.float64)) ** p).sum()) for a in arrays]
         return arrays[0].dtype.type(sum(powers) ** (1 / p))
+
+
+def norm_on_device(arrays, p):
+    """The same as an array of a GPU, of shape (); the shares stay there."""
+    if p == inf:
+        xp = array_module(arrays[0])
+        norm = xp.stack([abs(a).max() for a in arrays if a.size] or [xp.zeros(())]).max()
+    elif p == 2:
+        norm = kernels.square_sum(arrays[0], arrays) ** 0.5
+    else:
+        norm = sum((abs(a.astype("float64")) ** p).sum() for a in arrays) ** (1 / p)
+    return array_module(arrays[0]).asarray(norm, arrays[0].dtype)
 
 
 def clip_grad_value_(parameters, clip_value):

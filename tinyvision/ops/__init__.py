@@ -1,6 +1,6 @@
 """Operations with hand-written backward passes, one family a file; start with broadcast.py and arithmetic.py.
 
-    basics        broadcast  arithmetic  elementwise  reduce  matmul          (methods.py makes Tensor's methods of them)
+    basics        broadcast  arithmetic  elementwise  reduce  matmul  device  (methods.py makes Tensor's methods of them)
     movement      movement  index  rearrange  pad
     windows       conv  unfold  pool  adaptive
     resampling    resample  grid  roi

@@ -20,7 +20,7 @@ Sources: He et al. 2015, Spatial pyramid pooling, arXiv:1406.4729; Lin, Chen and
 
 import numpy as np
 
-from ..backend import array_module
+from ..backend import constant
 from ..kernels import pool as kernels
 from ..tensor import Op, raw
 from .pool import gathered
@@ -75,7 +75,7 @@ def adaptive_avg_pool(op, n, input, output_size):
         y = mean(x, axis=tuple(range(2, n + 2)), keepdims=True)
     else:
         counts = kernels.outer(np.multiply, [kernels.spans(h, o)[1] for h, o in zip(x.shape[2:], out)])
-        y = AdaptiveSumOp(out)(x) / array_module(raw(x)).asarray(counts, x.dtype)             # (N, C, *O) / (*O)
+        y = AdaptiveSumOp(out)(x) / constant(raw(x), counts.astype(x.dtype))                  # (N, C, *O) / (*O)
     return y if batch else y[0]
 
 

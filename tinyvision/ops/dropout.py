@@ -16,7 +16,7 @@ lower limit a' = -1.758 instead of 0 and then restores mean 0 and variance 1: fo
 variance q + p q a'^2 = q (1 + p a'^2).
 
 The mask is drawn in float32 whatever the dtype of x, and belongs to the op: its gradient repeats it, and the same state of
-the generator gives the same mask, bit for bit.
+the generator gives the same mask, bit for bit (on a GPU another one than on the CPU: kernels/random.py).
 
 Sources: Srivastava et al. 2014, JMLR 15 (dropout; there the factor q is applied at test time); Tompson et al. 2015,
 arXiv:1411.4280 (feature maps); Klambauer et al. 2017, arXiv:1706.02515 (alpha_dropout).
@@ -26,9 +26,10 @@ import warnings
 
 import numpy as np
 
-from ..backend import array_module
+from ..backend import array_module, on_device
 from ..kernels import elementwise as kernels
-from ..random import as_generator
+from ..kernels import random as device_random
+from ..random import as_generator, draw_key
 from ..tensor import Op, raw
 from .activation_smooth import SELU_ALPHA, SELU_SCALE
 from .shapes import batched, check_float
@@ -48,9 +49,11 @@ class DropoutOp(Op):
 
 
 def draw_mask(op, x, shape, p, generator):
-    """True with probability 1 - p, on x's device."""
-    numbers = as_generator(op, generator).random(shape, np.float32)
-    return array_module(raw(x)).asarray(numbers >= float(p))
+    """True with probability 1 - p, on x's device; a GPU draws for itself, from a key that the generator gives it."""
+    generator = as_generator(op, generator)
+    if on_device(raw(x)):
+        return device_random.kept(raw(x), draw_key(generator), tuple(shape), float(p))
+    return generator.random(shape, np.float32) >= float(p)
 
 
 def check_probability(op, p):

@@ -78,7 +78,8 @@ class AddAlongAxisOp(Op):
         if g.size * self.shape[self.axis] == x.size:      # one index for each line of x cannot name an element twice
             xp.put_along_axis(x, self.index, g, self.axis)
         else:
-            place = list(xp.indices(self.shape, sparse=True))
+            axes = range(len(self.shape))
+            place = [xp.arange(n).reshape([n if b == a else 1 for b in axes]) for a, n in enumerate(self.shape)]
             place[self.axis] = self.index
             xp.add.at(x, tuple(place), g)
         return x

@@ -13,8 +13,11 @@ Losses by file: loss_classes (cross entropy), loss_binary (its two-class form, f
 loss_likelihood (Kullback-Leibler, Poisson, Gauss), loss_margin (margins between scores and between embeddings).
 """
 
-from ..backend import array_module, is_array
+from math import nan
+
+from ..backend import array_module, is_array, on_device, same_device
 from ..tensor import raw
+from .arithmetic import where
 from .broadcast import sum
 from .reduce import mean
 from .shapes import check_choice, check_float, check_same_shape
@@ -28,6 +31,16 @@ def as_floats(x, like):
     if is_array(array):
         return x if array.dtype.kind not in "iub" else array.astype(like.dtype)
     return x if array is None else array_module(raw(like)).asarray(array, dtype=like.dtype)
+
+
+def beside(op, target, input):
+    """A target as an array, compared with the input and never multiplied: an array on its device, or a list."""
+    target, x = raw(target), raw(input)
+    if not is_array(target):
+        return array_module(x).asarray(target)
+    if type(target) is not type(x):
+        same_device(op, (x, target))
+    return target
 
 
 def operands(op, **arrays):
@@ -64,17 +77,31 @@ def weighted(op, losses, name, weight):
 
 
 def check_values(op, name, x, low, high, hint):
-    """Values in [low, high]; anything outside, or not a number, is refused."""
-    x = raw(x)
-    if x.size and not (x.min() >= low and x.max() <= high):
-        wrong = x[~((x >= low) & (x <= high))]
+    """x, whose values must lie in [low, high]; anything outside, or not a number, is refused.
+
+    On a GPU nobody looks, for the host would have to wait in every step: there what is outside becomes not a number, and with
+    it the loss.
+    """
+    values = raw(x)
+    if on_device(values):
+        return where((values >= low) & (values <= high), x, nan)
+    if values.size and not (values.min() >= low and values.max() <= high):
+        wrong = values[~((values >= low) & (values <= high))]
         raise ValueError(f"{op}: {name} must lie in [{low}, {high}], got {float(wrong[0]):g}. {hint}")
+    return x
 
 
 def check_signs(op, target):
-    """Targets 1 and -1: a 0 comes from labels 0 and 1, and would be passed over in silence."""
-    if (raw(target) == 0).any():
+    """Targets 1 and -1: a 0 comes from labels 0 and 1, and would be passed over in silence.  For a GPU see `signed`."""
+    target = raw(target)
+    if not on_device(target) and (target == 0).any():
         raise ValueError(f"{op}: target must be 1 or -1, got 0. For labels 0 and 1 use 2 * target - 1.")
+
+
+def signed(losses, target):
+    """The losses, on a GPU not a number where the target is 0: check_signs does not look there."""
+    target = raw(target)
+    return where(target == 0, nan, losses) if on_device(target) else losses
 
 
 def reduced(loss, reduction):
@@ -84,4 +111,6 @@ def reduced(loss, reduction):
 
 def ratio(top, bottom):
     """top / bottom, and not a number (rather than a warning) where a single bottom is 0: the mean over nothing."""
-    return top / bottom if raw(bottom) != 0 else top * float("nan")
+    if on_device(raw(bottom)):
+        return top / where(raw(bottom) == 0, nan, bottom)
+    return top / bottom if raw(bottom) != 0 else top * nan

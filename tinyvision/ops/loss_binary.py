@@ -30,7 +30,7 @@ from ..backend import array_module
 from ..tensor import Op
 from .activation_smooth import SoftplusOp
 from .elementwise import clip, sigmoid
-from .loss import alike, check_reduction, check_signs, check_values, reduced, weighted
+from .loss import alike, check_reduction, check_signs, check_values, reduced, signed, weighted
 from .reduce import mean
 
 
@@ -92,8 +92,8 @@ def binary_cross_entropy(input, target, weight=None, *, reduction="mean"):
     op = "binary_cross_entropy"
     check_reduction(op, reduction)
     p, y = alike(op, input=input, target=target)
-    check_values(op, "input", p, 0, 1, "For scores use binary_cross_entropy_with_logits, or apply sigmoid first.")
-    check_values(op, "target", y, 0, 1, "Targets are probabilities; divide masks of 0..255 by 255.")
+    p = check_values(op, "input", p, 0, 1, "For scores use binary_cross_entropy_with_logits, or apply sigmoid first.")
+    y = check_values(op, "target", y, 0, 1, "Targets are probabilities; divide masks of 0..255 by 255.")
     return reduced(weighted(op, BinaryCrossEntropyOp()(p, y), "weight", weight), reduction)
 
 
@@ -161,7 +161,7 @@ def soft_margin_loss(input, target, *, reduction="mean"):
     check_reduction("soft_margin_loss", reduction)
     x, y = alike("soft_margin_loss", input=input, target=target)
     check_signs("soft_margin_loss", y)
-    return reduced(SoftplusOp()(-y * x), reduction)
+    return reduced(signed(SoftplusOp()(-y * x), y), reduction)
 
 
 def multilabel_soft_margin_loss(input, target, weight=None, *, reduction="mean"):

@@ -24,17 +24,17 @@ Sources: Bridle 1990, Probabilistic interpretation of feedforward classification
 Recognition and Machine Learning, equations 4.108 and 4.109; Szegedy et al. 2016, arXiv:1512.00567.
 """
 
-from math import prod
+from math import nan, prod
 
-from ..backend import array_module
+from ..backend import array_module, on_device
 from ..kernels import softmax as kernel
 from ..tensor import Op, Tensor, raw
 from .arithmetic import where
 from .broadcast import sum
 from .index import AddAlongAxisOp, getitem, take_along_axis
-from .loss import alike, as_floats, check_reduction, ratio, reduced
+from .loss import alike, as_floats, beside, check_reduction, ratio, reduced
 from .movement import expand_dims
-from .shapes import check_float, check_labels
+from .shapes import check_float, check_labels, misplaced
 from .softmax import SoftmaxOp, log_softmax
 
 
@@ -69,9 +69,8 @@ def with_batch(op, input):
 
 
 def class_labels(op, input, target, ignore_index):
-    """Labels (N, *S) that are safe to index with, and a mask of those to ignore, None where there is none."""
-    xp = array_module(raw(input))
-    labels, expected = xp.asarray(raw(target)), input.shape[:1] + input.shape[2:] if input.ndim > 1 else ()
+    """Labels (N, *S) that are safe to index with, and what `without` needs to leave some out, None where all count."""
+    labels, expected = beside(op, target, input), input.shape[:1] + input.shape[2:] if input.ndim > 1 else ()
     if labels.shape != expected:
         if labels.shape == input.shape:
             hint = "For one-hot rows use target.argmax(axis=1), or probabilities as floats: target.astype('float32')."
@@ -84,7 +83,16 @@ def class_labels(op, input, target, ignore_index):
     labels = check_labels(op, labels, classes(input), ignore_index)
     labels = labels.reshape(expected or (1,))
     ignored = labels == ignore_index
-    return (xp.where(ignored, 0, labels), ignored) if ignored.any() else (labels, None)
+    xp = array_module(labels)
+    if on_device(labels):                                 # nothing is read back: labels outside get a loss that is no number
+        mask = ignored | misplaced(labels, classes(input))
+        return xp.where(mask, 0, labels), (mask, xp.where(ignored, input.dtype.type(0), input.dtype.type(nan)))
+    return (xp.where(ignored, 0, labels), (ignored, 0.0)) if ignored.any() else (labels, None)
+
+
+def without(left_out, losses):
+    """Losses with another value where labels do not count; not times 0, for an ignored loss may be infinite."""
+    return losses if left_out is None else where(left_out[0], left_out[1], losses)
 
 
 def class_weights(op, weight, x):
@@ -101,16 +109,17 @@ def per_class(weight, ndim):
     return weight.reshape((1, -1) + (1,) * (ndim - 2))
 
 
-def averaged(losses, importance, ignored, reduction, batch):
+def averaged(losses, importance, left_out, reduction, batch):
     """Reduce losses (N, *S), already weighted; importance holds the weights of their labels, None for ones."""
-    if ignored is not None:
-        losses = where(ignored, 0.0, losses)              # not times 0: an ignored loss may be infinite
+    losses = without(left_out, losses)
     if reduction != "mean":
         return reduced(losses if batch else losses[0], reduction)
-    if importance is None:
-        total = losses.size if ignored is None else losses.size - int(ignored.sum())
+    if importance is not None:
+        total = sum(importance if left_out is None else where(left_out[0], 0.0, importance))
+    elif left_out is None:
+        total = losses.size
     else:
-        total = sum(importance if ignored is None else where(ignored, 0.0, importance))
+        total = (losses.size - left_out[0].sum()).astype(losses.dtype)
     return ratio(sum(losses), total)
 
 
@@ -136,7 +145,7 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
     weight = class_weights(op, weight, x)
     if is_distribution(target, input):
         return soft_cross_entropy(x, target, weight, ignore_index, reduction, label_smoothing, batch)
-    labels, ignored = class_labels(op, input, target, ignore_index)
+    labels, left_out = class_labels(op, input, target, ignore_index)
     importance = None if weight is None else getitem(weight, labels)
     if label_smoothing == 0:
         losses = CrossEntropyOp(labels)(x)
@@ -145,7 +154,7 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
         logp = log_softmax(x, 1)
         everywhere = -sum(logp if weight is None else logp * per_class(weight, x.ndim), 1)
         losses = (1 - label_smoothing) * picked(logp, labels, importance) + label_smoothing / x.shape[1] * everywhere
-    return averaged(losses, importance, ignored, reduction, batch)
+    return averaged(losses, importance, left_out, reduction, batch)
 
 
 def is_distribution(target, input):
@@ -188,6 +197,6 @@ def nll_loss(input, target, weight=None, *, ignore_index=-100, reduction="mean")
     check_reduction("nll_loss", reduction)
     logp = with_batch("nll_loss", input)
     weight = class_weights("nll_loss", weight, logp)
-    labels, ignored = class_labels("nll_loss", input, target, ignore_index)
+    labels, left_out = class_labels("nll_loss", input, target, ignore_index)
     importance = None if weight is None else getitem(weight, labels)
-    return averaged(picked(logp, labels, importance), importance, ignored, reduction, input.ndim > 1)
+    return averaged(picked(logp, labels, importance), importance, left_out, reduction, input.ndim > 1)

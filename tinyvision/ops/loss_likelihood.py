@@ -20,9 +20,9 @@ target probability distribution (Gauss); torch.nn.functional.kl_div, poisson_nll
 """
 
 from math import log as log_of_number
-from math import pi
+from math import nan, pi
 
-from ..backend import array_module
+from ..backend import array_module, on_device
 from ..tensor import Op, raw
 from .arithmetic import where
 from .broadcast import sum
@@ -112,7 +112,9 @@ def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"
 
 def variances(op, v, shape):
     """The variances, checked, with an axis of size 1 in place of a last one that is missing."""
-    if raw(v).size and not raw(v).min() >= 0:
+    if on_device(raw(v)):
+        v = where(raw(v) < 0, nan, v)                     # as in check_values
+    elif raw(v).size and not raw(v).min() >= 0:
         raise ValueError(f"{op}: var must not be negative, got {float(raw(v).min()):g}. Predict log(var) and pass its exp.")
     if v.ndim == 0 or v.shape == shape:
         return v

@@ -19,7 +19,9 @@ Sources: Weston and Watkins 1999 (multi_margin_loss); Hadsell, Chopra and LeCun 
 and shallow convolutional neural networks (swap).
 """
 
-from ..backend import array_module
+from math import nan
+
+from ..backend import array_module, on_device
 from ..tensor import raw
 from .activation import relu
 from .arithmetic import minimum, where
@@ -27,14 +29,14 @@ from .broadcast import sum
 from .distance import pairwise_distance
 from .elementwise import clip, sqrt
 from .index import getitem, take_along_axis
-from .loss import alike, check_reduction, check_signs, operands, reduced
-from .loss_classes import class_labels, class_weights
-from .shapes import check_labels, check_same_shape
+from .loss import alike, beside, check_reduction, check_signs, operands, reduced, signed
+from .loss_classes import class_labels, class_weights, without
+from .shapes import check_labels, check_same_shape, misplaced
 
 
 def signs(op, target, like):
     """Targets 1 (alike) and -1 (unlike) of any dtype as a plain array: they are compared, never multiplied."""
-    y = array_module(raw(like)).asarray(raw(target))
+    y = beside(op, target, like)
     check_signs(op, y)
     return y
 
@@ -59,7 +61,7 @@ def hinge_embedding_loss(input, target, margin=1.0, *, reduction="mean"):
     (x,), y = alike("hinge_embedding_loss", input=input), signs("hinge_embedding_loss", target, input)
     check_same_shape("hinge_embedding_loss", input=x, target=y)
     losses = where(y == -1, 0.0, x) + where(y == 1, 0.0, hinge(margin - x))
-    return reduced(losses, reduction)
+    return reduced(signed(losses, y), reduction)
 
 
 def margin_ranking_loss(input1, input2, target, margin=0, *, reduction="mean"):
@@ -126,7 +128,7 @@ def cosine_embedding_loss(input1, input2, target, margin=0, *, reduction="mean")
     squares = (sum(x1 * x1, -1) + 1e-12) * (sum(x2 * x2, -1) + 1e-12)     # the zero vector has cosine 0, and a slope
     cosine = sum(x1 * x2, -1) / sqrt(squares)
     losses = where(y == 1, 1 - cosine, 0.0) + where(y == -1, hinge(cosine - margin), 0.0)
-    return reduced(losses, reduction)
+    return reduced(signed(losses, y), reduction)
 
 
 def score_rows(op, input):
@@ -160,12 +162,12 @@ def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, *, reduction=
     x, batch = score_rows(op, input)
     weight = class_weights(op, weight, x)
     xp = array_module(raw(x))
-    target = xp.asarray(raw(target))
-    labels, _ = class_labels(op, x, target if batch or target.size != 1 else target.reshape(1), None)
+    target = beside(op, target, x)
+    labels, left_out = class_labels(op, x, target if batch or target.size != 1 else target.reshape(1), None)
     lead = relu(margin - take_along_axis(x, labels[:, None], 1) + x)              # (N, K)
     terms = where(labels[:, None] == xp.arange(x.shape[1]), 0.0, lead if p == 1 else lead * lead)
     losses = sum(terms, 1) / x.shape[1]
-    losses = losses if weight is None else losses * getitem(weight, labels)
+    losses = without(left_out, losses if weight is None else losses * getitem(weight, labels))
     return reduced(losses if batch else losses[0], reduction)
 
 
@@ -185,13 +187,15 @@ def multilabel_margin_loss(input, target, *, reduction="mean"):
     check_reduction(op, reduction)
     x, batch = score_rows(op, input)
     xp = array_module(raw(x))
-    target = xp.asarray(raw(target))
+    target = beside(op, target, x)
     check_same_shape(op, input=input, target=target)
     labels = check_labels(op, target, x.shape[1], ignore_index=-1).reshape(x.shape)
-    listed = xp.logical_and.accumulate(labels >= 0, axis=1)               # (N, K): up to the first -1
-    labels = xp.where(listed, labels, 0)
+    listed = (labels < 0).cumsum(axis=1) == 0                             # (N, K): up to the first -1
+    wrong = misplaced(labels, x.shape[1], -1) if on_device(labels) else None
+    labels = xp.where(listed if wrong is None else listed & ~wrong, labels, 0)
     right = ((labels[:, :, None] == xp.arange(x.shape[1])) & listed[:, :, None]).any(axis=1)  # (N, K)
     chosen = take_along_axis(x, labels, 1)                                # (N, K), valid where listed
     leads = relu(1 - chosen[:, :, None] + x[:, None, :])                  # (N, K right, K wrong)
     losses = sum(where(listed[:, :, None] & ~right[:, None, :], leads, 0.0), (1, 2)) / x.shape[1]
+    losses = losses if wrong is None else where(wrong.any(axis=1), nan, losses)
     return reduced(losses if batch else losses[0], reduction)

@@ -48,8 +48,8 @@ def dice_loss(input, target, *, squared=True, axis=None, smooth=0.0, reduction="
     """
     check_reduction("dice_loss", reduction)
     p, g = alike("dice_loss", input=input, target=target)
-    check_values("dice_loss", "input", p, 0, 1, "Scores need a sigmoid or softmax first.")
-    check_values("dice_loss", "target", g, 0, 1, "Divide masks of 0..255 by 255; class indices need one_hot.")
+    p = check_values("dice_loss", "input", p, 0, 1, "Scores need a sigmoid or softmax first.")
+    g = check_values("dice_loss", "target", g, 0, 1, "Divide masks of 0..255 by 255; class indices need one_hot.")
     if not smooth >= 0:
         raise ValueError(f"dice_loss: smooth must be at least 0, got {smooth}.")
     sizes = sum(p * p, axis) + sum(g * g, axis) if squared else sum(p, axis) + sum(g, axis)

@@ -5,7 +5,7 @@ import operator
 import numpy as np
 
 from ..tensor import Tensor, raw, recording, result, tracked
-from . import arithmetic, broadcast, elementwise, index, matmul, movement, reduce
+from . import arithmetic, broadcast, device, elementwise, index, matmul, movement, reduce
 
 METHODS = {
     "__add__": arithmetic.add, "__sub__": arithmetic.subtract, "__mul__": arithmetic.multiply,
@@ -18,7 +18,7 @@ METHODS = {
     "astype": elementwise.astype, "clip": elementwise.clip, "copy": elementwise.copy, "argmax": reduce.argmax,
     "argmin": reduce.argmin, "all": reduce.all, "any": reduce.any,
     "exp": elementwise.exp, "log": elementwise.log, "sqrt": elementwise.sqrt, "abs": elementwise.abs,
-    "tanh": elementwise.tanh, "sigmoid": elementwise.sigmoid,
+    "tanh": elementwise.tanh, "sigmoid": elementwise.sigmoid, "to": device.to, "cuda": device.cuda, "cpu": device.cpu,
 }
 
 REFLECTED = {                                             # number or array on the left, Tensor on the right
@@ -59,7 +59,7 @@ ELSEWHERE = {                                             # PyTorch's names for 
     "float": "x.astype('float32')", "double": "x.astype('float64')", "long": "x.astype('int64')", "type": "x.astype(dtype)",
     "pow": "x ** y", "mm": "x @ y", "matmul": "x @ y", "dot": "x @ y", "norm": "(x * x).sum() ** 0.5", "eq": "x == y",
     "softmax": "functional.softmax(x, dim)", "log_softmax": "functional.log_softmax(x, dim)", "relu": "functional.relu(x)",
-    "cpu": "x.data, the NumPy array", "requires_grad_": "x.requires_grad = True", "grad_fn": "x.op",
+    "requires_grad_": "x.requires_grad = True", "grad_fn": "x.op",
     "zero_": "x.data[...] = 0, or x.grad = None to forget a gradient", "zero_grad": "x.grad = None",
     "add_": "x += y", "sub_": "x -= y", "mul_": "x *= y", "div_": "x /= y", "copy_": "x[...] = y", "fill_": "x[...] = y",
 }

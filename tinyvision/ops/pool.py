@@ -27,7 +27,7 @@ Ranzato et al. 2007, doi:10.1109/CVPR.2007.383157 (maximum); Zeiler and Fergus 2
 
 from math import prod
 
-from ..backend import array_module
+from ..backend import constant
 from ..kernels import pool as kernels
 from ..kernels.window import Window
 from ..tensor import Op, raw
@@ -217,7 +217,7 @@ def avg_pool(op, n, input, kernel_size, stride, padding, ceil_mode, count_includ
     divisor = divisor_override
     if divisor is None:
         counts = kernels.window_count(window, x.shape[2:], out, count_include_pad)
-        divisor = array_module(raw(x)).asarray(counts, x.dtype)                               # (*O)
+        divisor = constant(raw(x), counts.astype(x.dtype))                                    # (*O)
     elif isinstance(divisor, bool) or not hasattr(divisor, "__index__") or divisor == 0:
         raise ValueError(f"{op}: divisor_override must be an integer other than 0, or None for the number of pixels under "
                          f"the window, got {divisor!r}.")

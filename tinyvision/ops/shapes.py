@@ -12,7 +12,7 @@ types TypeErrors; both come before anything is computed or changed.
 
 import numpy as np
 
-from ..backend import array_module
+from ..backend import array_module, on_device
 from ..tensor import raw
 
 AXES = {1: ("W",), 2: ("H", "W"), 3: ("D", "H", "W")}
@@ -141,13 +141,24 @@ def check_dim(op, dim, input):
     return int(dim) % n
 
 
+def misplaced(labels, classes, ignore_index=None):
+    """Which labels are neither 0..classes-1 nor ignore_index: on a GPU these get a loss that is not a number."""
+    outside = (labels < 0) | (labels >= classes)
+    return outside if ignore_index is None else outside & (labels != ignore_index)
+
+
 def check_labels(op, target, classes, ignore_index=None):
-    """Class labels as an int64 array: integers in 0..classes-1, or ignore_index."""
+    """Class labels as an int64 array: integers in 0..classes-1, or ignore_index.
+
+    On a GPU nobody looks at their values, for the host would have to wait in every step: see `misplaced`.
+    """
     labels = raw(target)
     labels = array_module(labels).asarray(labels)
     if labels.dtype.kind not in "iu" and labels.size:
         raise TypeError(f"{op}: target must hold class indices as integers, got {labels.dtype}. Use target.astype('int64').")
     labels = labels.astype("int64")
+    if on_device(labels):
+        return labels
     wrong = labels[((labels < 0) | (labels >= classes)) & (labels != ignore_index)]
     if wrong.size:
         ignored = "" if ignore_index is None else f" (or ignore_index {ignore_index})"

@@ -20,7 +20,7 @@ from collections import defaultdict
 import numpy as np
 
 from ..autograd import enable_grad
-from ..backend import array_module, is_array
+from ..backend import array_module, device_of, is_array, same_device, to_device
 from ..tensor import Parameter, Tensor, raw, result
 
 
@@ -91,6 +91,8 @@ class Optimizer:
             params = [p for p in group["params"] if p.grad is not None]
             ws, gs = [p._data for p in params], [raw(p.grad) for p in params]
             for w, g in zip(ws, gs):
+                if type(g) is not type(w):
+                    same_device(f"{type(self).__name__}.step", (w, g))
                 if g.shape != w.shape:
                     raise ValueError(f"{type(self).__name__}: a gradient must have its parameter's shape {w.shape}, got "
                                      f"{g.shape}. What was assigned to p.grad?")
@@ -155,7 +157,7 @@ class Optimizer:
     def load_state_dict(self, state_dict):
         """Take over memory and options from state_dict(), or from PyTorch's with its tensors as arrays; both are copied.
 
-        Parameters are matched by their order.  Arrays get the dtype of their parameter.
+        Parameters are matched by their order.  Arrays get the dtype and the device of their parameter.
         Raises ValueError where groups, their sizes, the names of the memory or its shapes differ, and TypeError for what is
         no state; then nothing was changed.
         """
@@ -190,12 +192,13 @@ class Optimizer:
                 raise ValueError(f"{op}: remembers {', '.join(names)}, but the state of parameter {i} has {key!r}. "
                                  "Was it saved by another optimiser?")
             if key == "step":
-                copied[key] = np.array(value, np.float32)
+                copied[key] = np.array(to_device(value, "cpu") if is_array(value) else value, np.float32)
             elif is_array(value):
                 if names is not None and value.shape != p.shape:
                     raise ValueError(f"{op}: {key} of parameter {i} must have the parameter's shape {p.shape}, got "
                                      f"{value.shape}. Is this the same network?")
-                copied[key] = array_module(raw(p)).array(value, dtype=p.dtype)
+                value = to_device(value, p.device)
+                copied[key] = array_module(value).array(value, dtype=p.dtype)
             else:
                 copied[key] = copy.deepcopy(value)
         return copied
@@ -214,8 +217,10 @@ class Optimizer:
 def remembered(states, name, ws, start=0.0):
     """The arrays `name` of the parameters' memories, each of its w's shape; at first they are filled with `start`."""
     for state, w in zip(states, ws):
-        if name not in state:
+        if state.get(name) is None:
             state[name] = array_module(w).full_like(w, start)
+        elif type(state[name]) is not type(w):
+            state[name] = to_device(state[name], device_of(w))            # the network was moved meanwhile
     return [state[name] for state in states]
 
 

@@ -15,9 +15,8 @@ Sources: Robbins and Monro 1951; Polyak 1964 (momentum); Sutskever et al. 2013, 
 momentum in deep learning, eq. 1-4 (Nesterov); torch.optim.SGD.
 """
 
-from ..backend import array_module
 from ..kernels import update as kernels
-from .optimizer import Optimizer, check_not_negative
+from .optimizer import Optimizer, check_not_negative, remembered
 
 
 class SGD(Optimizer):
@@ -56,10 +55,7 @@ class SGD(Optimizer):
         if not momentum:
             return kernels.sgd(ws[0], ws, gs, None, lr, 0, 0, *rest)
         new = [state.get("momentum_buffer") is None for state in states]
-        for w, state, first in zip(ws, states, new):
-            if first:
-                state["momentum_buffer"] = array_module(w).zeros_like(w)
-        bs = [state["momentum_buffer"] for state in states]
+        bs = remembered(states, "momentum_buffer", ws)
         if not (dampening and any(new)):
             return kernels.sgd(ws[0], ws, gs, bs, lr, momentum, dampening, *rest)
         for first, damped in (True, 0), (False, dampening):                  # b = d in the first step

@@ -1,0 +1,69 @@
+"""to, cuda, cpu: a copy on another device, through which gradients flow back.
+
+Moving is linear, the identity between two memories, y = x, so the gradient is moved back: gx = g, on the device of x.
+
+Source: torch.Tensor.to.
+"""
+
+import numpy as np
+
+from ..backend import as_device, device_of, to_device
+from ..tensor import Op, Tensor, raw
+
+
+class ToDeviceOp(Op):
+    """(*) -> (*)"""
+
+    def __init__(self, device):
+        self.device = device
+
+    def forward(self, x):
+        return to_device(x, self.device)
+
+    def backward(self, g, x):
+        return ToDeviceOp(device_of(raw(x)))(g)
+
+
+def to(x, *target, device=None, dtype=None):
+    """x on another device, or with another dtype, or both (torch.Tensor.to); x itself where nothing changes.
+
+    target: a device ("cpu", "cuda", "cuda:1"), a dtype, a device and a dtype, or a tensor with whose two to agree.
+    Raises TypeError for what is neither, ValueError for a device that does not exist, and what tinyvision.backend.cupy raises
+    where there is no GPU.  Gradients flow back to where x is.
+
+    >>> Tensor([1.0]).to("float64").to("cpu").dtype
+    dtype('float64')
+    """
+    device, dtype = destination("to", target, device, dtype)
+    if dtype is not None and dtype != x.dtype:
+        x = x.astype(dtype)
+    return x if device is None or device == device_of(raw(x)) else ToDeviceOp(device)(x)
+
+
+def destination(op, target, device=None, dtype=None):
+    """The Device and the dtype that the arguments of `to` name, None for what stays."""
+    for value in target:
+        if isinstance(value, Tensor):
+            value_device, value_dtype = value.device, value.dtype
+        elif isinstance(value, str) and value.partition(":")[0] in ("cpu", "cuda"):
+            value_device, value_dtype = value, None
+        else:
+            value_device, value_dtype = None, value
+        if (value_device and device is not None) or (value_dtype is not None and dtype is not None):
+            raise TypeError(f"{op}: takes a device and a dtype, once each, got {target}.")
+        device, dtype = value_device or device, dtype if value_dtype is None else value_dtype
+    try:
+        return None if device is None else as_device(device), None if dtype is None else np.dtype(dtype)
+    except TypeError as error:
+        raise TypeError(f"{op}: needs a device ('cpu', 'cuda', 'cuda:1'), a dtype ('float32') or a Tensor, got "
+                        f"{', '.join(map(repr, target))}.") from error
+
+
+def cuda(x, device=None):
+    """x on a GPU, the current one or that with this name or number (torch.Tensor.cuda)."""
+    return to(x, "cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device)
+
+
+def cpu(x):
+    """x in main memory (torch.Tensor.cpu)."""
+    return to(x, "cpu")
