@@ -19,7 +19,7 @@ from heapq import heappop, heappush
 
 import numpy as np
 
-from .backend import array_module, is_array
+from .backend import array_module, is_array, on_device
 from .memory import owned, owner
 from .tensor import Op, Tensor, as_array, raw, recording, result, tracked
 
@@ -104,7 +104,7 @@ class Arrived:
                 self.sums[x] = g
             else:
                 self.sums[x] = before + g
-            alone = type(self.sums[x]) is np.ndarray
+            alone = type(self.sums[x]) is np.ndarray or on_device(self.sums[x])
         if alone:
             self.alone.add(x)
 
@@ -184,7 +184,9 @@ def hand_on(t, g, alone, arrived, useful):
             if not plain or gx.shape != x._data.shape:
                 check_gradient(op, i, x, gx)
                 gx = gx if arrived.create_graph else raw(gx)
-            arrived.add(x, gx, plain and gx.nbytes >= LARGE and unshared(gx, op, arrays if alone else [g, *arrays], gxs))
+            # on a GPU every copy has its price, that of a call
+            worth = gx.nbytes >= LARGE if plain else not arrived.create_graph and on_device(gx)
+            arrived.add(x, gx, worth and unshared(gx, op, arrays if alone else [g, *arrays], gxs))
 
 
 def unchanged(op):
@@ -208,12 +210,18 @@ def unshared(gx, op, arrays, gxs):
     Only for rules of this package; another may keep what it returns wherever it likes.
     """
     memory = owner(gx)
-    if not owned(memory) or not gx.flags.writeable or not type(op).__module__.startswith(HERE):
+    if not owned(memory) or not writeable(gx) or not type(op).__module__.startswith(HERE):
         return False
     known = [*arrays, *gxs]
     for value in vars(op).values():
         known.extend(value if isinstance(value, (tuple, list)) else (value,))
-    return sum([isinstance(a, np.ndarray) and owner(a) is memory for a in known]) == 1
+    return sum([is_array(a) and owner(a) is memory for a in known]) == 1
+
+
+def writeable(array):
+    """Whether it can be written to in place: a broadcast array cannot, which CuPy's flags do not say."""
+    flags = array.flags
+    return flags.writeable if type(array) is np.ndarray else flags.c_contiguous or flags.f_contiguous
 
 
 def check_gradient(op, i, x, gx):

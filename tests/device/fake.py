@@ -244,8 +244,8 @@ class ndarray:
         return wrap(self._host[index_of(index)], self)
 
     def __setitem__(self, index, value):
-        if picks_by_mask(index) and isinstance(value, ndarray) and value.ndim:
-            raise ValueError("a boolean mask takes a number only")
+        if picks_by_mask(index):
+            state.move("sync")
         self._host[index_of(index)] = operand(value)
 
     def take(self, indices, axis=None, out=None):
