@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinyvision.kernels.cuda import conv, module
+from tinyvision.kernels.cuda import conv, module, update
 
 ARCHITECTURES = ["sm_75", "sm_80", "sm_90"]
 FLOAT, DOUBLE = np.dtype("f4"), np.dtype("f8")
@@ -18,6 +18,8 @@ SETS = {  # the constants that the launchers of a source use
              *(tile(t, DOUBLE, 0) for t in conv.TILES_OF_DOUBLES), *(tile(t, DOUBLE, 1) for t in conv.WEIGHT_TILES_OF_DOUBLES),
              tile(conv.TILES[0], FLOAT, 0, (5, 5, 5)), tile(conv.TILES[0], FLOAT, 1, (1, 1, 1))],
     "sums": [dict(TYPE=d, SUM_TYPE=d, THREADS=256) for d in (FLOAT, DOUBLE)],
+    "update": [dict(TYPE=d, FACTOR_TYPE=FLOAT, COLUMNS=c, MOST=update.group_type(c)[1], ROW=update.ROW, THREADS=update.THREADS)
+               for d, c in ((FLOAT, 1), (FLOAT, 2), (FLOAT, 3), (DOUBLE, 4), (FLOAT, 5), (DOUBLE, 5))],
 }
 
 
