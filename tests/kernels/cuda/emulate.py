@@ -60,7 +60,7 @@ def prepare(argument):
     if isinstance(argument, np.ndarray) and argument.dtype.names is None:
         assert argument.flags.c_contiguous, "a kernel takes an array in one piece"
         return np.array([argument.ctypes.data], np.uintp)
-    assert not isinstance(argument, (int, float)), f"give numbers with their types: np.int32({argument})"
+    assert isinstance(argument, (np.generic, np.ndarray)), f"give numbers with their types: np.int32({argument})"
     return np.ascontiguousarray(argument)
 
 
@@ -85,7 +85,7 @@ def build(code, options, name):
 def emulated(processors=4):
     """Let the launchers compile for this CPU, as if it were a GPU with so many processors."""
     before = module.compiler.make, module.compiler.device, module.properties
-    module.compiler.make, module.compiler.device = HostModule, lambda: "host"
+    module.compiler.make, module.compiler.device = HostModule, lambda: f"host{processors}"
     module.properties = lambda device: processors
     try:
         yield

@@ -1,9 +1,11 @@
 """NVRTC, the compiler that CuPy uses, takes every CUDA source for GPUs from 2018 on; it needs no GPU for that."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 
-from tinyvision.kernels.cuda import conv, module, update
+from tinyvision.kernels.cuda import conv, module, pool, update
 
 ARCHITECTURES = ["sm_75", "sm_80", "sm_90"]
 FLOAT, DOUBLE = np.dtype("f4"), np.dtype("f8")
@@ -13,10 +15,24 @@ def tile(values, dtype, weight, taps=(1, 3, 3)):
     return dict(TYPE=dtype, WEIGHT=weight, **dict(zip(("BM", "BN", "BK", "TM", "TN", "T0", "T1", "T2"), (*values, *taps))))
 
 
+def pooling():
+    """Windows whose kernels know them, and others; sums by a thread, a warp and a block; moves by index."""
+    known = [dict(FIXED=1, **dict(zip(("K0", "K1", "K2", "S0", "S1", "S2"), k + s))) for k, s in sorted(pool.FIXED)]
+    for window in (*known, dict(FIXED=0)):
+        yield dict(KIND=pool.MAXIMUM, TAP_TYPE=np.dtype("u1"), **window)
+        yield dict(KIND=pool.SUMS, TAP_TYPE=np.dtype("u1"), LANES=1, ADAPTIVE=0, **window)
+    for lanes, adaptive in product((32, 256), (0, 1)):
+        yield dict(KIND=pool.SUMS, TAP_TYPE=np.dtype("u1"), LANES=lanes, ADAPTIVE=adaptive, FIXED=0)
+    yield dict(KIND=pool.MOVES, INDEX_TYPE=np.dtype("i8"))
+
+
 SETS = {  # the constants that the launchers of a source use
     "conv": [*(tile(t, FLOAT, 0) for t in conv.TILES), *(tile(t, FLOAT, 1) for t in conv.WEIGHT_TILES),
              *(tile(t, DOUBLE, 0) for t in conv.TILES_OF_DOUBLES), *(tile(t, DOUBLE, 1) for t in conv.WEIGHT_TILES_OF_DOUBLES),
              tile(conv.TILES[0], FLOAT, 0, (5, 5, 5)), tile(conv.TILES[0], FLOAT, 1, (1, 1, 1))],
+    "pool": [dict(TYPE=d, THREADS=256, **rest) for d in (FLOAT, DOUBLE) for rest in pooling()],
+    "normalize": [dict(BACKWARD=back, TYPE=d, VEC=vec, THREADS=threads, VARIED=varied) for back, varied in product((0, 1), repeat=2)
+                  for d, vec, threads in ((FLOAT, 4, 256), (FLOAT, 1, 32), (DOUBLE, 2, 32), (DOUBLE, 1, 256))],
     "sums": [dict(TYPE=d, SUM_TYPE=d, THREADS=256) for d in (FLOAT, DOUBLE)],
     "update": [dict(TYPE=d, FACTOR_TYPE=FLOAT, COLUMNS=c, MOST=update.group_type(c)[1], ROW=update.ROW, THREADS=update.THREADS)
                for d, c in ((FLOAT, 1), (FLOAT, 2), (FLOAT, 3), (DOUBLE, 4), (FLOAT, 5), (DOUBLE, 5))],
