@@ -1,8 +1,8 @@
 // Convolution as one product of matrices whose right factor is never stored ("implicit GEMM").
 //
-// The slow truth (conv.py): with the patches of x as columns, Q*TAPS rows and one column per output pixel,
+// The slow truth (conv.py): with the patches of x as columns, one row for each channel q and tap t, one column per output pixel,
 //
-//     y[m, p] = sum over k = (q, t) of  w[m, k] * col[k, p],      col[(q, t), p] = x[q, p*stride - low + tap t], 0 outside.
+//     y[m, p] = sum over k = (q, t) of  w[m, k] * col[k, p],      col[(q, t), p] = x[q, p*stride + first + tap t], 0 outside.
 //
 // `correlate` computes that, and reads col[k, p] from x at the moment it is needed.  The gradient of x is the same sum with
 // other integers (cuda/conv.py).  `correlate_weight` computes gw[m, k] = sum over p of u[m, p] * col[k, p].
@@ -15,12 +15,17 @@
 // While one step is computed, the next one is on its way: it is fetched to registers before the products and stored after
 // them, into the other of two buffers, so one barrier per step suffices.
 //
-// Constants: TYPE of the numbers; BM BN BK TM TN the tile; T0 T1 T2 the taps along each of three axes (an image
-// has two: T0 = 1); WEIGHT whether the second of the two kernels is wanted.
+// A step takes BQ channels of BT = BK / BQ taps, the channels first.  With many channels all rows of a step have one tap: whether
+// a pixel lies outside is asked once for eight rows, and from row to row one moves on by a plane of the image.  With few
+// channels a step has several taps.  `pack_filters` brings the filters into that order beforehand, m fastest, filled up with
+// zeros to whole steps, so that `correlate` reads them four at a time without a question.
+//
+// Constants: TYPE of the numbers; BM BN BK TM TN the tile; BQ; T0 T1 T2 (window.cuh).
 
 typedef TYPE T;
 
-#define TAPS (T0 * T1 * T2)
+#include "window.cuh"
+
 #define THREADS ((BM / TM) * (BN / TN))
 
 // Threads that live on a processor at a time: its registers, 65536, are shared out among them.
@@ -35,43 +40,7 @@ typedef TYPE T;
 // Rows of shared memory are longer than the tile: where neighbouring threads write down a column, they meet different banks.
 #define PAD 4
 
-struct Geometry {
-    int images, groups;                 // N, G
-    int rows, channels;                 // M filters and Q channels of one group
-    int size[3], out[3];                // pixels of the source x; positions of the window
-    int stride[3], first[3], step[3];   // position p and tap t meet at the pixel  p*stride + first + t*step  of x
-    int filter_row, filter_channel, filter_group, filter_first, filter_step[3];     // where w has row m, channel q, tap t
-    int to_size[3], to_first[3], to_step[3];                                        // the pixel of y that position p is
-    int pixels_each;                    // correlate_weight: pixels that one part adds up
-};
-
 struct __align__(16) Vector { T v[VEC]; };
-
-struct Place { int d, h, w; };
-
-__device__ __forceinline__ Place unravel(int p, const int* sizes)
-{
-    int row = p / sizes[2];
-    return {row / sizes[1], row % sizes[1], p % sizes[2]};
-}
-
-// x at (base + offset) if the pixel lies inside the image, else 0
-__device__ __forceinline__ T pixel(const T* x, int offset, Place at, Place tap, const Geometry& s)
-{
-    bool inside = (unsigned)(at.d + tap.d) < (unsigned)s.size[0] && (unsigned)(at.h + tap.h) < (unsigned)s.size[1]
-                  && (unsigned)(at.w + tap.w) < (unsigned)s.size[2];
-    return inside ? x[offset] : T(0);
-}
-
-__device__ __forceinline__ Place tap_place(int t, const Geometry& s)
-{
-    return {t / (T1 * T2) * s.step[0], t / T2 % T1 * s.step[1], t % T2 * s.step[2]};
-}
-
-__device__ __forceinline__ int flat(Place at, const Geometry& s)
-{
-    return (at.d * s.size[1] + at.h) * s.size[2] + at.w;
-}
 
 // One step of the product: BK outer products of a column of a and a row of b
 __device__ __forceinline__ void multiply(const T (*a)[BM + PAD], const T (*b)[BN + PAD], int ty, int tx, T (*sum)[TN])
@@ -93,82 +62,104 @@ __device__ __forceinline__ void multiply(const T (*a)[BM + PAD], const T (*b)[BN
     }
 }
 
-#if !WEIGHT
+#ifdef BQ
+#define BT (BK / BQ)
+#define TAP_STEPS ((TAPS + BT - 1) / BT)
+
+// w -> packed (G, depth, width): row k of a group is channel q, tap t of all filters.  A thread owns an element; grid.y is G.
+extern "C" __global__ void __launch_bounds__(256)
+pack_filters(const T* __restrict__ w, T* __restrict__ packed, const Geometry s)
+{
+    int e = blockIdx.x * 256 + threadIdx.x, g = blockIdx.y;
+    if (e >= s.depth * s.width) return;
+    int m = e % s.width, k = e / s.width, step = k / BK, row = k % BK;
+    int q = step / TAP_STEPS * BQ + row % BQ, t = step % TAP_STEPS * BT + row / BQ;
+    int tap = t / (T1 * T2) * s.filter_step[0] + t / T2 % T1 * s.filter_step[1] + t % T2 * s.filter_step[2];
+    bool there = m < s.rows && q < s.channels && t < TAPS;
+    packed[(long long)g * s.depth * s.width + e] =
+        there ? w[(long long)g * s.filter_group + s.filter_first + m * s.filter_row + q * s.filter_channel + tap] : T(0);
+}
+
 // grid: (tiles of the N*O pixels, tiles of the M filters, G)
 //
-// To shared memory: b is read along its columns (neighbouring threads, neighbouring pixels), so a thread keeps its column, and
-// decodes its pixel once; a is read along k, as w lies in memory.
+// A thread keeps its column of b, one pixel, or a few: it decodes it once.
 extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT / THREADS)
-correlate(const T* __restrict__ w, const T* __restrict__ x, const T* __restrict__ bias, T* __restrict__ y, const Geometry s)
+correlate(const T* __restrict__ packed, const T* __restrict__ x, const T* __restrict__ bias, T* __restrict__ y, const Geometry s)
 {
-    constexpr int MINE = BN > THREADS ? BN / THREADS : 1;                 // columns that a thread reads for b
-    constexpr int A = (BM * BK + THREADS - 1) / THREADS, B = BK * BN / THREADS;
+    constexpr int MINE = BN > THREADS ? BN / THREADS : 1;                 // columns of b that a thread reads
+    constexpr int ROWS = BN > THREADS ? BK : BK * BN / THREADS;           // and rows of each
+    constexpr int A = (BM * BK / VEC + THREADS - 1) / THREADS;            // vectors of a that it reads
     static_assert(BK * BN % THREADS == 0 && (BN % THREADS == 0 || THREADS % BN == 0), "threads share the columns evenly");
+    static_assert(BQ % ROWS == 0 || ROWS % BQ == 0, "rows of one tap side by side");
     __shared__ __align__(16) T a[2][BK][BM + PAD], b[2][BK][BN + PAD];
-    __shared__ int tap_offset[TAPS], tap_filter[TAPS];
-    __shared__ Place tap_at[TAPS];
+    __shared__ int tap_offset[TAP_STEPS * BT];
 
-    int thread = threadIdx.x, ty = thread / (BN / TN), tx = thread % (BN / TN);
+    int thread = threadIdx.x, ty = thread / (BN / TN), tx = thread % (BN / TN), group = thread / (BN > THREADS ? THREADS : BN);
     int positions = s.out[0] * s.out[1] * s.out[2], plane = s.size[0] * s.size[1] * s.size[2];
-    int total = s.channels * TAPS, m0 = blockIdx.y * BM, g = blockIdx.z;
+    int m0 = blockIdx.y * BM, g = blockIdx.z, steps = s.depth / BK;
     long long columns = (long long)s.images * positions, p0 = (long long)blockIdx.x * BN;
 
-    for (int t = thread; t < TAPS; t += THREADS) {
-        tap_at[t] = tap_place(t, s);
-        tap_offset[t] = flat(tap_at[t], s);
-        tap_filter[t] = t / (T1 * T2) * s.filter_step[0] + t / T2 % T1 * s.filter_step[1] + t % T2 * s.filter_step[2];
-    }
+    for (int t = thread; t < TAP_STEPS * BT; t += THREADS) tap_offset[t] = flat(tap_place(t, s), s.size);
     const T* source[MINE];
-    Place at[MINE];
-    bool exists[MINE];
+    Inside inside[MINE];
 #pragma unroll
-    for (int i = 0; i < MINE; ++i) {
-        long long p = p0 + (BN > THREADS ? thread + i * THREADS : thread % BN);
-        exists[i] = p < columns;
-        int n = exists[i] ? (int)(p / positions) : 0;
-        at[i] = unravel(exists[i] ? (int)(p - (long long)n * positions) : 0, s.out);
-        at[i] = {at[i].d * s.stride[0] + s.first[0], at[i].h * s.stride[1] + s.first[1], at[i].w * s.stride[2] + s.first[2]};
-        source[i] = x + ((long long)n * s.groups + g) * s.channels * plane + flat(at[i], s);
+    for (int c = 0; c < MINE; ++c) {
+        long long p = p0 + (BN > THREADS ? thread + c * THREADS : thread % BN);
+        bool exists = p < columns;
+        int n = exists ? (int)(p / positions) : 0;
+        Place at = corner(unravel(exists ? (int)(p - (long long)n * positions) : 0, s.out), s);
+        source[c] = x + ((long long)n * s.groups + g) * s.channels * plane + flat(at, s.size);
+        inside[c].look(at, s);
+        if (!exists) inside[c].none();
     }
-    const T* filters = w + (long long)g * s.filter_group + s.filter_first;
+    const T* filters = packed + (long long)g * s.depth * s.width + m0;
     __syncthreads();
 
-    T next_a[A], next_b[B];
-    auto fetch = [&](int k0) {
+    Vector next_a[A];
+    T next_b[MINE][ROWS];
+    auto fetch = [&](int step) {
 #pragma unroll
         for (int i = 0; i < A; ++i) {
-            int e = thread + i * THREADS, k = k0 + e % BK, m = m0 + e / BK, q = k / TAPS;
-            bool there = e < BM * BK && k < total && m < s.rows;
-            next_a[i] = there ? filters[m * s.filter_row + q * s.filter_channel + tap_filter[k - q * TAPS]] : T(0);
+            int e = thread + i * THREADS, row = e / (BM / VEC), m = e % (BM / VEC) * VEC;
+            if ((BM * BK / VEC % THREADS == 0 || e < BM * BK / VEC) && m0 + m < s.width)
+                next_a[i] = *(const Vector*)&filters[(step * BK + row) * s.width + m];
+            else
+                next_a[i] = Vector();
         }
+        int q0 = step / TAP_STEPS * BQ, t0 = step % TAP_STEPS * BT;
 #pragma unroll
-        for (int i = 0; i < B; ++i) {
-            int k = k0 + (BN > THREADS ? i / MINE : (thread + i * THREADS) / BN), j = BN > THREADS ? i % MINE : 0;
-            int q = k / TAPS, t = k - q * TAPS;
-            next_b[i] = exists[j] && k < total ? pixel(source[j], q * plane + tap_offset[t], at[j], tap_at[t], s) : T(0);
+        for (int i = 0; i < ROWS; ++i) {
+            int t = t0 + (BQ >= ROWS ? group * ROWS / BQ : group * (ROWS / BQ) + i / BQ);
+            int q = q0 + (BQ >= ROWS ? group * ROWS % BQ + i : i % BQ);
+            int offset = q * plane + tap_offset[t];
+            bool known = (q < s.channels) & (t < TAPS);
+#pragma unroll
+            for (int c = 0; c < MINE; ++c)
+                next_b[c][i] = known & inside[c].at(t, s) ? source[c][offset] : T(0);
         }
     };
     auto store = [&](int half) {
 #pragma unroll
         for (int i = 0; i < A; ++i) {
             int e = thread + i * THREADS;
-            if (e < BM * BK) a[half][e % BK][e / BK] = next_a[i];
+            if (BM * BK / VEC % THREADS == 0 || e < BM * BK / VEC)
+                *(Vector*)&a[half][e / (BM / VEC)][e % (BM / VEC) * VEC] = next_a[i];
         }
 #pragma unroll
-        for (int i = 0; i < B; ++i) {
-            int row = BN > THREADS ? i / MINE : (thread + i * THREADS) / BN;
-            b[half][row][BN > THREADS ? thread + i % MINE * THREADS : thread % BN] = next_b[i];
-        }
+        for (int i = 0; i < ROWS; ++i)
+#pragma unroll
+            for (int c = 0; c < MINE; ++c)
+                b[half][group * ROWS + i][BN > THREADS ? thread + c * THREADS : thread % BN] = next_b[c][i];
     };
 
     T sum[TM][TN] = {};
     fetch(0);
     store(0);
-    for (int k0 = 0, half = 0; k0 < total; k0 += BK, half ^= 1) {
+    for (int step = 0; step < steps; ++step) {
         __syncthreads();
-        if (k0 + BK < total) fetch(k0 + BK);
-        multiply(a[half], b[half], ty, tx, sum);
-        if (k0 + BK < total) store(half ^ 1);
+        if (step + 1 < steps) fetch(step + 1);
+        multiply(a[step & 1], b[step & 1], ty, tx, sum);
+        if (step + 1 < steps) store(~step & 1);
     }
 
     int to_plane = s.to_size[0] * s.to_size[1] * s.to_size[2];
@@ -180,10 +171,8 @@ correlate(const T* __restrict__ w, const T* __restrict__ x, const T* __restrict_
 #pragma unroll
         for (int v = 0; v < VEC; ++v) {
             int n = p + v < columns ? (int)((p + v) / positions) : -1, rest = (int)(p + v - (long long)n * positions);
-            Place o = unravel(n < 0 || dense ? 0 : rest, s.out);
-            int where = dense ? rest : ((o.d * s.to_step[0] + s.to_first[0]) * s.to_size[1] + o.h * s.to_step[1] + s.to_first[1])
-                                       * s.to_size[2] + o.w * s.to_step[2] + s.to_first[2];
-            to[v] = n < 0 ? 0 : y + (((long long)n * s.groups + g) * s.rows + m0) * to_plane + where;
+            Place o = dense ? Place{0, 0, 0} : unravel(n < 0 ? 0 : rest, s.out);
+            to[v] = n < 0 ? 0 : y + target(n, g, m0, o, s) + (dense ? rest : 0);
         }
         bool together = dense && positions % VEC == 0 && to[0];
 #pragma unroll
@@ -208,73 +197,81 @@ correlate(const T* __restrict__ w, const T* __restrict__ x, const T* __restrict_
 // grid: (tiles of the Q*TAPS columns, tiles of the M filters, G * parts); part z of group g writes its own sums to
 // parts[z, g, m, column], and sum_parts adds them up: no atomics, so the result is the same in every run.
 //
-// Both factors are read along the pixels, which here are k, and written down a column of shared memory.
+// Both factors are read along the pixels, which here are k, and written down a column of shared memory.  A thread keeps its k
+// within a step, so it looks at one pixel in each, BK further on than in the last.
 extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT / THREADS)
 correlate_weight(const T* __restrict__ u, const T* __restrict__ x, T* __restrict__ parts, const Geometry s)
 {
     constexpr int A = (BM * BK + THREADS - 1) / THREADS, B = (BN * BK + THREADS - 1) / THREADS;
     static_assert(THREADS % BK == 0, "a thread keeps its k");
     __shared__ __align__(16) T a[2][BK][BM + PAD], b[2][BK][BN + PAD];
-    __shared__ int column_offset[BN];
-    __shared__ Place column_at[BN];
+    __shared__ int column_offset[BN], column_tap[BN];
 
     int thread = threadIdx.x, ty = thread / (BN / TN), tx = thread % (BN / TN);
     int positions = s.out[0] * s.out[1] * s.out[2], plane = s.size[0] * s.size[1] * s.size[2];
     int columns = s.channels * TAPS, m0 = blockIdx.y * BM, c0 = blockIdx.x * BN;
     int g = blockIdx.z % s.groups, part = blockIdx.z / s.groups;
     long long all = (long long)s.images * positions, start = (long long)part * s.pixels_each;
-    long long stop = start + s.pixels_each < all ? start + s.pixels_each : all;
+    int count = (int)(start + s.pixels_each < all ? s.pixels_each : all - start);
 
     for (int c = thread; c < BN; c += THREADS) {
-        int column = c0 + c, q = column / TAPS, t = column - q * TAPS;
-        column_at[c] = tap_place(t, s);
-        column_offset[c] = q * plane + flat(column_at[c], s);
+        int column = c0 + c, q = column / TAPS;
+        column_tap[c] = column < columns ? column - q * TAPS : -1;
+        column_offset[c] = q * plane + flat(tap_place(column - q * TAPS, s), s.size);
     }
+    int k = thread % BK, n = (int)((start + k) / positions);
+    Place o = unravel((int)(start + k - (long long)n * positions), s.out);
     __syncthreads();
 
     T next_a[A], next_b[B];
-    auto fetch = [&](long long k0) {
-        long long p = k0 + thread % BK;
-        bool exists = p < stop;
-        int n = exists ? (int)(p / positions) : 0, o = exists ? (int)(p - (long long)n * positions) : 0;
-        Place at = unravel(o, s.out);
-        at = {at.d * s.stride[0] + s.first[0], at.h * s.stride[1] + s.first[1], at.w * s.stride[2] + s.first[2]};
-        const T* above = u + ((long long)n * s.groups + g) * s.rows * positions + o;
-        const T* source = x + ((long long)n * s.groups + g) * s.channels * plane + flat(at, s);
+    auto fetch = [&]() {                                  // of pixel k, n, o; then these move on
+        bool exists = k < count;
+        Place at = corner(o, s);
+        Inside inside;
+        inside.look(at, s);
+        const T* above = u + ((long long)n * s.groups + g) * s.rows * positions + flat(o, s.out);
+        const T* source = x + ((long long)n * s.groups + g) * s.channels * plane + flat(at, s.size);
 #pragma unroll
         for (int i = 0; i < A; ++i) {
             int m = m0 + (thread + i * THREADS) / BK;
-            next_a[i] = exists && m < s.rows ? above[(long long)m * positions] : T(0);
+            next_a[i] = exists & (m < s.rows) ? above[m * positions] : T(0);
         }
 #pragma unroll
         for (int i = 0; i < B; ++i) {
-            int c = (thread + i * THREADS) / BK;
-            bool there = exists && c < BN && c0 + c < columns;
-            next_b[i] = there ? pixel(source, column_offset[c], at, column_at[c], s) : T(0);
+            int c = (thread + i * THREADS) / BK % BN, t = column_tap[c];
+            next_b[i] = exists & (t >= 0) & inside.at(t < 0 ? 0 : t, s) ? source[column_offset[c]] : T(0);
+        }
+        k += BK;
+        o.w += BK;
+        while (o.w >= s.out[2]) {
+            o.w -= s.out[2];
+            if (++o.h == s.out[1]) {
+                o.h = 0;
+                if (++o.d == s.out[0]) o.d = 0, ++n;
+            }
         }
     };
     auto store = [&](int half) {
 #pragma unroll
         for (int i = 0; i < A; ++i) {
             int e = thread + i * THREADS;
-            if (e < BM * BK) a[half][e % BK][e / BK] = next_a[i];
+            if (BM * BK % THREADS == 0 || e < BM * BK) a[half][e % BK][e / BK] = next_a[i];
         }
 #pragma unroll
         for (int i = 0; i < B; ++i) {
             int e = thread + i * THREADS;
-            if (e < BN * BK) b[half][e % BK][e / BK] = next_b[i];
+            if (BN * BK % THREADS == 0 || e < BN * BK) b[half][e % BK][e / BK] = next_b[i];
         }
     };
 
     T sum[TM][TN] = {};
-    fetch(start);
+    fetch();
     store(0);
-    int half = 0;
-    for (long long k0 = start; k0 < stop; k0 += BK, half ^= 1) {
+    for (int k0 = 0, half = 0; k0 < count; k0 += BK, half ^= 1) {
         __syncthreads();
-        if (k0 + BK < stop) fetch(k0 + BK);
+        if (k0 + BK < count) fetch();
         multiply(a[half], b[half], ty, tx, sum);
-        if (k0 + BK < stop) store(half ^ 1);
+        if (k0 + BK < count) store(half ^ 1);
     }
 
     T* to = parts + ((long long)part * s.groups + g) * s.rows * columns;

@@ -19,17 +19,21 @@ from tinyvision.backend import array_module
 
 from . import module
 
-# Rows and columns of a tile, the depth of a step, rows and columns of a thread.  Few filters want wide tiles.
-TILES = ((8, 256, 4, 8, 4), (16, 256, 4, 8, 4), (32, 256, 8, 8, 8), (64, 128, 8, 8, 8), (64, 64, 8, 8, 4), (128, 128, 8, 8, 8))
-TILES_OF_DOUBLES = ((8, 128, 4, 4, 4), (32, 64, 4, 4, 4), (64, 64, 8, 4, 4))
-WEIGHT_TILES = ((8, 128, 8, 4, 4), (16, 128, 8, 8, 4), (32, 128, 8, 8, 4), (64, 64, 16, 4, 4), (64, 128, 8, 8, 8), (128, 128, 8, 8, 8))
-WEIGHT_TILES_OF_DOUBLES = ((8, 64, 8, 4, 4), (32, 64, 8, 4, 4), (64, 64, 8, 4, 4))
-MOST_PHASES, MOST_TAPS = 64, 512                          # launches of one pass; rows of the tables in shared memory
+# (rows and columns of a tile, depth of a step, rows and columns of a thread): the speed of a processor that is full of such
+# tiles, in TFLOP/s of a whole H200.  Few filters want wide tiles; 144 columns are 16 channels of 3x3 taps.
+TILES = {(16, 256, 4, 8, 4): 20, (32, 256, 8, 8, 8): 30, (32, 128, 8, 8, 4): 27, (64, 128, 8, 8, 8): 36, (64, 64, 8, 8, 4): 34,
+         (128, 128, 8, 8, 8): 38}
+TILES_OF_DOUBLES = {(16, 128, 4, 4, 4): 10, (32, 64, 4, 4, 4): 15, (64, 64, 8, 4, 4): 18}
+WEIGHT_TILES = {(8, 128, 8, 4, 4): 9, (16, 144, 8, 4, 4): 14, (16, 128, 8, 8, 4): 14, (32, 144, 8, 8, 4): 18, (32, 128, 8, 8, 4): 18,
+                (64, 64, 16, 4, 4): 20, (64, 144, 8, 8, 8): 23, (64, 128, 8, 8, 8): 23, (128, 128, 8, 8, 8): 27}
+WEIGHT_TILES_OF_DOUBLES = {(8, 64, 8, 4, 4): 5, (32, 64, 8, 4, 4): 8, (64, 64, 8, 4, 4): 10}
+MOST_PHASES, MOST_TAPS, MOST_DIRECT = 64, 512, 8          # launches of one pass; rows of a table; filters of conv_direct.cu
 
 AXIS = ("size", "out", "stride", "first", "step")
 GEOMETRY = np.dtype([("images", "i4"), ("groups", "i4"), ("rows", "i4"), ("channels", "i4"), *[(name, "i4", 3) for name in AXIS],
                      ("filter_row", "i4"), ("filter_channel", "i4"), ("filter_group", "i4"), ("filter_first", "i4"),
-                     ("filter_step", "i4", 3), ("to_size", "i4", 3), ("to_first", "i4", 3), ("to_step", "i4", 3), ("pixels_each", "i4")])
+                     ("filter_step", "i4", 3), ("to_size", "i4", 3), ("to_first", "i4", 3), ("to_step", "i4", 3),
+                     ("depth", "i4"), ("width", "i4"), ("pixels_each", "i4")])
 
 
 def three(values, fill):
@@ -55,67 +59,122 @@ def declined(*arrays):
     return any(a.dtype.char not in "fd" or a.dtype != arrays[0].dtype or a.size == 0 or a.size >= 1 << 31 for a in arrays)
 
 
-def launch(name, tiles, rows, columns, depth, args, taps, record):
-    """Run a kernel over the tile that is expected to be done first; depth is what the grid has besides tiles."""
-    tile = choose(tiles, rows, columns, depth)
-    BM, BN, BK, TM, TN = tile
-    constants = dict(BM=BM, BN=BN, BK=BK, TM=TM, TN=TN, T0=taps[0], T1=taps[1], T2=taps[2], WEIGHT=name == "correlate_weight")
-    run = module.function("conv", name, TYPE=args[0].dtype, **constants)
-    run((module.blocks(columns, BN), module.blocks(rows, BM), depth), (BM // TM * (BN // TN),), (*args, record))
+def constants(tile, taps, dtype):
+    return dict(TYPE=dtype, **dict(zip(("BM", "BN", "BK", "TM", "TN", "T0", "T1", "T2"), (*tile, *taps))))
 
 
-@functools.lru_cache(maxsize=4096)
-def choose(tiles, rows, columns, depth):
-    """The tile of the least expected time: rounds of all processors, times what a block computes, over its efficiency.
+@functools.lru_cache(maxsize=None)
+def choose(kind, char, rows, columns, depth):
+    """The tile with the least time: the blocks of the busiest processor, times the work of one, over its speed."""
+    tiles = {("image", "f"): TILES, ("image", "d"): TILES_OF_DOUBLES, ("weight", "f"): WEIGHT_TILES,
+             ("weight", "d"): WEIGHT_TILES_OF_DOUBLES}[kind, char]
 
-    A thread with TM x TN sums reads TM + TN numbers of shared memory for TM*TN products, so large ones are more efficient; about
-    512 threads with so many registers live on a processor at a time.
-    """
     def time(tile):
-        BM, BN, BK, TM, TN = tile
-        resident = max(1, 512 * TM * TN // (BM * BN)) * module.multiprocessors()
-        rounds = module.blocks(module.blocks(columns, BN) * module.blocks(rows, BM) * depth, resident)
-        return rounds * resident * BM * BN * (1 + (TM + TN) / (TM * TN))
+        blocks = module.blocks(columns, tile[1]) * module.blocks(rows, tile[0]) * depth
+        return module.blocks(blocks, module.multiprocessors()) * tile[0] * tile[1] / tiles[tile]
     return min(tiles, key=time)
+
+
+def channels_of_step(channels, taps, BK):
+    """How many channels a step takes, BQ, so that the fewest rows are zeros; and the rows of all steps."""
+    def depth(BQ):
+        return module.blocks(channels, BQ) * module.blocks(taps, BK // BQ) * BK
+    return min(((BQ, depth(BQ)) for BQ in (8, 4, 2, 1) if BQ <= BK), key=lambda found: found[1])
+
+
+class Sum:
+    """All launches for the sums of one window over x: what depends on sizes only, found once."""
+
+    def __init__(self, taps, dtype, **integers):
+        self.record, rows, channels = geometry(**integers), integers["rows"], integers["channels"]
+        columns, groups = integers["images"] * prod(integers["out"]), integers["groups"]
+        self.packed = None
+        if rows <= MOST_DIRECT and prod(taps) <= 49:
+            ROWS = 1 << (rows - 1).bit_length()
+            PIXELS = 1 if ROWS < 2 else 2
+            self.run = module.function("conv_direct", "direct", TYPE=dtype, ROWS=ROWS, PIXELS=PIXELS, **dict(zip(("T0", "T1", "T2"), taps)))
+            self.grid, self.block = (module.blocks(columns, 256 * PIXELS), groups), (256,)
+            return
+        tile = BM, BN, BK, TM, TN = choose("image", dtype.char, rows, columns, groups)
+        BQ, depth = channels_of_step(channels, prod(taps), BK)
+        width = module.blocks(rows, 4) * 4
+        self.record["depth"], self.record["width"], self.packed = depth, width, (groups, depth, width)
+        self.pack = module.function("conv", "pack_filters", BQ=BQ, **constants(tile, taps, dtype))
+        self.pack_grid = module.blocks(depth * width, 256), groups
+        self.run = module.function("conv", "correlate", BQ=BQ, **constants(tile, taps, dtype))
+        self.grid, self.block = (module.blocks(columns, BN), module.blocks(rows, BM), groups), (BM // TM * (BN // TN),)
+
+    def __call__(self, w, x, bias, y):
+        if self.packed:
+            packed = array_module(x).empty(self.packed, x.dtype)
+            self.pack(self.pack_grid, (256,), (w, packed, self.record))
+            w = packed
+        self.run(self.grid, self.block, (w, x, bias, y, self.record))
 
 
 # --- the twins of kernels/conv.py
 
 def conv(x, w, bias, window, groups):
-    taps = three(window.size, 1)
-    if declined(x, w) or prod(taps) > MOST_TAPS:
+    if declined(x, w):
         return NotImplemented
-    xp, G, N, O, Q, out = array_module(x), groups, len(x), len(w), w.shape[1], window.output(x.shape[2:])
-    T, per_tap = prod(taps), pitches(window.size)
-    record = geometry(images=N, groups=G, rows=O // G, channels=Q, size=x.shape[2:], out=out, stride=window.stride,
-                      first=tuple(-lo for lo, _ in window.padding), step=window.dilation, filter_row=Q * T, filter_channel=T,
-                      filter_group=O // G * Q * T, filter_step=per_tap, to_size=out, to_first=(0,) * len(out), to_step=(1,) * len(out))
-    y = xp.empty((N, O, *out), x.dtype)
+    plan = conv_plan(module.compiler.device(), x.shape, w.shape, x.dtype, window, groups)
+    if plan is None:
+        return NotImplemented
+    shape, run = plan
+    y = array_module(x).empty(shape, x.dtype)
     if y.size:
-        launch("correlate", tiles_for(x), O // G, N * prod(out), G, (solid(w), solid(x), solid(bias), y), taps, record)
+        run(solid(w), solid(x), solid(bias), y)
     return y
 
 
+@functools.lru_cache(maxsize=4096)
+def conv_plan(device, x, w, dtype, window, groups):
+    """The shape of the result, and its Sum; None where the reference shall do it.  x, w: shapes."""
+    taps, (N, _, *sizes), (O, Q), out = three(window.size, 1), x, w[:2], window.output(x[2:])
+    T, flat = prod(taps), len(out)
+    if T > MOST_TAPS or N * O * prod(out) >= 1 << 31:
+        return None
+    shape = (N, O, *out)
+    return shape, prod(shape) and Sum(
+        taps, dtype, images=N, groups=groups, rows=O // groups, channels=Q, size=tuple(sizes), out=out, stride=window.stride,
+        first=tuple(-lo for lo, _ in window.padding), step=window.dilation, filter_row=Q * T, filter_channel=T,
+        filter_group=O // groups * Q * T, filter_step=pitches(window.size), to_size=out, to_first=(0,) * flat, to_step=(1,) * flat)
+
+
 def conv_transpose(u, w, bias, window, groups, sizes):
-    if declined(u, w) or prod(window.size) > MOST_TAPS or prod(window.stride) > MOST_PHASES:
+    if declined(u, w):
         return NotImplemented
-    xp, G, N, O, M = array_module(u), groups, len(u), len(w), w.shape[1]
-    T, u, w, bias = prod(window.size), solid(u), solid(w), solid(bias)
-    phases = [axis_phases(*axis) for axis in zip(sizes, window.size, window.stride, window.padding, window.dilation, pitches(window.size))]
-    x = xp.empty((N, G * M, *sizes), u.dtype)
-    if any(r.taps == 0 for axis in phases for r in axis):                 # pixels that no window reaches
+    plan = transpose_plan(module.compiler.device(), u.shape, w.shape, u.dtype, window, groups, tuple(sizes))
+    if plan is None:
+        return NotImplemented
+    shape, holes, phases = plan
+    x, u, w, bias = array_module(u).empty(shape, u.dtype), solid(u), solid(w), solid(bias)
+    if holes:
         x[...] = 0 if bias is None else bias.reshape(-1, *[1] * len(sizes))
-    for phase in product(*phases):
-        taps, first = three([r.taps for r in phase], 1), sum(r.filter_first for r in phase)
-        if prod(taps) == 0:
-            continue
-        record = geometry(images=N, groups=G, rows=M, channels=O // G, size=u.shape[2:], out=tuple(r.pixels for r in phase),
-                          stride=(1,) * len(sizes), first=tuple(r.first for r in phase), step=tuple(r.step for r in phase),
-                          filter_row=T, filter_channel=M * T, filter_group=O // G * M * T, filter_first=first,
-                          filter_step=tuple(r.filter_step for r in phase), to_size=sizes, to_first=tuple(r.start for r in phase),
-                          to_step=window.stride)
-        launch("correlate", tiles_for(u), M, N * prod(r.pixels for r in phase), G, (w, u, bias, x), taps, record)
+    for run in phases:
+        run(w, u, bias, x)
     return x
+
+
+@functools.lru_cache(maxsize=4096)
+def transpose_plan(device, u, w, dtype, window, groups, sizes):
+    """The shape of the result, whether no window reaches some of its pixels, and a Sum for each phase."""
+    N, O, M, T, n = u[0], w[0], w[1], prod(window.size), len(sizes)
+    shape = (N, groups * M, *sizes)
+    if T > MOST_TAPS or prod(window.stride) > MOST_PHASES or prod(shape) >= 1 << 31:
+        return None
+    axes = zip(sizes, window.size, window.stride, window.padding, window.dilation, pitches(window.size))
+    phases, sums = [axis_phases(*axis) for axis in axes], []
+    for phase in product(*phases):
+        taps = three([r.taps for r in phase], 1)
+        if prod(taps):
+            sums.append(Sum(
+                taps, dtype, images=N, groups=groups, rows=M, channels=O // groups, size=tuple(u[2:]), out=tuple(r.pixels for r in phase),
+                stride=(1,) * n, first=tuple(r.first for r in phase), step=tuple(r.step for r in phase), filter_row=T,
+                filter_channel=M * T, filter_group=O // groups * M * T, filter_first=sum(r.filter_first for r in phase),
+                filter_step=tuple(r.filter_step for r in phase), to_size=sizes, to_first=tuple(r.start for r in phase),
+                to_step=window.stride))
+    return shape, any(r.taps == 0 for axis in phases for r in axis), sums
 
 
 class Phase:
@@ -127,7 +186,6 @@ class Phase:
         self.filter_first, self.filter_step = reach * pitch, step * pitch
 
 
-@functools.lru_cache(maxsize=4096)
 def axis_phases(size, taps, stride, padding, dilation, pitch):
     """The phases along an axis that have pixels."""
     step, phases = stride // gcd(stride, dilation), []
@@ -140,28 +198,51 @@ def axis_phases(size, taps, stride, padding, dilation, pitch):
 
 
 def conv_weight_grad(x, u, window, groups):
-    taps = three(window.size, 1)
-    if declined(x, u) or x.shape[1] // groups * prod(taps) >= 1 << 24:
+    if declined(x, u):
         return NotImplemented
-    xp, G, N, O, Q, out = array_module(x), groups, len(u), u.shape[1], x.shape[1] // groups, u.shape[2:]
-    M, columns, pixels = O // G, Q * prod(taps), N * prod(out)
-    tiles = WEIGHT_TILES if x.dtype.char == "f" else WEIGHT_TILES_OF_DOUBLES
-    each, count = share(tiles, M, columns, G, pixels)
-    record = geometry(images=N, groups=G, rows=M, channels=Q, size=x.shape[2:], out=out, stride=window.stride,
-                      first=tuple(-lo for lo, _ in window.padding), step=window.dilation, pixels_each=each)
-    parts = xp.empty((count, O, Q, *window.size), x.dtype)
-    launch("correlate_weight", tiles, M, columns, G * count, (solid(u), solid(x), parts), taps, record)
+    plan = weight_plan(module.compiler.device(), x.shape, u.shape, x.dtype, window, groups)
+    if plan is None:
+        return NotImplemented
+    shape, run, grid, block, record = plan
+    parts = array_module(x).empty(shape, x.dtype)
+    run(grid, block, (solid(u), solid(x), parts, record))
     return sum_parts(parts)
 
 
 @functools.lru_cache(maxsize=4096)
-def share(tiles, rows, columns, groups, pixels):
-    """Pixels that one part adds up, and the number of parts: enough for two rounds of blocks, but no part below 256 pixels."""
-    BM, BN, BK = choose(tiles, rows, columns, 1 << 20)[:3]
+def weight_plan(device, x, u, dtype, window, groups):
+    """The shape of the parts, and the launch that computes them."""
+    (N, C, *sizes), O, out, taps = x, u[1], tuple(u[2:]), three(window.size, 1)
+    M, Q, pixels = O // groups, C // groups, N * prod(out)
+    columns = Q * prod(taps)
+    if prod(taps) > MOST_TAPS:
+        return None
+    record = geometry(images=N, groups=groups, rows=M, channels=Q, size=tuple(sizes), out=out, stride=window.stride,
+                      first=tuple(-lo for lo, _ in window.padding), step=window.dilation)
+    if M == Q == 1 and prod(taps) <= 32:
+        count = max(1, min(N, module.blocks(8 * module.multiprocessors(), groups)))
+        run = module.function("conv_direct", "direct_weight", TYPE=dtype, ROWS=1, PIXELS=1, **dict(zip(("T0", "T1", "T2"), taps)))
+        return (count, O, Q, *window.size), run, (groups, count), (256,), record
+    tile = BM, BN, BK, TM, TN = choose("weight", dtype.char, M, columns, 1 << 20)
+    record["pixels_each"], count = share(tile, M, columns, groups, pixels)
+    grid = module.blocks(columns, BN), module.blocks(M, BM), groups * count
+    run = module.function("conv", "correlate_weight", **constants(tile, taps, dtype))
+    return (count, O, Q, *window.size), run, grid, (BM // TM * (BN // TN),), record
+
+
+def share(tile, rows, columns, groups, pixels):
+    """Pixels that one part adds up, and the number of parts: enough to occupy all processors, but no part below 256 pixels."""
+    BM, BN, BK = tile[:3]
     tiles_of_result = module.blocks(rows, BM) * module.blocks(columns, BN) * groups
     wanted = max(1, min(module.blocks(4 * module.multiprocessors(), tiles_of_result), pixels // 256))
     each = module.blocks(module.blocks(pixels, wanted), BK) * BK
     return each, module.blocks(pixels, each)
+
+
+def forget():
+    """Plan everything anew: for tests that change what plans depend on."""
+    for cached in (choose, conv_plan, transpose_plan, weight_plan):
+        cached.cache_clear()
 
 
 def channel_sum(u):
@@ -183,10 +264,6 @@ def sum_parts(parts):
     run = module.function("sums", "sum_parts", TYPE=parts.dtype, SUM_TYPE=parts.dtype, THREADS=256)
     run((module.blocks(y.size, 256),), (256,), (parts, y, np.int64(y.size), np.int32(len(parts))))
     return y
-
-
-def tiles_for(x):
-    return TILES if x.dtype.char == "f" else TILES_OF_DOUBLES
 
 
 def solid(x):

@@ -9,6 +9,7 @@ The same launchers run on the CPU in the tests, where `compiler` is another one.
 """
 
 import functools
+import re
 import time
 from pathlib import Path
 
@@ -72,7 +73,9 @@ class CompilationFailed(RuntimeError):
 
 @functools.lru_cache(maxsize=None)
 def source(file):
-    return (FOLDER / f"{file}.cu").read_text(encoding="utf-8")
+    """The text of kernels/FILE.cu with what it includes, for NVRTC looks into no folder of ours."""
+    text = (FOLDER / f"{file}.cu").read_text(encoding="utf-8")
+    return re.sub(r'^#include "(\w+\.cuh)"$', lambda found: (FOLDER / found[1]).read_text(encoding="utf-8"), text, flags=re.M)
 
 
 def options(constants):

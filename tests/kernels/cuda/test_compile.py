@@ -11,8 +11,11 @@ ARCHITECTURES = ["sm_75", "sm_80", "sm_90"]
 FLOAT, DOUBLE = np.dtype("f4"), np.dtype("f8")
 
 
-def tile(values, dtype, weight, taps=(1, 3, 3)):
-    return dict(TYPE=dtype, WEIGHT=weight, **dict(zip(("BM", "BN", "BK", "TM", "TN", "T0", "T1", "T2"), (*values, *taps))))
+THREE = dict(T0=1, T1=3, T2=3)
+
+
+def tiles(found, dtype, taps=(1, 3, 3), **more):
+    return [conv.constants(tile, taps, dtype) | more for tile in found]
 
 
 def pooling():
@@ -27,9 +30,9 @@ def pooling():
 
 
 SETS = {  # the constants that the launchers of a source use
-    "conv": [*(tile(t, FLOAT, 0) for t in conv.TILES), *(tile(t, FLOAT, 1) for t in conv.WEIGHT_TILES),
-             *(tile(t, DOUBLE, 0) for t in conv.TILES_OF_DOUBLES), *(tile(t, DOUBLE, 1) for t in conv.WEIGHT_TILES_OF_DOUBLES),
-             tile(conv.TILES[0], FLOAT, 0, (5, 5, 5)), tile(conv.TILES[0], FLOAT, 1, (1, 1, 1))],
+    "conv": [*tiles(conv.TILES, FLOAT, BQ=4), *tiles(conv.TILES_OF_DOUBLES, DOUBLE, BQ=4), *tiles(conv.WEIGHT_TILES, FLOAT),
+             *tiles(conv.WEIGHT_TILES_OF_DOUBLES, DOUBLE), *tiles(list(conv.TILES)[:1], FLOAT, (5, 5, 5), BQ=1)],
+    "conv_direct": [*(dict(TYPE=d, ROWS=r, PIXELS=2, **THREE) for d in (FLOAT, DOUBLE) for r in (1, 2, 4, 8))],
     "pool": [dict(TYPE=d, THREADS=256, **rest) for d in (FLOAT, DOUBLE) for rest in pooling()],
     "normalize": [dict(BACKWARD=back, TYPE=d, VEC=vec, THREADS=threads, VARIED=varied) for back, varied in product((0, 1), repeat=2)
                   for d, vec, threads in ((FLOAT, 4, 256), (FLOAT, 1, 32), (DOUBLE, 2, 32), (DOUBLE, 1, 256))],

@@ -52,7 +52,8 @@ TILES = [(name, tile, dtype) for dtype, forward, weight in (("f", twins.TILES, t
 def test_every_tile_and_several_parts(gpu, name, tile, dtype, monkeypatch):
     """Sizes that no tile divides, with each tile in turn, whatever would be chosen."""
     monkeypatch.setattr(twins, "choose", lambda *args: tile)
-    twins.share.cache_clear()
+    monkeypatch.setattr(twins, "MOST_DIRECT", 0)
+    twins.conv_plan.cache_clear(), twins.transpose_plan.cache_clear(), twins.weight_plan.cache_clear()
     rng = np.random.default_rng(0)
     window = Window((3, 2), (1, 1), ((1, 1), (0, 1)), (1, 1))
     x, w = rng.standard_normal((3, 7, 19, 23)).astype(dtype), rng.standard_normal((37, 7, 3, 2)).astype(dtype)
@@ -60,7 +61,22 @@ def test_every_tile_and_several_parts(gpu, name, tile, dtype, monkeypatch):
     args = {"conv": (x, w, w[:, 0, 0, 0].copy(), window, 1), "conv_transpose": (u, w, None, window, 1, (19, 23)),
             "conv_weight_grad": (x, u, window, 1)}
     agree(gpu, name, args[name])
-    twins.share.cache_clear()
+    monkeypatch.undo()
+    twins.forget()
+
+
+@pytest.mark.parametrize("filters", [1, 2, 3, 6, 8])
+def test_few_filters_and_depthwise(gpu, filters):
+    """conv_direct.cu: few filters of several channels, and one or more filters for each of 5 channels."""
+    rng = np.random.default_rng(filters)
+    window = Window((3, 3), (2, 1), ((1, 1), (1, 0)), (1, 2))
+    for groups, channels in (1, 7), (5, 1):
+        x, w = rng.standard_normal((3, groups * channels, 13, 17)).astype("f"), rng.standard_normal((groups * filters, channels, 3, 3)).astype("f")
+        out = window.output((13, 17))
+        u, b = rng.standard_normal((3, groups * filters, *out)).astype("f"), rng.standard_normal(groups * filters).astype("f")
+        agree(gpu, "conv", (x, w, b, window, groups))
+        agree(gpu, "conv_transpose", (u, w, None, window, groups, (13, 17)))
+        agree(gpu, "conv_weight_grad", (x, u, window, groups))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -114,4 +130,5 @@ def test_what_is_left_to_the_reference():
     assert twins.conv(*half, None, window, groups) is NotImplemented
     assert twins.conv(x[:0], w, None, window, groups) is NotImplemented
     wide = Window((1, 1), (9, 9), ((0, 0), (0, 0)), (1, 1))
-    assert twins.conv_transpose(np.ones((1, 1, 2, 2), "f"), np.ones((1, 1, 1, 1), "f"), None, wide, 1, (10, 10)) is NotImplemented
+    with emulated():
+        assert twins.conv_transpose(np.ones((1, 1, 2, 2), "f"), np.ones((1, 1, 1, 1), "f"), None, wide, 1, (10, 10)) is NotImplemented
