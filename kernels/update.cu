@@ -3,7 +3,8 @@
 // The slow truth (update.py), element by element, with d = sign*g + decay*w:
 //
 //     sgd         b <- momentum*b + keep*d,   w <- w - lr*b,  under nesterov w <- w - lr*(d + momentum*b);  no b: w <- w - lr*d
-//     adam        w <- shrink*w,   m <- beta1*m + (1-beta1)*d,   v <- beta2*v + (1-beta2)*d*d,   w <- w - rate*m/(sqrt(v)/root + eps)
+//     adam        w <- shrink*w,   m <- beta1*m + (1-beta1)*d,   v <- beta2*v + (1-beta2)*d*d,
+//                 w <- w - rate*m/(sqrt(v)/root + eps)
 //     rmsprop     v <- alpha*v + (1-alpha)*d*d,   x = d/(sqrt(v) + eps),   b <- momentum*b + x,   w <- w - lr*b
 //     adagrad     s <- s + d*d,   w <- w - rate*d/(sqrt(s) + eps)
 //     adadelta    v <- rho*v + (1-rho)*d*d,   x = sqrt((u + eps)/(v + eps))*d,   u <- rho*u + (1-rho)*x*x,   w <- w - lr*x

@@ -51,17 +51,20 @@ def address(a):
 def group_type(columns):
     """The record `Group` of the source, and how many arrays it has place for."""
     most = (BYTES - NUMBERS.itemsize - 64) // (8 * columns + 12)
-    return np.dtype([("at", "u8", (columns, most)), ("size", "i8", most), ("first", "i4", most + 1), ("count", "i4"), ("chunk", "i4")],
-                    align=True), most
+    fields = [("at", "u8", (columns, most)), ("size", "i8", most), ("first", "i4", most + 1), ("count", "i4"), ("chunk", "i4")]
+    return np.dtype(fields, align=True), most
+
+
+def constants_of(dtype, columns):
+    return dict(TYPE=dtype, FACTOR_TYPE=dtype, COLUMNS=columns, MOST=group_type(columns)[1], ROW=ROW, THREADS=THREADS)
 
 
 class Launch:
     """The record of some weights, and which of a table's rows they are."""
 
     def __init__(self, dtype, rows, sizes, part, chunk):
-        kind, most = group_type(len(rows[0]))
         count = len(rows)
-        self.group, self.part = np.zeros(1, kind), part
+        self.group, self.part = np.zeros(1, group_type(len(rows[0]))[0]), part
         record = self.group[0]
         record["at"][:, :count] = np.array(rows, np.uint64).T
         record["size"][:count] = sizes
@@ -69,7 +72,7 @@ class Launch:
         record["count"], record["chunk"] = count, chunk
         self.gradients = record["at"][1, :count] if len(rows[0]) > 1 else None
         self.blocks = int(record["first"][count])
-        self.constants = dict(TYPE=dtype, FACTOR_TYPE=dtype, COLUMNS=len(rows[0]), MOST=most, ROW=ROW, THREADS=THREADS)
+        self.constants = constants_of(dtype, len(rows[0]))
 
 
 class Table:
@@ -276,8 +279,7 @@ class NumbersOnDevice:
         values = np.zeros((len(self.rows), ROW))
         for i, row in enumerate(self.rows):
             values[i, :len(row)] = row
-        f = TYPES["f"]
-        store = module.function("update", "store", TYPE=f, FACTOR_TYPE=f, COLUMNS=1, MOST=group_type(1)[1], ROW=ROW, THREADS=THREADS)
+        store = module.function("update", "store", **constants_of(TYPES["f"], 1))
         for start in range(0, values.size, STORED):
             part = values.reshape(-1)[start:start + STORED]
             given = np.zeros(1, STORE)

@@ -37,8 +37,8 @@ SETS = {  # the constants that the launchers of a source use
     "normalize": [dict(BACKWARD=back, TYPE=d, VEC=vec, THREADS=threads, VARIED=varied) for back, varied in product((0, 1), repeat=2)
                   for d, vec, threads in ((FLOAT, 4, 256), (FLOAT, 1, 32), (DOUBLE, 2, 32), (DOUBLE, 1, 256))],
     "sums": [dict(TYPE=d, SUM_TYPE=d, THREADS=256) for d in (FLOAT, DOUBLE)],
-    "update": [dict(TYPE=d, FACTOR_TYPE=FLOAT, COLUMNS=c, MOST=update.group_type(c)[1], ROW=update.ROW, THREADS=update.THREADS)
-               for d, c in ((FLOAT, 1), (FLOAT, 2), (FLOAT, 3), (DOUBLE, 4), (FLOAT, 5), (DOUBLE, 5))],
+    "update": [{**update.constants_of(d, c), "FACTOR_TYPE": FLOAT} for d, c in product((FLOAT, DOUBLE), (1, 2, 3, 4, 5))],
+    "elementwise": [dict(TYPE=d, THREADS=256) for d in (FLOAT, DOUBLE)],
 }
 
 
