@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from tinyvision.kernels.cuda import conv, module, pool, update
+from tinyvision.kernels.cuda import conv, module, pool, softmax, update
 
 ARCHITECTURES = ["sm_75", "sm_80", "sm_90"]
 FLOAT, DOUBLE = np.dtype("f4"), np.dtype("f8")
@@ -36,6 +36,9 @@ SETS = {  # the constants that the launchers of a source use
     "pool": [dict(TYPE=d, THREADS=256, **rest) for d in (FLOAT, DOUBLE) for rest in pooling()],
     "normalize": [dict(BACKWARD=back, TYPE=d, VEC=vec, THREADS=threads, VARIED=varied) for back, varied in product((0, 1), repeat=2)
                   for d, vec, threads in ((FLOAT, 4, 256), (FLOAT, 1, 32), (DOUBLE, 2, 32), (DOUBLE, 1, 256))],
+    "softmax": [dict(TYPE=d, KIND=kind, LABEL_TYPE=np.dtype("i8"), TEAM=team, ITEMS=items, FITS=fits, THREADS=max(128, team))
+                for d, kind in product((FLOAT, DOUBLE), range(3))
+                for team, items, fits in {*map(softmax.teams, (1, 10, 200, 1000, 3000, 9000)), *map(softmax.alone, (8, 20, 40))}],
     "sums": [dict(TYPE=d, SUM_TYPE=d, THREADS=256) for d in (FLOAT, DOUBLE)],
     "update": [{**update.constants_of(d, c), "FACTOR_TYPE": FLOAT} for d, c in product((FLOAT, DOUBLE), (1, 2, 3, 4, 5))],
     "elementwise": [dict(TYPE=d, THREADS=256) for d in (FLOAT, DOUBLE)],

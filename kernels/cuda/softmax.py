@@ -1,0 +1,110 @@
+"""Launching kernels/softmax.cu: how many threads share a line of scores, and how many scores each of them keeps."""
+
+import functools
+from math import prod
+
+import numpy as np
+
+from tinyvision.backend import array_module
+
+from . import module
+from .conv import declined, solid
+
+SOFTMAX, LOGARITHM, LOSS = range(3)
+THREADS = 128                                             # of a block, unless a line has a larger team
+MANY = 8192                                               # lines side by side that occupy a GPU with a thread for each
+INT = np.dtype("i4")
+
+
+class Plan:
+    """Scores (N, K, B) of this shape along an axis: the shape of top and total, constants, grid, and integers."""
+
+    def __init__(self, shape, axis):
+        K, B = shape[axis], prod(shape[axis + 1:])
+        rows = prod(shape) // K
+        self.stats = shape[:axis] + (1,) + shape[axis + 1:]
+        team, items, fits = teams(K) if B == 1 or (rows < MANY and K > 8) else alone(K)
+        self.threads = max(THREADS, team)
+        self.constants = dict(TEAM=team, ITEMS=items, FITS=fits, THREADS=self.threads)
+        self.grid = (module.blocks(rows, self.threads // team),)
+        self.sizes = np.int32(rows), np.int32(K), np.int32(B)
+
+
+def teams(K):
+    """Threads that share a line of K scores, how many each keeps, and whether that is all: a part of a warp, a warp, a block."""
+    if K <= 256:
+        team = power_of_two(min(K, 32))
+        return team, power_of_two(module.blocks(K, team)), True
+    team = 128 if K <= 1024 else 512 if K <= 4096 else 1024
+    return team, 8, K <= 8 * team
+
+
+def alone(K):
+    """The same for a thread of its own for every line."""
+    return (1, 8, True) if K <= 8 else (1, 32, True) if K <= 32 else (1, 8, False)
+
+
+def power_of_two(n):
+    return 1 << (n - 1).bit_length()
+
+
+plan_of = functools.lru_cache(512)(Plan)
+
+
+def run(name, kind, plan, args, dtype, label=INT):
+    launch = module.function("softmax", name, TYPE=dtype, KIND=kind, LABEL_TYPE=label, **plan.constants)
+    launch(plan.grid, (plan.threads,), (*args, *plan.sizes))
+
+
+def forward(kind, x, axis):
+    if declined(x):
+        return NotImplemented
+    xp, plan = array_module(x), plan_of(x.shape, axis)
+    y, top, total = xp.empty(x.shape, x.dtype), xp.empty(plan.stats, x.dtype), xp.empty(plan.stats, x.dtype)
+    run("forward", kind, plan, (solid(x), None, y, top, total), x.dtype)
+    return y, top, total
+
+
+def gradient(kind, g, x, top, total, axis):
+    if declined(x, g, top, total):
+        return NotImplemented
+    plan, gx = plan_of(x.shape, axis), array_module(x).empty(x.shape, x.dtype)
+    run("backward", kind, plan, (solid(g), solid(x), None, gx, solid(top), solid(total), np.int32(0)), x.dtype)
+    return gx
+
+
+# --- the twins of kernels/softmax.py
+
+def softmax(x, axis):
+    return forward(SOFTMAX, x, axis)
+
+
+def log_softmax(x, axis):
+    return forward(LOGARITHM, x, axis)
+
+
+def softmax_grad(g, x, top, total, axis):
+    return gradient(SOFTMAX, g, x, top, total, axis)
+
+
+def log_softmax_grad(g, x, top, total, axis):
+    return gradient(LOGARITHM, g, x, top, total, axis)
+
+
+def cross_entropy(x, labels):
+    if declined(x):
+        return NotImplemented
+    xp, plan = array_module(x), plan_of(x.shape, 1)
+    losses, top, total = xp.empty(labels.shape, x.dtype), xp.empty(plan.stats, x.dtype), xp.empty(plan.stats, x.dtype)
+    run("forward", LOSS, plan, (solid(x), solid(labels), losses, top, total), x.dtype, labels.dtype)
+    return losses, top, total
+
+
+def cross_entropy_grad(g, x, labels, top, total):
+    if declined(x, g, top, total):
+        return NotImplemented
+    plan, gx, step = plan_of(x.shape, 1), array_module(x).empty(x.shape, x.dtype), 1
+    if all(s == 0 or n == 1 for s, n in zip(g.strides, g.shape)):         # what a mean hands back: one number for all
+        g, step = g[(slice(1),) * g.ndim], 0
+    run("backward", LOSS, plan, (solid(g), solid(x), solid(labels), gx, solid(top), solid(total), np.int32(step)), x.dtype, labels.dtype)
+    return gx
