@@ -402,7 +402,7 @@ column_sums(const T* __restrict__ g, const T* __restrict__ x, const T* __restric
 
 // sums (count, channels, pixels) -> gb and gw (channels), added up over the other two, by `lanes` threads each: one, or a block
 extern "C" __global__ void __launch_bounds__(THREADS)
-parameter_grads(const Two* __restrict__ sums, T* gw, T* gb, int count, int channels, int pixels, int lanes)
+parameter_grads(const Two* __restrict__ sums, T* gw, T* gb, int count, int channels, int pixels, int lanes, const Geometry)
 {
     int c = lanes == 1 ? blockIdx.x * THREADS + threadIdx.x : blockIdx.x;
     Two sum = {0, 0};

@@ -59,8 +59,8 @@ view_of = functools.lru_cache(512)(View)
 class Launch:
     """How many blocks share a group, and the integers and constants of the kernels."""
 
-    def __init__(self, view, dtype, vector, relu, processors):
-        vectors = view.count // vector
+    def __init__(self, device, view, dtype, vector, relu):
+        vectors, processors = view.count // vector, module.multiprocessors()
         parts = max(1, min(module.blocks(8 * processors, view.groups), view.count // LEAST))
         each = module.blocks(vectors, parts)
         self.parts = module.blocks(vectors, each)
@@ -69,9 +69,14 @@ class Launch:
         self.record = np.zeros(1, GEOMETRY)
         self.record[0] = view.segments, view.length, view.pitch, each, view.channels, view.pixels, relu
 
-    def __call__(self, name, grid, args, gradient):
-        run = module.function("normalize", name, BACKWARD=gradient, **self.constants)
-        run(grid, (self.constants["THREADS"],), (*args, self.record))
+        self.block, self.found = (threads,), {}
+
+    def __call__(self, name, grid, args):
+        run = self.found.get(name)
+        if run is None:
+            forward = name in ("forward", "moments", "finish")
+            run = self.found[name] = module.function("normalize", name, BACKWARD=not forward, **self.constants)
+        run(grid, self.block, (*args, self.record))
 
 
 launch_of = functools.lru_cache(1024)(Launch)
@@ -88,7 +93,7 @@ def plan(arrays, w, b, axes, relu):
     vector = 16 // x.dtype.itemsize
     if view.length % vector or any(address(a) % 16 for a in arrays if a is not None):
         vector = 1
-    return view, launch_of(view, x.dtype, vector, bool(relu), module.multiprocessors())
+    return view, launch_of(module.compiler.device(), view, x.dtype, vector, bool(relu))
 
 
 def address(x):
@@ -105,11 +110,11 @@ def normalize(x, w, b, axes, eps, relu=False, r=None):
     y, mean, rstd, R = xp.empty(x.shape, x.dtype), xp.empty(view.stats, x.dtype), xp.empty(view.stats, x.dtype), view.groups
     var, eps = xp.empty(view.stats, np.float64), np.float64(eps)
     if launch.parts == 1:
-        launch("forward", (R,), (x, w, b, r, y, mean, var, rstd, eps), False)
+        launch("forward", (R,), (x, w, b, r, y, mean, var, rstd, eps))
     else:
         parts = xp.empty((launch.parts, R, 2), np.float64)
-        launch("moments", (R, launch.parts), (x, parts), False)
-        launch("finish", (R, launch.parts), (x, w, b, r, y, parts, mean, var, rstd, eps), False)
+        launch("moments", (R, launch.parts), (x, parts))
+        launch("finish", (R, launch.parts), (x, w, b, r, y, parts, mean, var, rstd, eps))
     return y, mean, var, rstd
 
 
@@ -124,14 +129,14 @@ def normalize_grad(g, x, w, b, mean, rstd, axes, relu=False, r=None):
     sums = xp.empty((R, 2), np.float64) if shared else None
     keep = (gw, gb, sums) if view.own else (None, None, sums)
     if launch.parts == 1:
-        launch("backward", (R,), (g, x, w, b, r, gr, mean, rstd, gx, *keep), True)
+        launch("backward", (R,), (g, x, w, b, r, gr, mean, rstd, gx, *keep))
     else:
         parts = xp.empty((launch.parts, R, 2), np.float64)
-        launch("grad_sums", (R, launch.parts), (g, x, w, b, r, gr, mean, rstd, parts), True)
+        launch("grad_sums", (R, launch.parts), (g, x, w, b, r, gr, mean, rstd, parts))
     if r is not None:                                     # the rectifier is behind gr
-        g, launch = gr, launch_of(view, x.dtype, launch.constants["VEC"], False, module.multiprocessors())
+        g, launch = gr, launch_of(module.compiler.device(), view, x.dtype, launch.constants["VEC"], False)
     if launch.parts > 1:
-        launch("grad_finish", (R, launch.parts), (g, x, w, b, parts, mean, rstd, gx, *keep), True)
+        launch("grad_finish", (R, launch.parts), (g, x, w, b, parts, mean, rstd, gx, *keep))
     if view.varied:
         sums = column_sums(view, launch, g, x, w, b, mean, rstd)
     if sums is not None:
@@ -143,10 +148,11 @@ def column_sums(view, launch, g, x, w, b, mean, rstd):
     """Of parameters that change inside a group: sums (parts, channels * pixels, 2) over parts of the rows."""
     threads, width = launch.constants["THREADS"], view.channels * view.pixels
     rows, across = x.size // width, module.blocks(width, threads)
-    each = module.blocks(rows, max(1, min(module.blocks(4 * module.multiprocessors(), across), rows // 16)))
+    wanted = module.blocks(2048 // threads * module.multiprocessors(), across)
+    each = module.blocks(rows, max(1, min(wanted, rows // 16)))
     count = module.blocks(rows, each)
     sums = array_module(x).empty((count, width, 2), np.float64)
-    launch("column_sums", (across, count), (g, x, w, b, mean, rstd, sums, np.int32(rows), np.int32(each)), True)
+    launch("column_sums", (across, count), (g, x, w, b, mean, rstd, sums, np.int32(rows), np.int32(each)))
     return sums
 
 
@@ -154,7 +160,6 @@ def parameter_grads(view, launch, sums, gw, gb):
     """gw and gb from sums (count, channels, pixels, 2)."""
     pixels = view.pixels if view.varied else view.pixels // view.length
     count, threads = sums.size // (2 * view.channels * pixels), launch.constants["THREADS"]
-    lanes = 1 if pixels == 1 and view.channels >= 32 or count * pixels < 32 else threads
-    run = module.function("normalize", "parameter_grads", BACKWARD=True, **launch.constants)
-    run((view.channels if lanes > 1 else module.blocks(view.channels, threads),), (threads,),
-        (sums, gw, gb, np.int32(count), np.int32(view.channels), np.int32(pixels), np.int32(lanes)))
+    lanes = 1 if count * pixels < 32 else threads
+    launch("parameter_grads", (view.channels if lanes > 1 else module.blocks(view.channels, threads),),
+           (sums, gw, gb, np.int32(count), np.int32(view.channels), np.int32(pixels), np.int32(lanes)))

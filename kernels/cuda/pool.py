@@ -15,6 +15,7 @@ from . import module
 from .conv import declined, solid, three
 
 MAXIMUM, SUMS, MOVES = range(3)
+BYTE = np.dtype("u1")
 THREADS = 256
 MOST_INDICES = 4096                                       # of a plane: scatter_add compares each with each
 FIXED = {((1, 2, 2), (1, 2, 2)), ((1, 3, 3), (1, 2, 2)), ((1, 3, 3), (1, 1, 1)), ((1, 3, 3), (1, 3, 3)), ((2, 2, 2), (2, 2, 2))}
@@ -23,19 +24,39 @@ GEOMETRY = np.dtype([(name, "i4", 3) for name in ("size", "out", "taps", "stride
 
 
 class Plan:
-    """A pooling as a record of integers, and the constants of its kernels."""
+    """A pooling: its record of integers, and its kernels for numbers of this dtype, each found once."""
 
-    def __init__(self, sizes, out, window):
+    def __init__(self, device, dtype, sizes, out, window):
         taps, stride, step = three(window.size, 1), three(window.stride, 1), three(window.dilation, 1)
-        low, size, self.taps = three([lo for lo, _ in window.padding], 0), three(sizes, 1), prod(taps)
+        low, size = three([lo for lo, _ in window.padding], 0), three(sizes, 1)
         fixed = (taps, stride) in FIXED and step == (1, 1, 1)
         cell = stride if fixed else (1, 1, 1)
         cells = [module.blocks(lo + h, c) for lo, h, c in zip(low, size, cell)]
-        self.constants, self.cells, self.windows = dict(FIXED=fixed, THREADS=THREADS), prod(cells), prod(out)
+        self.cells, self.pixels, self.tap, self.lanes = prod(cells), prod(sizes), np.min_scalar_type(prod(taps)), lanes(prod(taps))
+        self.constants = dict(TYPE=dtype, FIXED=fixed, THREADS=THREADS)
         if fixed:
             self.constants.update(zip(("K0", "K1", "K2", "S0", "S1", "S2"), taps + stride))
-        self.tap = np.min_scalar_type(self.taps)
+        self.of_kind = dict(KIND=MAXIMUM, TAP_TYPE=self.tap), dict(KIND=SUMS, TAP_TYPE=BYTE, LANES=self.lanes, ADAPTIVE=0)
         self.record = record(size=size, out=three(out, 1), taps=taps, stride=stride, low=low, step=step, cells=cells)
+        self.found = {}
+
+    def run(self, name, kind, count, args):
+        """One thread for each of `count`, in blocks of THREADS."""
+        function = self.found.get((name, kind))
+        if function is None:
+            function = self.found[name, kind] = module.function("pool", name, **self.constants, **self.of_kind[kind])
+        function((module.blocks(count, THREADS),), (THREADS,), args)
+
+
+class AdaptivePlan(Plan):
+    """The same for sums over the windows of `spans`."""
+
+    def __init__(self, device, dtype, sizes, out):
+        self.lanes = lanes(prod(module.blocks(h, o) + (h % o > 0) for h, o in zip(sizes, out)))
+        self.constants = dict(TYPE=dtype, FIXED=0, THREADS=THREADS)
+        self.of_kind = None, dict(KIND=SUMS, TAP_TYPE=BYTE, LANES=self.lanes, ADAPTIVE=1)
+        self.record = record(size=three(sizes, 1), out=three(out, 1))
+        self.found = {}
 
 
 def record(**values):
@@ -45,19 +66,12 @@ def record(**values):
     return r
 
 
-plan_of = functools.lru_cache(512)(Plan)
+def lanes(pixels):
+    """Threads for a sum of so many: one, a warp or a block."""
+    return 1 if pixels < 32 else 32 if pixels < 2048 else THREADS
 
 
-@functools.lru_cache(512)
-def adaptive_plan(sizes, out):
-    """The record of adaptive windows, their number, and the pixels of the largest."""
-    largest = prod(module.blocks(h, o) + (h % o > 0) for h, o in zip(sizes, out))
-    return record(size=three(sizes, 1), out=three(out, 1)), prod(out), largest
-
-
-def run(name, count, args, **constants):
-    """One thread for each of `count`, in blocks of THREADS."""
-    module.function("pool", name, **constants)((module.blocks(count, THREADS),), (THREADS,), args)
+plan_of, adaptive_plan_of = functools.lru_cache(512)(Plan), functools.lru_cache(512)(AdaptivePlan)
 
 
 # --- the twins of kernels/pool.py
@@ -65,12 +79,12 @@ def run(name, count, args, **constants):
 def window_max(x, window, out):
     if declined(x) or 0 in out:
         return NotImplemented
-    xp, plan, out = array_module(x), plan_of(x.shape[2:], tuple(out), window), tuple(out)
+    xp, out = array_module(x), tuple(out)
+    plan = plan_of(module.compiler.device(), x.dtype, x.shape[2:], out, window)
     y, tap = xp.empty(x.shape[:2] + out, x.dtype), xp.empty(x.shape[:2] + out, plan.tap)
     if y.size >= 1 << 31:
         return NotImplemented
-    run("window_max", y.size, (solid(x), y, tap, plan.record, np.uint32(y.size)), TYPE=x.dtype, KIND=MAXIMUM, TAP_TYPE=plan.tap,
-        **plan.constants)
+    plan.run("window_max", MAXIMUM, y.size, (solid(x), y, tap, plan.record, np.uint32(y.size)))
     return y, tap
 
 
@@ -84,21 +98,21 @@ def window_spread(g, window, sizes):
 
 def spread(kind, g, tap, window, sizes):
     """What the windows give back to the pixels: to the one of each tap, or to all."""
-    plan, planes = plan_of(sizes, g.shape[2:], window), prod(g.shape[:2])
-    if declined(g) or 0 in sizes or planes * plan.cells >= 1 << 31 or planes * prod(sizes) >= 1 << 31:
+    if declined(g) or 0 in sizes:
+        return NotImplemented
+    plan = plan_of(module.compiler.device(), g.dtype, sizes, g.shape[2:], window)
+    cells = g.shape[0] * g.shape[1] * plan.cells
+    if cells >= 1 << 31 or g.shape[0] * g.shape[1] * plan.pixels >= 1 << 31:
         return NotImplemented
     x = array_module(g).empty(g.shape[:2] + sizes, g.dtype)
-    tap_type, lanes = (plan.tap, {}) if kind == MAXIMUM else (np.dtype("u1"), dict(LANES=1, ADAPTIVE=0))
-    run("spread", planes * plan.cells, (solid(g), solid(tap), x, plan.record, np.uint32(planes * plan.cells)),
-        TYPE=g.dtype, KIND=kind, TAP_TYPE=tap_type, **lanes, **plan.constants)
+    plan.run("spread", kind, cells, (solid(g), solid(tap), x, plan.record, np.uint32(cells)))
     return x
 
 
 def window_sum(x, window, out):
     if declined(x) or 0 in out:
         return NotImplemented
-    plan = plan_of(x.shape[2:], tuple(out), window)
-    return sums(x, tuple(out), plan.record, plan.taps, ADAPTIVE=0, **plan.constants)
+    return sums(x, tuple(out), plan_of(module.compiler.device(), x.dtype, x.shape[2:], tuple(out), window))
 
 
 def adaptive_sum(x, out):
@@ -106,23 +120,21 @@ def adaptive_sum(x, out):
         return NotImplemented
     if x.shape[2:] == tuple(out):
         return x
-    integers, _, largest = adaptive_plan(x.shape[2:], tuple(out))
-    return sums(x, tuple(out), integers, largest, ADAPTIVE=1, FIXED=0, THREADS=THREADS)
+    return sums(x, tuple(out), adaptive_plan_of(module.compiler.device(), x.dtype, x.shape[2:], tuple(out)))
 
 
-def sums(x, out, integers, pixels, **constants):
-    """A thread for every window; a warp or a block for those of many pixels."""
-    lanes = 1 if pixels < 32 else 32 if pixels < 2048 else THREADS
+def sums(x, out, plan):
     y = array_module(x).empty(x.shape[:2] + out, x.dtype)
-    if y.size * lanes >= 1 << 31:
+    if y.size * plan.lanes >= 1 << 31:
         return NotImplemented
-    run("window_sum", y.size * lanes, (solid(x), y, integers, np.uint32(y.size)), TYPE=x.dtype, KIND=SUMS, TAP_TYPE=np.dtype("u1"),
-        LANES=lanes, **constants)
+    plan.run("window_sum", SUMS, y.size * plan.lanes, (solid(x), y, plan.record, np.uint32(y.size)))
     return y
 
 
 def by_index(name, count, args, x, index):
-    run(name, count, args, TYPE=x.dtype, KIND=MOVES, INDEX_TYPE=index.dtype, THREADS=THREADS)
+    """One thread for each of `count`."""
+    run = module.function("pool", name, TYPE=x.dtype, KIND=MOVES, INDEX_TYPE=index.dtype, THREADS=THREADS)
+    run((module.blocks(count, THREADS),), (THREADS,), args)
 
 
 def gather(x, index):

@@ -17,17 +17,24 @@ INT = np.dtype("i4")
 
 
 class Plan:
-    """Scores (N, K, B) of this shape along an axis: the shape of top and total, constants, grid, and integers."""
+    """Scores (N, K, B) of this shape along an axis: the shape of top and total, the grid, and the kernels, each found once."""
 
-    def __init__(self, shape, axis):
+    def __init__(self, device, shape, axis, dtype):
         K, B = shape[axis], prod(shape[axis + 1:])
         rows = prod(shape) // K
         self.stats = shape[:axis] + (1,) + shape[axis + 1:]
         team, items, fits = teams(K) if B == 1 or (rows < MANY and K > 8) else alone(K)
-        self.threads = max(THREADS, team)
-        self.constants = dict(TEAM=team, ITEMS=items, FITS=fits, THREADS=self.threads)
-        self.grid = (module.blocks(rows, self.threads // team),)
+        threads = max(THREADS, team)
+        self.constants = dict(TYPE=dtype, TEAM=team, ITEMS=items, FITS=fits, THREADS=threads)
+        self.grid, self.block, self.found = (module.blocks(rows, threads // team),), (threads,), {}
         self.sizes = np.int32(rows), np.int32(K), np.int32(B)
+
+    def run(self, name, kind, args, label=INT):
+        function = self.found.get((name, kind, label))
+        if function is None:
+            function = module.function("softmax", name, KIND=kind, LABEL_TYPE=label, **self.constants)
+            self.found[name, kind, label] = function
+        function(self.grid, self.block, (*args, *self.sizes))
 
 
 def teams(K):
@@ -51,25 +58,24 @@ def power_of_two(n):
 plan_of = functools.lru_cache(512)(Plan)
 
 
-def run(name, kind, plan, args, dtype, label=INT):
-    launch = module.function("softmax", name, TYPE=dtype, KIND=kind, LABEL_TYPE=label, **plan.constants)
-    launch(plan.grid, (plan.threads,), (*args, *plan.sizes))
+def plan_for(x, axis):
+    return plan_of(module.compiler.device(), x.shape, axis, x.dtype)
 
 
 def forward(kind, x, axis):
     if declined(x):
         return NotImplemented
-    xp, plan = array_module(x), plan_of(x.shape, axis)
+    xp, plan = array_module(x), plan_for(x, axis)
     y, top, total = xp.empty(x.shape, x.dtype), xp.empty(plan.stats, x.dtype), xp.empty(plan.stats, x.dtype)
-    run("forward", kind, plan, (solid(x), None, y, top, total), x.dtype)
+    plan.run("forward", kind, (solid(x), None, y, top, total))
     return y, top, total
 
 
 def gradient(kind, g, x, top, total, axis):
     if declined(x, g, top, total):
         return NotImplemented
-    plan, gx = plan_of(x.shape, axis), array_module(x).empty(x.shape, x.dtype)
-    run("backward", kind, plan, (solid(g), solid(x), None, gx, solid(top), solid(total), np.int32(0)), x.dtype)
+    plan, gx = plan_for(x, axis), array_module(x).empty(x.shape, x.dtype)
+    plan.run("backward", kind, (solid(g), solid(x), None, gx, solid(top), solid(total), np.int32(0)))
     return gx
 
 
@@ -94,17 +100,17 @@ def log_softmax_grad(g, x, top, total, axis):
 def cross_entropy(x, labels):
     if declined(x):
         return NotImplemented
-    xp, plan = array_module(x), plan_of(x.shape, 1)
+    xp, plan = array_module(x), plan_for(x, 1)
     losses, top, total = xp.empty(labels.shape, x.dtype), xp.empty(plan.stats, x.dtype), xp.empty(plan.stats, x.dtype)
-    run("forward", LOSS, plan, (solid(x), solid(labels), losses, top, total), x.dtype, labels.dtype)
+    plan.run("forward", LOSS, (solid(x), solid(labels), losses, top, total), labels.dtype)
     return losses, top, total
 
 
 def cross_entropy_grad(g, x, labels, top, total):
     if declined(x, g, top, total):
         return NotImplemented
-    plan, gx, step = plan_of(x.shape, 1), array_module(x).empty(x.shape, x.dtype), 1
+    plan, gx, step = plan_for(x, 1), array_module(x).empty(x.shape, x.dtype), 1
     if all(s == 0 or n == 1 for s, n in zip(g.strides, g.shape)):         # what a mean hands back: one number for all
         g, step = g[(slice(1),) * g.ndim], 0
-    run("backward", LOSS, plan, (solid(g), solid(x), solid(labels), gx, solid(top), solid(total), np.int32(step)), x.dtype, labels.dtype)
+    plan.run("backward", LOSS, (solid(g), solid(x), solid(labels), gx, solid(top), solid(total), np.int32(step)), labels.dtype)
     return gx
