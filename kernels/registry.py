@@ -71,7 +71,7 @@ def on_device(reference, file, name, x, *args, **options):
     """Run a kernel for what is not NumPy's: for CuPy's arrays its twin of cuda/, if there is one."""
     twin = None
     if type(x).__module__.startswith("cupy") and state.choice != "reference" and not state.cuda_off:
-        twin = find_cuda(file, name)
+        twin = twin_of("cuda", file, name)
     if twin is None:
         return reference(x, *args, **options)
     from .cuda.module import CompilationFailed
@@ -85,21 +85,21 @@ def on_device(reference, file, name, x, *args, **options):
 
 
 @functools.lru_cache(maxsize=None)
-def find_cuda(file, name):
-    """The twin of a reference for the GPU; None where there is none."""
-    if not (Path(__file__).parent / "cuda" / f"{file}.py").exists():
+def twin_of(folder, file, name):
+    """The twin of a reference in cpu/ or cuda/; None where there is none."""
+    if not (Path(__file__).parent / folder / f"{file}.py").exists():
         return None
-    return getattr(importlib.import_module(f".cuda.{file}", __package__), name, None)
+    return getattr(importlib.import_module(f".{folder}.{file}", __package__), name, None)
 
 
 def find(file, name):
-    """The compiled twin of a reference; None where compiled kernels are off."""
+    """The compiled twin of a reference; None where there is none, or compiled kernels are off."""
     if not state.checked:
         state.checked = True
         check()
     if state.off:
         return None
-    return getattr(importlib.import_module(f".cpu.{file}", __package__), name)
+    return twin_of("cpu", file, name)
 
 
 def check():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinyvision
-from tinyvision.kernels import conv, registry
+from tinyvision.kernels import conv, random, registry
 from tinyvision.kernels.cpu import jit
 from tinyvision.kernels.window import Window
 
@@ -42,6 +42,13 @@ def test_the_choice():
     assert registry.state.choice == "auto" and twin is not None and not calls
     with pytest.raises(ValueError, match="use_kernels: must be one of 'auto', 'compiled', 'reference', got 'fast'"):
         tinyvision.use_kernels("fast")
+
+
+def test_a_kernel_without_a_twin_runs_as_its_reference():
+    assert registry.twin_of("cpu", "random", "uniform") is None and registry.twin_of("cpu", "conv", "no such") is None
+    with registry.use_kernels("compiled"):
+        found = random.uniform(np.zeros(1), (1, 2), (5,))
+    np.testing.assert_array_equal(found, random.uniform.reference(np.zeros(1), (1, 2), (5,)))
 
 
 def test_number_of_threads():

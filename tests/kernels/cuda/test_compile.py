@@ -42,6 +42,7 @@ SETS = {  # the constants that the launchers of a source use
     "sums": [dict(TYPE=d, SUM_TYPE=d, THREADS=256) for d in (FLOAT, DOUBLE)],
     "update": [{**update.constants_of(d, c), "FACTOR_TYPE": FLOAT} for d, c in product((FLOAT, DOUBLE), (1, 2, 3, 4, 5))],
     "elementwise": [dict(TYPE=d, THREADS=256) for d in (FLOAT, DOUBLE)],
+    "random": [dict(THREADS=256)],
 }
 
 
