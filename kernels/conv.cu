@@ -97,17 +97,17 @@ correlate(const T* __restrict__ packed, const T* __restrict__ x, const T* __rest
     int thread = threadIdx.x, ty = thread / (BN / TN), tx = thread % (BN / TN), group = thread / (BN > THREADS ? THREADS : BN);
     int positions = s.out[0] * s.out[1] * s.out[2], plane = s.size[0] * s.size[1] * s.size[2];
     int m0 = blockIdx.y * BM, g = blockIdx.z, steps = s.depth / BK;
-    long long columns = (long long)s.images * positions, p0 = (long long)blockIdx.x * BN;
+    int columns = s.images * positions, p0 = blockIdx.x * BN;
 
     for (int t = thread; t < TAP_STEPS * BT; t += THREADS) tap_offset[t] = flat(tap_place(t, s), s.size);
     const T* source[MINE];
     Inside inside[MINE];
 #pragma unroll
     for (int c = 0; c < MINE; ++c) {
-        long long p = p0 + (BN > THREADS ? thread + c * THREADS : thread % BN);
+        int p = p0 + (BN > THREADS ? thread + c * THREADS : thread % BN);
         bool exists = p < columns;
-        int n = exists ? (int)(p / positions) : 0;
-        Place at = corner(unravel(exists ? (int)(p - (long long)n * positions) : 0, s.out), s);
+        int n = exists ? p / positions : 0;
+        Place at = corner(unravel(exists ? p - n * positions : 0, s.out), s);
         source[c] = x + ((long long)n * s.groups + g) * s.channels * plane + flat(at, s.size);
         inside[c].look(at, s);
         if (!exists) inside[c].none();
@@ -166,11 +166,11 @@ correlate(const T* __restrict__ packed, const T* __restrict__ x, const T* __rest
     bool dense = s.to_step[0] == 1 && s.to_step[1] == 1 && s.to_step[2] == 1 && to_plane == positions;
 #pragma unroll
     for (int j = 0; j < TN; j += VEC) {
-        long long p = p0 + COLUMN(j);
+        int p = p0 + COLUMN(j);
         T* to[VEC];
 #pragma unroll
         for (int v = 0; v < VEC; ++v) {
-            int n = p + v < columns ? (int)((p + v) / positions) : -1, rest = (int)(p + v - (long long)n * positions);
+            int n = p + v < columns ? (p + v) / positions : -1, rest = p + v - n * positions;
             Place o = dense ? Place{0, 0, 0} : unravel(n < 0 ? 0 : rest, s.out);
             to[v] = n < 0 ? 0 : y + target(n, g, m0, o, s) + (dense ? rest : 0);
         }

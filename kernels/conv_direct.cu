@@ -4,7 +4,7 @@
 // registers, and reads x itself: neighbouring threads read neighbouring pixels, and what they read twice lies in the nearest
 // cache.  Only the filters come through shared memory, where all threads read the same number at the same time.
 //
-// Constants: TYPE of the numbers; ROWS, a power of 2 up to 8; PIXELS of a thread; T0 T1 T2 (window.cuh).
+// Constants: TYPE of the numbers; ROWS, a power of 2 up to 16; PIXELS of a thread; T0 T1 T2 (window.cuh).
 
 typedef TYPE T;
 
@@ -22,16 +22,15 @@ direct(const T* __restrict__ w, const T* __restrict__ x, const T* __restrict__ b
     __shared__ int tap_offset[TAPS];
     int thread = threadIdx.x, g = blockIdx.y;
     int positions = s.out[0] * s.out[1] * s.out[2], plane = s.size[0] * s.size[1] * s.size[2];
-    long long columns = (long long)s.images * positions, p0 = (long long)blockIdx.x * (THREADS * PIXELS) + thread;
+    int columns = s.images * positions, p0 = blockIdx.x * (THREADS * PIXELS) + thread;
 
     for (int t = thread; t < TAPS; t += THREADS) tap_offset[t] = flat(tap_place(t, s), s.size);
     const T* source[PIXELS];
     Inside inside[PIXELS];
 #pragma unroll
     for (int c = 0; c < PIXELS; ++c) {
-        long long p = p0 + c * THREADS;
-        int n = p < columns ? (int)(p / positions) : 0;
-        Place at = corner(unravel(p < columns ? (int)(p - (long long)n * positions) : 0, s.out), s);
+        int p = p0 + c * THREADS, n = p < columns ? p / positions : 0;
+        Place at = corner(unravel(p < columns ? p - n * positions : 0, s.out), s);
         source[c] = x + ((long long)n * s.groups + g) * s.channels * plane + flat(at, s.size);
         inside[c].look(at, s);
         if (p >= columns) inside[c].none();
@@ -39,15 +38,15 @@ direct(const T* __restrict__ w, const T* __restrict__ x, const T* __restrict__ b
 
     T sum[PIXELS][ROWS] = {};
     for (int q0 = 0; q0 < s.channels; q0 += CHANNELS) {
+        int count = s.channels - q0 < CHANNELS ? s.channels - q0 : CHANNELS;
         __syncthreads();
-        for (int e = thread; e < CHANNELS * TAPS * ROWS; e += THREADS) {
+        for (int e = thread; e < count * TAPS * ROWS; e += THREADS) {
             int m = e % ROWS, t = e / ROWS % TAPS, q = q0 + e / (ROWS * TAPS);
             int tap = t / (T1 * T2) * s.filter_step[0] + t / T2 % T1 * s.filter_step[1] + t % T2 * s.filter_step[2];
-            filters[e] = m < s.rows && q < s.channels
+            filters[e] = m < s.rows
                 ? w[(long long)g * s.filter_group + s.filter_first + m * s.filter_row + q * s.filter_channel + tap] : T(0);
         }
         __syncthreads();
-        int count = s.channels - q0 < CHANNELS ? s.channels - q0 : CHANNELS;
         for (int q = 0; q < count; ++q)
 #pragma unroll
             for (int t = 0; t < TAPS; ++t) {
@@ -65,10 +64,9 @@ direct(const T* __restrict__ w, const T* __restrict__ x, const T* __restrict__ b
     int to_plane = s.to_size[0] * s.to_size[1] * s.to_size[2];
 #pragma unroll
     for (int c = 0; c < PIXELS; ++c) {
-        long long p = p0 + c * THREADS;
+        int p = p0 + c * THREADS, n = p / positions;
         if (p >= columns) continue;
-        int n = (int)(p / positions);
-        T* to = y + target(n, g, 0, unravel((int)(p - (long long)n * positions), s.out), s);
+        T* to = y + target(n, g, 0, unravel(p - n * positions, s.out), s);
 #pragma unroll
         for (int m = 0; m < ROWS; ++m)
             if (m < s.rows) to[(long long)m * to_plane] = sum[c][m] + (bias ? bias[g * s.rows + m] : T(0));

@@ -28,6 +28,7 @@ WEIGHT_TILES = {(8, 128, 8, 4, 4): 9, (16, 144, 8, 4, 4): 14, (16, 128, 8, 8, 4)
                 (64, 64, 16, 4, 4): 20, (64, 144, 8, 8, 8): 23, (64, 128, 8, 8, 8): 23, (128, 128, 8, 8, 8): 27}
 WEIGHT_TILES_OF_DOUBLES = {(8, 64, 8, 4, 4): 5, (32, 64, 8, 4, 4): 8, (64, 64, 8, 4, 4): 10}
 MOST_PHASES, MOST_TAPS, MOST_DIRECT = 64, 512, 8          # launches of one pass; rows of a table; filters of conv_direct.cu
+MOST_ELEMENTS = (1 << 31) - (1 << 16)                     # what an int counts, with room for the last tile
 
 AXIS = ("size", "out", "stride", "first", "step")
 GEOMETRY = np.dtype([("images", "i4"), ("groups", "i4"), ("rows", "i4"), ("channels", "i4"), *[(name, "i4", 3) for name in AXIS],
@@ -56,7 +57,7 @@ def pitches(sizes):
 
 def declined(*arrays):
     """Whether the reference shall do it: other numbers than single and double, nothing to add up, more than integers count."""
-    return any(a.dtype.char not in "fd" or a.dtype != arrays[0].dtype or a.size == 0 or a.size >= 1 << 31 for a in arrays)
+    return any(a.dtype.char not in "fd" or a.dtype != arrays[0].dtype or a.size == 0 or a.size >= MOST_ELEMENTS for a in arrays)
 
 
 def constants(tile, taps, dtype):
@@ -89,9 +90,10 @@ class Sum:
         self.record, rows, channels = geometry(**integers), integers["rows"], integers["channels"]
         columns, groups = integers["images"] * prod(integers["out"]), integers["groups"]
         self.packed = None
-        if rows <= MOST_DIRECT and prod(taps) <= 49:
+        idle = module.blocks(columns, 256) * groups < 2 * module.multiprocessors()            # then one pixel for each thread
+        if rows <= (2 * MOST_DIRECT if idle else MOST_DIRECT) and prod(taps) <= 49:
             ROWS = 1 << (rows - 1).bit_length()
-            PIXELS = 1 if ROWS < 2 else 2
+            PIXELS = 1 if idle or ROWS == 1 else 2
             self.run = module.function("conv_direct", "direct", TYPE=dtype, ROWS=ROWS, PIXELS=PIXELS, **dict(zip(("T0", "T1", "T2"), taps)))
             self.grid, self.block = (module.blocks(columns, 256 * PIXELS), groups), (256,)
             return
@@ -132,7 +134,7 @@ def conv_plan(device, x, w, dtype, window, groups):
     """The shape of the result, and its Sum; None where the reference shall do it.  x, w: shapes."""
     taps, (N, _, *sizes), (O, Q), out = three(window.size, 1), x, w[:2], window.output(x[2:])
     T, flat = prod(taps), len(out)
-    if T > MOST_TAPS or N * O * prod(out) >= 1 << 31:
+    if T > MOST_TAPS or N * O * prod(out) >= MOST_ELEMENTS:
         return None
     shape = (N, O, *out)
     return shape, prod(shape) and Sum(
@@ -161,7 +163,7 @@ def transpose_plan(device, u, w, dtype, window, groups, sizes):
     """The shape of the result, whether no window reaches some of its pixels, and a Sum for each phase."""
     N, O, M, T, n = u[0], w[0], w[1], prod(window.size), len(sizes)
     shape = (N, groups * M, *sizes)
-    if T > MOST_TAPS or prod(window.stride) > MOST_PHASES or prod(shape) >= 1 << 31:
+    if T > MOST_TAPS or prod(window.stride) > MOST_PHASES or prod(shape) >= MOST_ELEMENTS:
         return None
     axes = zip(sizes, window.size, window.stride, window.padding, window.dilation, pitches(window.size))
     phases, sums = [axis_phases(*axis) for axis in axes], []
