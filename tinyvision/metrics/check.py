@@ -9,7 +9,7 @@ import numbers
 
 import numpy as np
 
-from ..tensor import raw
+from ..ops.device import on_host
 
 NO_DATA = "Check the data set, and that update was called."
 
@@ -17,7 +17,7 @@ NO_DATA = "Check the data set, and that update was called."
 def array(op, name, x):
     """An array, Tensor or list as a NumPy array of numbers or booleans."""
     try:
-        x = np.asarray(raw(x))
+        x = np.asarray(on_host(x))
     except ValueError as error:
         raise ValueError(f"{op}: {name} must be numbers in rows of one length: {error}. Pass one array.") from error
     if x.dtype.kind not in "fiub":

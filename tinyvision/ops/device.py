@@ -7,7 +7,7 @@ Source: torch.Tensor.to.
 
 import numpy as np
 
-from ..backend import as_device, device_of, to_device
+from ..backend import as_device, device_of, is_array, to_device
 from ..tensor import Op, Tensor, raw
 
 
@@ -57,6 +57,34 @@ def destination(op, target, device=None, dtype=None):
     except TypeError as error:
         raise TypeError(f"{op}: needs a device ('cpu', 'cuda', 'cuda:1'), a dtype ('float32') or a Tensor, got "
                         f"{', '.join(map(repr, target))}.") from error
+
+
+def on_host(x):
+    """The values of a Tensor or an array as NumPy's: itself where it is in main memory, else a copy.
+
+    >>> on_host(Tensor([1.0]))
+    array([1.], dtype=float32)
+    """
+    x = raw(x)
+    return to_device(x, "cpu") if is_array(x) else x
+
+
+def moved(batch, device):
+    """A batch on a device: its Tensors and arrays, within lists, tuples and dicts; everything else as it is.
+
+    >>> moved([Tensor([1.0]), "a cat"], "cpu")
+    [Tensor([1.]), 'a cat']
+    """
+    if isinstance(batch, Tensor):
+        return to(batch, device)
+    if is_array(batch):
+        return to_device(batch, device)
+    if isinstance(batch, dict):
+        return {key: moved(value, device) for key, value in batch.items()}
+    if isinstance(batch, (list, tuple)):
+        parts = [moved(value, device) for value in batch]
+        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
+    return batch
 
 
 def cuda(x, device=None):

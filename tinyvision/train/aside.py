@@ -12,7 +12,9 @@ import random
 
 import numpy as np
 
+from ..backend import CPU
 from ..nn import Module
+from ..ops.device import moved
 from ..random import default_generator, reached
 
 
@@ -76,8 +78,12 @@ def check_loader(who, loader):
                         "be used up. Pass a DataLoader, or a list of batches.")
 
 
-def pairs(who, loader):
-    """The batches (inputs, targets) of a loader, for ever: when a pass ends the next begins."""
+def pairs(who, loader, model=None):
+    """The batches (inputs, targets) of a loader, for ever: when a pass ends the next begins.
+
+    model: whose device they are moved to; None for main memory.
+    """
+    device = CPU if model is None else device_of_model(model)
     while True:
         empty = True
         for batch in loader:
@@ -86,9 +92,14 @@ def pairs(who, loader):
                 raise TypeError(f"{who}: a batch must be a pair (inputs, targets), got {kind}. Give the loader a collate_fn that "
                                 "makes pairs.")
             empty = False
-            yield tuple(batch)
+            yield tuple(moved(batch, device))
         if empty:
             raise ValueError(f"{who}: the loader gave no batches. Check the data set, batch_size and drop_last.")
+
+
+def device_of_model(model):
+    """Where the first parameter of a network is; main memory for one without parameters."""
+    return next((p.device for p in model.parameters()), CPU)
 
 
 def one_step(model, optimizer, criterion, inputs, targets):

@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 
 from ..autograd import no_grad
-from ..backend import is_array
+from ..backend import is_array, to_device
 from ..io import load, load_metadata, save
 from ..io.atomic import flush
 from ..kernels.registry import get_num_threads
@@ -52,7 +52,7 @@ def flatten(value, arrays, place="the state"):
         return value.item()
     if isinstance(value, Tensor) or is_array(value):
         name = str(len(arrays))
-        arrays[name] = raw(value)
+        arrays[name] = to_device(raw(value), "cpu")
         return {"array": name}
     if isinstance(value, dict):
         kind = "Counter" if isinstance(value, Counter) else "dict"
@@ -266,7 +266,7 @@ class Snapshots:
         buffers = dict(self.model.named_buffers())
         with no_grad():
             for path, value in state["buffers"].items():
-                buffers[path][...] = value
+                buffers[path][...] = to_device(value, buffers[path].device)
         set_random_states(self.things, state["random"])
         self.steps, self.settings = state["steps"], state["settings"]
 

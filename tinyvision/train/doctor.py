@@ -18,8 +18,8 @@ import numpy as np
 
 from .. import functional as F
 from ..autograd import no_grad
+from ..ops.device import on_host
 from ..optim import Optimizer
-from ..tensor import raw
 from .aside import aside, check_model, pairs
 from .examinations import EXAMINATIONS
 from .findings import Report
@@ -88,9 +88,9 @@ class Visit:
             self.model, self.optimizer, self.loss_of = copies
             for group in self.optimizer.param_groups:
                 group["lr"] = group["lr"] * factor
-            self.at_start = {name: p.data.copy() for name, p in self.model.named_parameters()}
+            self.at_start = {name: on_host(p).copy() for name, p in self.model.named_parameters()}
             self.watch = LayerStatistics(self.model)
-            stream = islice(pairs("diagnose", loader), steps)
+            stream = islice(pairs("diagnose", loader, self.model), steps)
             if watched:
                 with self.watch:
                     self.run(stream, steps, step)
@@ -175,7 +175,7 @@ class Batches:
         self.dense = False
 
     def add(self, inputs, targets):
-        x, t = raw(inputs), raw(targets)
+        x, t = on_host(inputs), on_host(targets)
         if getattr(x, "dtype", None) is not None and x.dtype.kind in "fiub":
             self.sizes.append(len(x))
             self.add_inputs(x)

@@ -25,13 +25,17 @@ import numpy as np
 
 from .. import functional as F
 from ..autograd import no_grad
+from ..backend import as_device, is_array, on_device
+from ..kernels import update as kernels
 from ..nn import Module
 from ..nn.utils import clip_grad_norm_
+from ..ops.device import moved, on_host
 from ..optim import Optimizer
 from ..optim.lr_scheduler import ReduceLROnPlateau
 from ..packages import require
 from ..random import default_generator, generators_in
 from ..tensor import Tensor, raw
+from .aside import device_of_model
 from .checkpoint import Records, Snapshots, put_state, state_of
 from .origin import origin
 from .settings import settings_of
@@ -64,7 +68,7 @@ class Epoch:
 
 def fit(model, optimizer, train_loader, test_loader, epochs, *, criterion=F.cross_entropy, scheduler=None, metrics=None,
         accumulate=1, max_norm=None, patience=None, monitor="test_loss", folder=None, every=None, resume=False, report=None,
-        progress=True):
+        progress=True, device=None):
     """Train a network and return its history, one Epoch per pass.
 
     train_loader, test_loader: iterables of (inputs, targets), a DataLoader for instance.
@@ -79,6 +83,8 @@ def fit(model, optimizer, train_loader, test_loader, epochs, *, criterion=F.cros
     there, if there is one, and goes on bit for bit as if it had not been broken off, on the same number of threads.  Whether
     there is room is looked at before the first step.  Ctrl-C ends the step (or the evaluation), writes a snapshot and raises
     KeyboardInterrupt.
+    device: where to train, "cpu", "cuda" or "cuda:1": the network is moved there, and stays; None: where it is.  Every batch is
+    moved to it.  A snapshot holds no device: a run that was begun on one goes on on another, but for the last digits.
     report: called with each Epoch as it ends (viz.LiveCurves draws them); progress: show a bar with the loss and the time left.
     Raises FloatingPointError, naming the layer, when the loss or a gradient stops being a finite number, before the weights are
     touched; ValueError for a loader without batches, for an optimizer that holds none of the model's parameters, and with
@@ -94,6 +100,8 @@ def fit(model, optimizer, train_loader, test_loader, epochs, *, criterion=F.cros
     """
     check_numbers(epochs, accumulate, max_norm, patience, every)
     check_arguments(model, optimizer, criterion, metrics, monitor, folder, train_loader)
+    if device is not None:
+        model.to(as_device(device))
     history, tally, best = Records(Epoch), Tally(metrics), Best(monitor, patience)
     plateau = isinstance(scheduler, ReduceLROnPlateau)
     step = Step(model, optimizer, criterion, None if plateau else scheduler, accumulate, max_norm, tally)
@@ -172,12 +180,12 @@ class Step:
     def __init__(self, model, optimizer, criterion, scheduler, accumulate, max_norm, tally):
         self.model, self.optimizer, self.criterion, self.scheduler = model, optimizer, criterion, scheduler
         self.accumulate, self.max_norm, self.tally, self.snapshots = accumulate, max_norm, tally, NoSnapshots()
-        self.generators = generators_in(default_generator(), model, criterion)
+        self.generators, self.device = generators_in(default_generator(), model, criterion), device_of_model(model)
 
     def epoch(self, batches):
         """One pass; the last group may have fewer batches."""
         self.model.train()
-        for group in groups(batches, self.accumulate):
+        for group in groups((moved(batch, self.device) for batch in batches), self.accumulate):
             self.tally.over = len(group) < self.accumulate                # that was the last one
             self.learn(group)
             self.snapshots.step()
@@ -191,11 +199,12 @@ class Step:
         for inputs, targets in group:
             outputs = self.model(inputs)
             loss = self.criterion(outputs, targets)
-            if not math.isfinite(loss.item()):
-                raise FloatingPointError(self.where(group, before, f"the loss became {loss.item()}"))
+            value = loss.item()
+            if not math.isfinite(value):
+                raise FloatingPointError(self.where(group, before, f"the loss became {value}"))
             share = len(inputs) / total
             (loss if share == 1 else loss * share).backward()
-            self.tally.add(loss, len(inputs), outputs, targets)
+            self.tally.add(value, len(inputs), outputs, targets)
         if not sound(self.optimizer):
             raise FloatingPointError(self.where(group, before, "the gradient stopped being a finite number"))
         if self.max_norm is not None:
@@ -226,6 +235,8 @@ def sound(optimizer):
     """Whether all gradients are finite; a sum tells in one quick pass, unless it is too large itself."""
     with np.errstate(all="ignore"):
         gradients = [raw(p.grad) for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if gradients and on_device(gradients[0]):         # one number comes back, not one for each
+            return math.isfinite(float(kernels.square_sum(gradients[0], gradients)))
         return all(math.isfinite(float(g.sum())) or bool(np.isfinite(g).all()) for g in gradients)
 
 
@@ -245,7 +256,8 @@ class NoSnapshots(contextlib.nullcontext):
 def evaluate(model, loader, *, criterion=F.cross_entropy, metrics=None):
     """Mean loss and accuracy (share of right answers, 0..1) of a network over a loader; the model's mode is restored.
 
-    metrics: {name: metric}, reset and updated on the way; the accuracy is nan where the answers are no classes.
+    metrics: {name: metric}, reset and updated on the way; the accuracy is nan where the answers are no classes.  Every batch is
+    moved to the device of the network.
     Raises ValueError for a loader without batches.
 
     >>> from tinyvision import data, models
@@ -254,11 +266,13 @@ def evaluate(model, loader, *, criterion=F.cross_entropy, metrics=None):
     True
     """
     tally, modes = Tally(metrics), [(module, module.training) for module in model.modules()]        # some may be frozen in eval()
+    device = device_of_model(model)
     model.eval()
     try:
-        for inputs, targets in loader:
+        for batch in loader:
+            inputs, targets = moved(batch, device)
             outputs = model(inputs)
-            tally.add(criterion(outputs, targets), len(inputs), outputs, targets)
+            tally.add(criterion(outputs, targets).item(), len(inputs), outputs, targets)
     finally:
         for module, training in modes:
             module.training = training
@@ -282,22 +296,22 @@ class Tally:
     def add(self, loss, pictures, outputs, targets):
         self.batches += 1
         self.pictures += pictures
-        self.total += loss.item() * pictures
+        self.total += loss * pictures
         scores, answers = raw(outputs), raw(targets)
         if is_classes(scores, answers):
-            self.right += int((scores.argmax(axis=1) == answers).sum())
+            self.right = self.right + (scores.argmax(axis=1) == answers).sum()             # of a GPU: is read when asked for
             self.answers += answers.size
         for metric in self.metrics.values():
             metric.update(detached(outputs), targets)
 
     def text(self):
-        share = f", accuracy {self.right / self.answers:.1%}" if self.answers else ""
+        share = f", accuracy {int(self.right) / self.answers:.1%}" if self.answers else ""
         return f"loss {self.total / self.pictures:.4f}{share}"
 
     def result(self, name):
         if self.pictures == 0:
             raise ValueError(f"{name}: the loader gave no batches. Check the data set, batch_size and drop_last.")
-        return self.total / self.pictures, self.right / self.answers if self.answers else math.nan
+        return self.total / self.pictures, int(self.right) / self.answers if self.answers else math.nan
 
     def measures(self, part):
         """What the metrics say now, as floats: {"train_iou": ...}; those that give a dict have a name for each entry."""
@@ -305,7 +319,7 @@ class Tally:
         for name, metric in self.metrics.items():
             value = metric.compute()
             for key, number in value.items() if isinstance(value, dict) else [(None, value)]:
-                number = np.asarray(raw(number))
+                number = np.asarray(on_host(number))
                 if number.size != 1 or number.dtype.kind not in "fiub":
                     raise TypeError(f"fit: metric {name!r} must compute a number or a dict of numbers, got an array of shape "
                                     f"{number.shape}. Pass one that gives a mean, or derive one whose compute() returns a dict.")
@@ -313,7 +327,7 @@ class Tally:
         return found
 
     def state_dict(self):
-        own = {name: value for name, value in vars(self).items() if name != "metrics"}
+        own = {name: value for name, value in vars(self).items() if name != "metrics"} | {"right": int(self.right)}
         return {"own": own, "metrics": {name: state_of(metric) for name, metric in self.metrics.items()}}
 
     def load_state_dict(self, state):
@@ -324,7 +338,7 @@ class Tally:
 
 def is_classes(scores, answers):
     """Whether answers (N, ...) are class indices for scores (N, K, ...)."""
-    if not (isinstance(scores, np.ndarray) and isinstance(answers, np.ndarray)):
+    if not (is_array(scores) and is_array(answers)):
         return False
     return answers.dtype.kind in "iu" and scores.ndim > 1 and answers.shape == scores.shape[:1] + scores.shape[2:]
 

@@ -80,7 +80,7 @@ def find_lr(model, optimizer, loader, criterion=F.cross_entropy, *, start=1e-6, 
     check_options(optimizer, start, end, steps, smoothing, diverges)
     with aside("find_lr", model, optimizer, criterion, loaders=[loader]) as (copy, own, loss_of), np.errstate(all="ignore"):
         copy.train()
-        return judged(*sweep(copy, own, loss_of, islice(pairs("find_lr", loader), steps),
+        return judged(*sweep(copy, own, loss_of, islice(pairs("find_lr", loader, copy), steps),
                              np.geomspace(start, end, steps), smoothing, diverges))
 
 

@@ -13,6 +13,7 @@ import contextlib
 import numpy as np
 
 from ..autograd import grad
+from ..backend import array_module, is_array
 from ..tensor import Tensor, ages, raw, tracked
 
 
@@ -95,4 +96,4 @@ def graph(root):
 
 def finite(x):
     x = raw(x)
-    return not isinstance(x, np.ndarray) or x.dtype.kind != "f" or bool(np.isfinite(x).all())
+    return not is_array(x) or x.dtype.kind != "f" or bool(array_module(x).isfinite(x).all())

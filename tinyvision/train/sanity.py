@@ -23,6 +23,7 @@ import numpy as np
 from .. import functional as F
 from .. import nn
 from ..autograd import grad, no_grad
+from ..ops.device import on_host
 from ..tensor import Tensor, raw
 from .aside import aside, pairs
 from .findings import Check, Finding, Report
@@ -73,14 +74,14 @@ def check_initial_loss(model, loader, criterion=F.cross_entropy):
     'ok'
     """
     with aside("check_initial_loss", model, criterion, loaders=[loader]) as (model, criterion), no_grad():
-        inputs, targets = next(pairs("check_initial_loss", loader))
+        inputs, targets = next(pairs("check_initial_loss", loader, model))
         outputs = model.train()(inputs)
         loss, kind = criterion(outputs, targets).item(), criterion_kind(criterion, outputs, targets)
         if kind is None:
             return Check("first loss", f"loss {loss:.4g}; what to expect is known for classification only", skipped=True)
         know_nothing = np.full(outputs.shape, {"log": -math.log(max(2, outputs.shape[1] if outputs.ndim > 1 else 2)),
                                                "probability": 0.5}.get(kind, 0.0), outputs.dtype)
-        expected = criterion(Tensor(know_nothing), targets).item()
+        expected = criterion(Tensor(know_nothing, device=outputs.device), targets).item()
         classes = outputs.shape[1] if kind in ("softmax", "log") and outputs.ndim > 1 else 2
     plain = math.isclose(expected, math.log(classes), rel_tol=1e-4)
     measured = f"loss {loss:.3f} at the start, {f'log {classes} = ' if plain else ''}{expected:.3f} expected"
@@ -110,8 +111,8 @@ def criterion_kind(criterion, outputs, targets):
         return None
     rng = np.random.default_rng(0)
     scores = rng.standard_normal(outputs.shape).astype(outputs.dtype)
-    a, b = (criterion(Tensor(scores + shift), targets).item() for shift in (outputs.dtype.type(0), outputs.dtype.type(3)))
-    confident = criterion(Tensor(scores * 10), targets).item()
+    shifts = scores, scores + outputs.dtype.type(3), scores * 10
+    a, b, confident = (criterion(Tensor(x, device=outputs.device), targets).item() for x in shifts)
     return "softmax" if math.isclose(a, b, rel_tol=1e-3) and not math.isclose(a, confident, rel_tol=1e-3) else None
 
 
@@ -124,7 +125,7 @@ def check_output(model, loader, criterion=F.cross_entropy):
     'error'
     """
     with aside("check_output", model, criterion, loaders=[loader]) as (model, criterion):
-        inputs, targets = next(pairs("check_output", loader))
+        inputs, targets = next(pairs("check_output", loader, model))
         outputs = model.train()(inputs)
         with no_grad():
             kind = criterion_kind(criterion, outputs.detach(), targets)
@@ -135,7 +136,7 @@ def output_check(outputs, kind):
     """The Check of outputs for a criterion of a kind."""
     if kind is None or outputs.ndim < 2:
         return Check("output", "the criterion is not known", skipped=True)
-    y, last = raw(outputs), outputs.op.name if outputs.op is not None else ""
+    y, last = on_host(outputs), outputs.op.name if outputs.op is not None else ""
     sums = y.sum(axis=1)
     distribution = bool((y >= 0).all() and np.allclose(sums, 1, atol=1e-3))
     logs = bool((y <= 1e-6).all() and np.allclose(np.exp(y.astype(np.float64)).sum(axis=1), 1, atol=1e-3))
@@ -168,7 +169,7 @@ def check_parameters(model, loader, criterion=F.cross_entropy, *, batches=3):
     """
     with aside("check_parameters", model, criterion, loaders=[loader]) as (model, criterion):
         model.train()
-        stream = pairs("check_parameters", loader)
+        stream = pairs("check_parameters", loader, model)
         for _ in range(batches):
             inputs, targets = next(stream)
             loss = criterion(model(inputs), targets)
@@ -209,7 +210,7 @@ def check_batch_mixing(model, loader, *, examples=4):
     'batch axis lost'
     """
     with aside("check_batch_mixing", model, loaders=[loader]) as (model,):
-        inputs, _ = next(pairs("check_batch_mixing", loader))
+        inputs, _ = next(pairs("check_batch_mixing", loader, model))
         if not hasattr(raw(inputs), "dtype") or raw(inputs).dtype.kind != "f" or len(inputs) < 2:
             return Check("batch mixing", "needs batches of at least 2 inputs of floating-point numbers", skipped=True)
         x = Tensor(raw(inputs)[:examples], requires_grad=True)
@@ -220,9 +221,9 @@ def check_batch_mixing(model, loader, *, examples=4):
         weights = np.random.default_rng(0).standard_normal(outputs.shape[1:]).astype(outputs.dtype)
         share = np.zeros((len(x), len(x)))
         for i in range(len(x)):
-            (g,) = grad((outputs[i] * weights).sum(), [x], retain_graph=True, allow_unused=True)
+            (g,) = grad((outputs[i] * Tensor(weights, device=x.device)).sum(), [x], retain_graph=True, allow_unused=True)
             if g is not None:
-                share[i] = np.abs(raw(g)).reshape(len(x), -1).max(axis=1)
+                share[i] = np.abs(on_host(g)).reshape(len(x), -1).max(axis=1)
     return mixing_check(share)
 
 
@@ -259,11 +260,11 @@ def check_evaluation(model, loader, *, evaluate=None):
     """
     findings = []
     with aside("check_evaluation", model, loaders=[loader], step=evaluate) as (model,):
-        inputs, _ = next(pairs("check_evaluation", loader))
+        inputs, _ = next(pairs("check_evaluation", loader, model))
         model.eval()
         before = arrays(model)
         with no_grad():
-            first, second = (raw(model(inputs)) for _ in range(2))
+            first, second = (on_host(model(inputs)) for _ in range(2))
         if not np.array_equal(first, second, equal_nan=True):
             seen = f"Two evaluations of the same inputs differ by up to {np.abs(first - second).max():.2g}."
             findings.append(Finding("error", "evaluation is random", "", seen, "Call F.dropout with training=self.training, or "
@@ -296,7 +297,7 @@ def own_evaluation(model, loader, evaluate):
 
 
 def arrays(model):
-    return {name: x.data.copy() for name, x in [*model.named_parameters(), *model.named_buffers()]}
+    return {name: on_host(x).copy() for name, x in [*model.named_parameters(), *model.named_buffers()]}
 
 
 def changed(model, before, who):

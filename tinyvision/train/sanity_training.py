@@ -15,9 +15,10 @@ import numpy as np
 from .. import functional as F
 from .. import nn
 from ..autograd import no_grad
+from ..ops.device import moved, on_host
 from ..optim import Adam
 from ..tensor import Tensor, raw
-from .aside import aside, one_step, pairs
+from .aside import aside, device_of_model, one_step, pairs
 from .findings import Check, Finding
 
 NEARLY = 0.1                                              # of the first loss: learned by heart
@@ -38,7 +39,7 @@ def check_overfit(model, loader, criterion=F.cross_entropy, *, examples=8, steps
     first = best = math.nan
     for lr in (1e-3, 1e-2):
         with aside("check_overfit", model, criterion, loaders=[loader]) as (copy, loss_of):
-            inputs, targets = next(pairs("check_overfit", loader))
+            inputs, targets = next(pairs("check_overfit", loader, copy))
             inputs, targets = inputs[:examples], head(targets, examples)
             without_dropout(copy.train())
             learned = [p for p in copy.parameters() if p.requires_grad]
@@ -166,14 +167,16 @@ def short_run(model, criterion, step, optimizer, batches, held, steps, loader):
         copy, loss_of = copies[:2]
         own = copies[2] if optimizer is not None else Adam([p for p in copy.parameters() if p.requires_grad])
         copy.train()
-        for inputs, targets in islice(cycle(batches), steps):
+        device = device_of_model(copy)
+        for batch in islice(cycle(batches), steps):
+            inputs, targets = moved(batch, device)
             if step is None:
                 one_step(copy, own, loss_of, inputs, targets)
             else:
                 step(copy, own, inputs, targets)
         without_dropout(copy.train())                     # not eval(): after so few steps running statistics lag behind
         with no_grad():
-            return np.array([loss_of(copy(inputs), targets).item() for inputs, targets in held])
+            return np.array([loss_of(copy(inputs), targets).item() for inputs, targets in moved(held, device)])
 
 
 def entropy(batches):
@@ -237,13 +240,13 @@ def check_zero_grad(model, loader, step, *, optimizer=None):
         with aside("check_zero_grad", model, *others, loaders=[loader], step=step) as copies, np.errstate(all="ignore"):
             copy = copies[0].train()
             own = copies[1] if others else Adam([p for p in copy.parameters() if p.requires_grad])
-            stream = pairs("check_zero_grad", loader)
+            stream = pairs("check_zero_grad", loader, copy)
             step(copy, own, *next(stream))
             if clear:
                 copy.zero_grad()
             step(copy, own, *next(stream))
-            ends.append([p.data.copy() for p in copy.parameters()])
-            norms.append(math.sqrt(sum(float(np.square(raw(p.grad), dtype=np.float64).sum()) for p in copy.parameters()
+            ends.append([on_host(p).copy() for p in copy.parameters()])
+            norms.append(math.sqrt(sum(float(np.square(on_host(p.grad), dtype=np.float64).sum()) for p in copy.parameters()
                                        if p.grad is not None)))
     same = all(np.array_equal(a, b, equal_nan=True) for a, b in zip(*ends))
     if same:

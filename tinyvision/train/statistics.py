@@ -25,7 +25,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..nn import Linear, Module
-from ..tensor import Tensor, raw
+from ..ops.device import on_host
+from ..tensor import Tensor
 from .findings import table
 
 FLAT = 0.05                                               # saturated: the slope is below this share of its largest
@@ -164,8 +165,8 @@ class LayerStatistics:
         except BaseException:
             self.__exit__()
             raise
-        self.parameters = [ParameterRow(name, p.shape, norm(raw(p))) for name, p in self.model.named_parameters()]
-        self.before = [raw(p).copy() for p in self.model.parameters()]
+        self.parameters = [ParameterRow(name, p.shape, norm(on_host(p))) for name, p in self.model.named_parameters()]
+        self.before = [on_host(p).copy() for p in self.model.parameters()]
         return self
 
     def __exit__(self, *error):
@@ -183,11 +184,12 @@ class LayerStatistics:
             raise RuntimeError("LayerStatistics: step() belongs inside of the `with` block.")
         with np.errstate(all="ignore"):
             for row, p, before in zip(self.parameters, self.model.parameters(), self.before, strict=True):
-                row.gradients.append(None if p.grad is None else norm(raw(p.grad)))
+                row.gradients.append(None if p.grad is None else norm(on_host(p.grad)))
                 length = norm(before)
-                np.subtract(raw(p), before, out=before)
+                weights = on_host(p)
+                np.subtract(weights, before, out=before)
                 row.ratios.append(norm(before) / length if length else (math.inf if before.any() else 0.0))
-                before[...] = raw(p)
+                before[...] = weights
                 row.norm = norm(before)
 
     before = None
@@ -253,9 +255,9 @@ class LayerStatistics:
     def note(self, row, output, op, axis):
         """Take an output into its row, and the gradient when it comes."""
         with np.errstate(all="ignore"):
-            row.add(raw(output), op, axis if output.ndim > 1 else 0)
+            row.add(on_host(output), op, axis if output.ndim > 1 else 0)
         if output.requires_grad:
-            output.register_hook(lambda g: row.gradients.append(norm(raw(g)) / math.sqrt(g.size)))
+            output.register_hook(lambda g: row.gradients.append(norm(on_host(g)) / math.sqrt(g.size)))
 
     # ---- output
 
