@@ -13,10 +13,14 @@ from .conv import declined, solid
 THREADS = 256
 
 
+@lru_cache(maxsize=64)
+def function(device, name, dtype):
+    return module.function("elementwise", name, TYPE=dtype, THREADS=THREADS)
+
+
 def run(name, like, *args):
     """One thread for 16 bytes of an array."""
-    function = module.function("elementwise", name, TYPE=like.dtype, THREADS=THREADS)
-    function((module.blocks(like.nbytes, 16 * THREADS),), (THREADS,), args)
+    function(module.compiler.device(), name, like.dtype)((module.blocks(like.nbytes, 16 * THREADS),), (THREADS,), args)
 
 
 # --- the twins of kernels/elementwise.py

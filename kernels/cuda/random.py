@@ -47,7 +47,7 @@ def run(name, y, key, *args):
     if y.size:
         function = module.function("random", name, THREADS=THREADS)
         function((module.blocks(y.size, 4 * THREADS),), (THREADS,),
-                 (y, np.uint32(key[0]), np.uint32(key[1]), turn and turn.array, np.int64(y.size), *args))
+                 (y, np.uint32(key[0]), np.uint32(key[1]), turn.array if turn else module.NULL, np.int64(y.size), *args))
     return y
 
 

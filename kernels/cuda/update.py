@@ -72,7 +72,15 @@ class Launch:
         record["count"], record["chunk"] = count, chunk
         self.gradients = record["at"][1, :count] if len(rows[0]) > 1 else None
         self.blocks = int(record["first"][count])
-        self.constants = constants_of(dtype, len(rows[0]))
+        self.constants, self.found = constants_of(dtype, len(rows[0])), {}
+
+    def run(self, name, *args, factor=None):
+        """Launch a kernel, which is looked up once; factor: the dtype of bound's, if it is an array."""
+        function = self.found.get((name, factor))
+        if function is None:
+            constants = self.constants if factor is None else dict(self.constants, FACTOR_TYPE=factor)
+            function = self.found[name, factor] = module.function("update", name, **constants)
+        function((self.blocks,), (THREADS,), (self.group, *args))
 
 
 class Table:
@@ -213,7 +221,7 @@ def by_value(row):
 def run(name, launch, row):
     record = by_value(row) if ledger is None else ledger.take(name, launch, row)
     if record is not None:
-        module.function("update", name, **launch.constants)((launch.blocks,), (THREADS,), (launch.group, record))
+        launch.run(name, record)
 
 
 # --- steps that are recorded and repeated
@@ -328,8 +336,7 @@ def square_sum(first, arrays):
         return left + xp.zeros(())
     parts, total, start = xp.empty(sum(launch.blocks for launch in launches)), xp.empty(()), 0
     for launch in launches:
-        function = module.function("update", "square_parts", **launch.constants)
-        function((launch.blocks,), (THREADS,), (launch.group, parts[start:start + launch.blocks]))
+        launch.run("square_parts", parts[start:start + launch.blocks])
         start += launch.blocks
     module.function("update", "sum_of_parts", **launch.constants)((1,), (THREADS,), (parts, total, np.int32(start)))
     return left + total if made.left else total
@@ -338,11 +345,9 @@ def square_sum(first, arrays):
 def bound(first, arrays, factor, limit=inf):
     if len(set(map(address, arrays))) < len(arrays):      # one array twice: its two turns must not come at once
         return NotImplemented
-    given, row = (factor, (1, limit)) if is_array(factor) else (None, (factor, limit))
+    kind, given, row = (factor.dtype, factor, (1, limit)) if is_array(factor) else (None, module.NULL, (factor, limit))
     made = plan_of_one(arrays)
     for table in made.tables:
         for launch in table.launches():
-            constants = launch.constants if given is None else dict(launch.constants, FACTOR_TYPE=given.dtype)
-            function = module.function("update", "bound", **constants)
-            function((launch.blocks,), (THREADS,), (launch.group, by_value(row), given))
+            launch.run("bound", by_value(row), given, factor=kind)
     floor.bound.reference(first, [arrays[i] for i in made.left], factor, limit)

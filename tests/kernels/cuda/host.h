@@ -140,6 +140,20 @@ template <class V> V exchange(V value, int from, bool valid) {
     return got;
 }
 
+// The lanes whose value is that of this one
+template <class V> unsigned same(V value) {
+    int me = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z), warp = me / 32 * 32;
+    static_assert(sizeof(V) <= 8, "a warp compares at most eight bytes");
+    uint64_t bits = 0;
+    std::memcpy(&bits, &value, sizeof(V));
+    posted[me] = bits;
+    leave(AT_WARP);
+    unsigned found = 0;
+    for (int i = 0; i < 32; ++i) found |= unsigned(posted[warp + i] == bits) << i;
+    leave(AT_WARP);
+    return found;
+}
+
 inline int lane() { return (threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z)) % 32; }
 
 }  // namespace host
@@ -151,6 +165,10 @@ template <class V> V __shfl_sync(unsigned, V v, int from) { return host::exchang
 template <class V> V __shfl_xor_sync(unsigned, V v, int mask) { return host::exchange(v, host::lane() ^ mask, true); }
 template <class V> V __shfl_down_sync(unsigned, V v, unsigned by) { return host::exchange(v, host::lane() + by, host::lane() + by < 32); }
 template <class V> V __shfl_up_sync(unsigned, V v, unsigned by) { return host::exchange(v, host::lane() - by, host::lane() >= (int)by); }
+
+template <class V> unsigned __match_any_sync(unsigned, V v) { return host::same(v); }
+inline int __popc(unsigned v) { return __builtin_popcount(v); }
+inline int __ffs(int v) { return __builtin_ffs(v); }
 
 template <class V> V atomicAdd(V* at, V v) { V old = *at; *at += v; return old; }
 template <class V> V atomicMax(V* at, V v) { V old = *at; if (v > old) *at = v; return old; }

@@ -43,6 +43,9 @@ SETS = {  # the constants that the launchers of a source use
     "update": [{**update.constants_of(d, c), "FACTOR_TYPE": FLOAT} for d, c in product((FLOAT, DOUBLE), (1, 2, 3, 4, 5))],
     "elementwise": [dict(TYPE=d, THREADS=256) for d in (FLOAT, DOUBLE)],
     "random": [dict(THREADS=256)],
+    "resample": [dict(TYPE=d, INDEX_TYPE=np.dtype(i), VEC=vec, THREADS=256)
+                 for d, i, vec in ((FLOAT, "i4", 1), (FLOAT, "i4", 4), (DOUBLE, "i4", 2), (DOUBLE, "i8", 1))],
+    "sort": [dict(INDEX_TYPE=np.dtype(i), WARPS=8, ROUNDS=8) for i in ("i4", "i8")],
 }
 
 
