@@ -5,6 +5,7 @@ removed afterwards: what it saves goes nowhere.  nbclient sends the cells one af
 draw; the first error ends the run.
 """
 
+import os
 import re
 import tempfile
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ PACKAGES = ("nbclient", "nbformat", "ipykernel")
 NAME = re.compile(r"\d\d_\w+\.ipynb")
 # no history on disk; and no warning that the kernel's port is not encrypted: it is open to this machine alone
 OPTIONS = ["--HistoryManager.enabled=False", "--IPKernelApp.log_level=40"]
+# the networks are small: a second thread gains little, and where the cores are busy, threads that wait for one another lose a lot
+THREADS = {"NUMBA_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 ANSI = re.compile(r"\x1b\[[0-9;]*m")                      # colours of a terminal in a traceback
 
 
@@ -81,7 +84,7 @@ def execute(path, write=False, timeout=600):
         client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", record_timing=False, config=config,
                                 resources={"metadata": {"path": folder}}, extra_arguments=OPTIONS)
         try:
-            client.execute()
+            client.execute(env=THREADS | os.environ)
         except CellExecutionError as failure:
             error = f"{place_of_error(notebook)}: {failure.ename}: {failure.evalue}".strip()
         except (CellTimeoutError, DeadKernelError) as failure:
