@@ -11,6 +11,8 @@ Source: Chellapilla, Puri and Simard 2006, High performance convolutional neural
 
 from tinyvision.backend import array_module
 
+from .registry import kernel
+
 
 def frame(x, window, out, fill=0):
     """The pixels that `out` positions of the window touch: x (N, C, *S) in a border of `fill`, cut to what is reached."""
@@ -25,6 +27,7 @@ def frame(x, window, out, fill=0):
     return y
 
 
+@kernel
 def im2col(x, window):
     """Patches of x (N, C, *S) under the window, as (N, C, *K, *O)."""
     out = window.output(x.shape[2:])
@@ -35,6 +38,7 @@ def im2col(x, window):
     return col
 
 
+@kernel
 def col2im(col, sizes, window):
     """Add columns (N, C, *K, *O) up into images (N, C, *sizes): the adjoint of im2col."""
     out = col.shape[2 + window.ndim:]

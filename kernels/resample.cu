@@ -40,15 +40,15 @@ apply_table(const Vector* __restrict__ x, Vector* __restrict__ y, const int* __r
         Vector a = x[(unsigned)index[t] * K];
         T w = weight ? weight[t] : T(1);
 #pragma unroll
-        for (int v = 0; v < VEC; ++v) sum.v[v] = t == first ? w * a.v[v] : sum.v[v] + w * a.v[v];    // a copy is one to the sign of 0
+        for (int v = 0; v < VEC; ++v) sum.v[v] = t == first ? w * a.v[v] : sum.v[v] + w * a.v[v];    // not 0 + -0: a copy is one
     }
     y[i] = sum;
 }
 
 // A thread owns place q of image n in `each` channels, and reads its index once.  What lies outside reads as no number.
 extern "C" __global__ void __launch_bounds__(THREADS)
-gather_pixels(const T* __restrict__ x, const Index* __restrict__ index, T* __restrict__ y, unsigned places, unsigned Q, unsigned P,
-              unsigned C, unsigned each)
+gather_pixels(const T* __restrict__ x, const Index* __restrict__ index, T* __restrict__ y,
+              unsigned places, unsigned Q, unsigned P, unsigned C, unsigned each)
 {
     unsigned i = blockIdx.x * THREADS + threadIdx.x;
     if (i >= places) return;

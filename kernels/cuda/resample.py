@@ -59,7 +59,7 @@ def gather_pixels(x, index):
     y = array_module(x).empty((N, C, Q), x.dtype)
     if y.size:
         blocks = module.blocks(N * Q, THREADS)
-        each = min(C, max(1, blocks * C // (16 * module.multiprocessors())))          # few pixels: more threads share the channels
+        each = min(C, max(1, blocks * C // (16 * module.multiprocessors())))          # few pixels: threads share the channels
         each = max(each, module.blocks(C, 65535))
         integers = [np.uint32(i) for i in (N * Q, Q, P, C, each)]
         run("gather_pixels", (blocks, module.blocks(C, each)), (solid(x), solid(index), y, *integers), x.dtype, index.dtype)

@@ -46,6 +46,7 @@ SETS = {  # the constants that the launchers of a source use
     "resample": [dict(TYPE=d, INDEX_TYPE=np.dtype(i), VEC=vec, THREADS=256)
                  for d, i, vec in ((FLOAT, "i4", 1), (FLOAT, "i4", 4), (DOUBLE, "i4", 2), (DOUBLE, "i8", 1))],
     "sort": [dict(INDEX_TYPE=np.dtype(i), WARPS=8, ROUNDS=8) for i in ("i4", "i8")],
+    "im2col": [dict(TYPE=d, THREADS=256) for d in (FLOAT, DOUBLE)],
 }
 
 

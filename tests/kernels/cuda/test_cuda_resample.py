@@ -63,7 +63,8 @@ def test_tables_for_any_layout(gpu):
     agree(gpu, "apply_table", x.transpose(2, 0, 1), table, 2, ulps=4)
     base = gpu.array(np.arange(50, dtype="f"))                                        # in one piece, but not at 16 bytes
     y = twins.apply_table(base[1:41].reshape(5, 8), table, 0)
-    np.testing.assert_array_equal(gpu.numpy(y), resample.apply_table.reference(np.arange(1, 41, dtype="f").reshape(5, 8), table, 0))
+    right = resample.apply_table.reference(np.arange(1, 41, dtype="f").reshape(5, 8), table, 0)
+    np.testing.assert_array_equal(gpu.numpy(y), right)
 
 
 def test_the_entries_of_a_table_are_kept_and_go_with_it(gpu):
