@@ -35,6 +35,19 @@ def positive_float(text):
     return value
 
 
+def device(text):
+    """A parser of the names of devices, which must be there."""
+    from ..backend import CudaError, as_device
+    try:
+        return as_device(text)
+    except (ValueError, ImportError, CudaError) as error:
+        raise argparse.ArgumentTypeError(str(error).rstrip(".")) from error
+
+
+def add_device(command, what):
+    command.add_argument("--device", type=device, default="cpu", metavar="NAME", help=f"where to {what}: cpu, cuda or cuda:1 (cpu)")
+
+
 @contextlib.contextmanager
 def as_user_errors(*kinds):
     """Errors of these kinds are the user's to mend."""

@@ -1,6 +1,6 @@
 """`tinyvision doctor MODEL --data SET`: is this going to train? The checks before a long run, and a look at its first steps."""
 
-from .arguments import UserError, positive_float, whole_number
+from .arguments import UserError, add_device, positive_float, whole_number
 from .networks import NETWORKS
 from .sets import CLASSES, SETS, load
 from .train import completed, loaders_and_model, shape_of
@@ -20,6 +20,7 @@ def add(commands):
     doctor.add_argument("--batch-size", type=whole_number(1), help="pictures per step (the set's)")
     doctor.add_argument("--lr", type=positive_float, help="learning rate per step, for Adam (the set's)")
     doctor.add_argument("--steps", type=whole_number(2), default=20, help="steps to look at (20)")
+    add_device(doctor, "compute")
     doctor.set_defaults(run=run)
 
 
@@ -33,6 +34,7 @@ def run(options):
     train_set, test_set = load(settings["data"], settings.get("root"), shape_of(settings))
     settings["classes"] = list(map(str, train_set.classes))
     model, loader, test_loader = loaders_and_model(settings, train_set, test_set)
+    model.to(options.device)
     with np.errstate(over="ignore", invalid="ignore"):    # the reports say where a number is none
         first = check_training(model, loader, test_loader=test_loader if SETS[settings["data"]].task == CLASSES else None)
         print(first, end="\n\n", flush=True)

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from ..packages import require
-from .arguments import UserError, whole_number
+from .arguments import UserError, add_device, whole_number
 from .runs import trained
 from .sets import CLASSES, SETS, load
 
@@ -16,6 +16,7 @@ def add(commands):
     evaluate.add_argument("folder", metavar="RUN", help="the folder of the run")
     evaluate.add_argument("--data", choices=tuple(SETS), metavar="SET", help="another set of the same classes (the run's)")
     evaluate.add_argument("--root", metavar="DIR", help="where the set lies (as in the run)")
+    add_device(evaluate, "compute")
     evaluate.set_defaults(run=run_evaluate)
     predict = commands.add_parser("predict", help="show what a trained network sees in pictures",
                                   description="Classes with their probabilities, or a mask, for pictures of your own.",
@@ -24,16 +25,16 @@ def add(commands):
     predict.add_argument("pictures", nargs="+", metavar="PICTURE", help="files: png, jpg, ...")
     predict.add_argument("--top", type=whole_number(1), default=3, metavar="K", help="classes to name for each picture (3)")
     predict.add_argument("--out", metavar="DIR", default=".", help="folder for the masks (this one)")
+    add_device(predict, "compute")
     predict.set_defaults(run=run_predict)
 
 
 def run_evaluate(options):
-    import numpy as np
-
     from .. import functional as F
     from .. import metrics, no_grad
     from ..data import DataLoader
-    settings, model = trained(options.folder)
+    from ..ops.device import moved
+    settings, model = trained(options.folder, options.device)
     name = options.data or settings["data"]
     _, test_set = load(name, options.root or settings.get("root"), tuple(settings["shape"]))
     classes = settings["classes"]
@@ -42,10 +43,11 @@ def run_evaluate(options):
     loss, counts = metrics.Mean(), metrics.MeanIoU(len(classes))
     best = metrics.Accuracy(5) if SETS[name].task == CLASSES and len(classes) > 5 else None
     with no_grad():
-        for images, targets in DataLoader(test_set, settings["batch_size"]):
+        for batch in DataLoader(test_set, settings["batch_size"]):
+            images, targets = moved(batch, options.device)
             scores = model(images)
             loss.update(F.cross_entropy(scores, targets).item(), weight=len(targets))
-            counts.update(np.argmax(scores.data, axis=1), targets)
+            counts.update(scores.argmax(axis=1), targets)
             if best:
                 best.update(scores, targets)
     print(f"{settings['model']} of {options.folder} on {len(test_set):,} held-out pictures of {name}")
@@ -67,14 +69,14 @@ def report_classes(counts, classes):
 
 def run_predict(options):
     require("predict", "PIL")
-    settings, model = trained(options.folder)
+    settings, model = trained(options.folder, options.device)
     masks, out = SETS[settings["data"]].task != CLASSES, Path(os.path.expanduser(options.out))
     if masks and not out.is_dir():
         raise UserError(f"the folder {out} does not exist. Create it first.")
     failed = 0
     for picture in options.pictures:
         try:
-            show(picture, settings, model, options.top, out if masks else None)
+            show(picture, settings, model, options.device, options.top, out if masks else None)
         except (ValueError, OSError) as error:            # the next picture may be in order
             print(f"{picture}: {error}")
             failed += 1
@@ -82,7 +84,7 @@ def run_predict(options):
         raise UserError(f"{failed} of {len(options.pictures)} pictures could not be read.")
 
 
-def show(picture, settings, model, top, out):
+def show(picture, settings, model, device, top, out):
     import numpy as np
 
     from .. import Tensor, no_grad
@@ -92,7 +94,7 @@ def show(picture, settings, model, top, out):
     C, H, W = settings["shape"]
     image = np.ascontiguousarray(resized((C, H, W))(load_image(picture, C)))
     with no_grad():
-        p = F.softmax(model(Tensor(image[None])), dim=1).data[0]
+        p = F.softmax(model(Tensor(image[None], device=device)), dim=1).cpu().data[0]
     classes = settings["classes"]
     if out is None:
         order = np.argsort(-p)[:top]

@@ -80,8 +80,8 @@ def folder_for(out):
                 out.rmdir()
 
 
-def trained(folder):
-    """The settings of a run, and its network with the trained weights, for evaluation."""
+def trained(folder, device):
+    """The settings of a run, and its network with the trained weights on a device, for evaluation."""
     from .. import io
     from .networks import NETWORKS
     folder = Path(os.path.expanduser(folder))
@@ -99,5 +99,4 @@ def trained(folder):
         model.load_state_dict(io.load(folder / WEIGHTS))
     except (ValueError, KeyError) as error:
         raise UserError(f"{folder / WEIGHTS}: {error}") from error
-    model.eval()
-    return settings, model
+    return settings, model.to(device).eval()

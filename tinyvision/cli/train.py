@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..packages import require
-from .arguments import UserError, as_user_errors, positive_float, whole_number
+from .arguments import UserError, add_device, as_user_errors, positive_float, whole_number
 from .networks import NETWORKS, check_fit
 from .runs import CURVES, HISTORY, SETTINGS, WEIGHTS, choose_folder, folder_for, read_settings, write_settings
 from .sets import CLASSES, SETS, load
@@ -44,6 +44,7 @@ def add(commands):
     train.add_argument("--config", metavar="FILE", help="a run.toml with settings; options given beside it count more")
     train.add_argument("--resume", metavar="DIR", help="take up the run in this folder, which was broken off")
     train.add_argument("--out", metavar="DIR", help="folder for the results (a new one under runs/)")
+    add_device(train, "train")
     train.set_defaults(run=run)
 
 
@@ -53,12 +54,12 @@ def run(options):
     if options.resume:
         if given or options.config or options.out:
             raise UserError("--resume goes on with the settings of the run: give no others.")
-        return resume(Path(options.resume))
+        return resume(Path(options.resume), options.device)
     settings = completed(given, read_settings(options.config) if options.config else {})
     train_set, test_set = load(settings["data"], settings.get("root"), shape_of(settings))
     settings["classes"] = list(map(str, train_set.classes))
     with folder_for(choose_folder(options.out, settings["model"], settings["data"])) as out:
-        train(settings, train_set, test_set, out)
+        train(settings, train_set, test_set, out, options.device)
 
 
 def completed(given, config):
@@ -85,17 +86,17 @@ def shape_of(settings):
     return (shape[0], settings["size"], settings["size"]) if "size" in settings else shape
 
 
-def resume(out):
+def resume(out, device):
     if not (out / SETTINGS).is_file():
         raise UserError(f"--resume: {out} is no run's folder (there is no {SETTINGS}).")
     if (out / WEIGHTS).exists():
         raise UserError(f"--resume: the run in {out} is finished. To train anew, use --config {out / SETTINGS}.")
     settings = read_settings(out / SETTINGS)
     train_set, test_set = load(settings["data"], settings.get("root"), shape_of(settings))
-    train(settings, train_set, test_set, out, goes_on=True)
+    train(settings, train_set, test_set, out, device, goes_on=True)
 
 
-def train(settings, train_set, test_set, out, goes_on=False):
+def train(settings, train_set, test_set, out, device, goes_on=False):
     import numpy as np
 
     from .. import optim
@@ -106,13 +107,14 @@ def train(settings, train_set, test_set, out, goes_on=False):
     scheduler = optim.lr_scheduler.OneCycleLR(optimizer, settings["lr"], total_steps=settings["epochs"] * len(loader))
     weights = sum(p.size for p in model.parameters())
     print(f"{settings['model']} ({weights:,} weights) on {settings['data']}: {len(train_set):,} pictures to train, "
-          f"{len(test_set):,} held out", flush=True)
+          f"{len(test_set):,} held out" + (f", on {device}" if device != "cpu" else ""), flush=True)
     if not goes_on:
         write_settings(out / SETTINGS, settings)
     try:
         with np.errstate(over="ignore", invalid="ignore"), as_user_errors(ValueError):       # fit tells of NaN
             history = fit(model, optimizer, loader, test_loader, settings["epochs"], scheduler=scheduler, report=reporter(out, settings),
-                          progress=sys.stderr.isatty(), metrics=measures(source, settings), folder=out, every=200, resume=goes_on)
+                          progress=sys.stderr.isatty(), metrics=measures(source, settings), folder=out, every=200, resume=goes_on,
+                          device=device)
     except FloatingPointError:
         for name in (SETTINGS, "last.snapshot", "last.snapshot.previous", "best.safetensors"):
             (out / name).unlink(missing_ok=True)          # nothing to go on with
