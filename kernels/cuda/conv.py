@@ -111,7 +111,7 @@ class Sum:
             packed = array_module(x).empty(self.packed, x.dtype)
             self.pack(self.pack_grid, (256,), (w, packed, self.record))
             w = packed
-        self.run(self.grid, self.block, (w, x, bias, y, self.record))
+        self.run(self.grid, self.block, (w, x, module.NULL if bias is None else bias, y, self.record))
 
 
 # --- the twins of kernels/conv.py

@@ -18,6 +18,7 @@ import numpy as np
 FOLDER = Path(__file__).parent.parent
 NAMES = {"f4": "float", "f8": "double", "b1": "bool", "i1": "signed char", "i2": "short", "i4": "int", "i8": "long long",
          "u1": "unsigned char", "u2": "unsigned short", "u4": "unsigned int", "u8": "unsigned long long"}
+NULL = np.uintp(0)                                        # an array that is not given; CuPy before 14 makes no null pointer of None
 
 
 def compile_for_device(code, options):

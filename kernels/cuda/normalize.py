@@ -76,7 +76,7 @@ class Launch:
         if run is None:
             forward = name in ("forward", "moments", "finish")
             run = self.found[name] = module.function("normalize", name, BACKWARD=not forward, **self.constants)
-        run(grid, self.block, (*args, self.record))
+        run(grid, self.block, (*[module.NULL if a is None else a for a in args], self.record))
 
 
 launch_of = functools.lru_cache(1024)(Launch)

@@ -105,7 +105,7 @@ def spread(kind, g, tap, window, sizes):
     if cells >= 1 << 31 or g.shape[0] * g.shape[1] * plan.pixels >= 1 << 31:
         return NotImplemented
     x = array_module(g).empty(g.shape[:2] + sizes, g.dtype)
-    plan.run("spread", kind, cells, (solid(g), solid(tap), x, plan.record, np.uint32(cells)))
+    plan.run("spread", kind, cells, (solid(g), module.NULL if tap is None else solid(tap), x, plan.record, np.uint32(cells)))
     return x
 
 

@@ -67,7 +67,7 @@ def forward(kind, x, axis):
         return NotImplemented
     xp, plan = array_module(x), plan_for(x, axis)
     y, top, total = xp.empty(x.shape, x.dtype), xp.empty(plan.stats, x.dtype), xp.empty(plan.stats, x.dtype)
-    plan.run("forward", kind, (solid(x), None, y, top, total))
+    plan.run("forward", kind, (solid(x), module.NULL, y, top, total))
     return y, top, total
 
 
@@ -75,7 +75,7 @@ def gradient(kind, g, x, top, total, axis):
     if declined(x, g, top, total):
         return NotImplemented
     plan, gx = plan_for(x, axis), array_module(x).empty(x.shape, x.dtype)
-    plan.run("backward", kind, (solid(g), solid(x), None, gx, solid(top), solid(total), np.int32(0)))
+    plan.run("backward", kind, (solid(g), solid(x), module.NULL, gx, solid(top), solid(total), np.int32(0)))
     return gx
 
 
