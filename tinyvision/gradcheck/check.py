@@ -10,17 +10,20 @@ report calls the inputs; seed, of the random upstream gradients.
 
 import numpy as np
 
+from ..backend import device_of, on_device
 from ..nn import Module
+from ..ops.device import on_host
 from ..tensor import Op, raw
 from .examine import Examination
 from .pair import LossSubject, ModelSubject, pair_subject
-from .subject import ModuleSubject, TensorSubject, array_inputs, parameter_names, split
+from .subject import ModuleSubject, TensorSubject, array_inputs, brought_there, parameter_names, split
 
 
 def gradcheck(f, *inputs, order=1, wrt=None, names=None, dtype=np.float64, seed=0):
     """Compare the gradients of f with numeric derivatives, in float64.
 
     f: takes Tensors, returns a Tensor or a tuple of them; inputs: Tensors or arrays, floating-point ones are differentiated.
+    Those on a GPU stay there for f, in both passes; only the comparison is made in main memory.
     order: 2 also checks the gradient of the gradient.  dtype: np.float32 has f's backward compute in float32, and widens the
     tolerance accordingly; the numeric derivative is taken in float64 all the same.
     Raises TypeError when there is nothing to differentiate or f returns no Tensor, RuntimeError when f's result depends on
@@ -32,7 +35,7 @@ def gradcheck(f, *inputs, order=1, wrt=None, names=None, dtype=np.float64, seed=
     """
     names = list(names) if names else parameter_names(f, len(inputs))
     values, wanted = array_inputs("gradcheck", inputs, wrt, np.float64, names)
-    subject = TensorSubject(title_of(f), f, names, values, wanted)
+    subject = TensorSubject(title_of(f), brought_there(f, inputs), names, values, wanted)
     return examined(subject, order, seed, dtype)
 
 
@@ -53,7 +56,7 @@ def check_op(op, *inputs, order=1, wrt=None, names=None, dtype=np.float64, seed=
         raise TypeError(f"check_op: op must be an Op, got {title_of(op)}.{hint}")
     names = list(names) if names else parameter_names(op, len(inputs))
     values, wanted = array_inputs("check_op", inputs, wrt, np.float64, names)
-    return examined(TensorSubject(op.name, op, names, values, wanted), order, seed, dtype)
+    return examined(TensorSubject(op.name, brought_there(op, inputs), names, values, wanted), order, seed, dtype)
 
 
 def check_module(module, *inputs, order=1, wrt=None, names=None, train=True, dtype=np.float64, seed=0):
@@ -75,6 +78,7 @@ def check_module(module, *inputs, order=1, wrt=None, names=None, train=True, dty
     names = list(names) if names else parameter_names(module.forward, len(inputs))
     values, wanted = module_inputs(module, inputs, wrt, names)
     subject = ModuleSubject(title_of(module), module, names, values, wanted, train)
+    subject.device = next((device_of(raw(x)) for x in inputs if on_device(raw(x))), subject.device)
     try:
         if wrt is not None:
             subject.wanted = array_inputs("check_module", subject.values, wrt, np.float64, subject.names)[1]
@@ -88,7 +92,7 @@ def module_inputs(module, inputs, wrt, names):
     floats = any(getattr(raw(x), "dtype", np.dtype(int)).kind == "f" for x in inputs)
     if floats or next(module.parameters(), None) is None:
         return array_inputs("check_module", inputs, None, np.float64, names)
-    return [raw(x) for x in inputs], []
+    return [on_host(x) for x in inputs], []
 
 
 def check_pair(forward, backward=None, *inputs, wrt=None, names=None, seed=0):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..backend import CPU
 from ..nn import Module
 from ..tensor import Tensor, raw, result
 from .examine import Examination
@@ -58,7 +59,8 @@ def check_network(module, *inputs, loss=None, train=True, seed=0):
     inputs: those of the network; loss: a function from its output to a single number, as a Tensor; None weighs the outputs at
     random.  It may also come last among the inputs: check_network(net, x, loss).  train: as in check_module.
     Returns a NetworkReport, a GradReport with `layer` (a path such as "layer1.0.bn1") and `tensor` ("input", "weight", ...).
-    Raises TypeError where the module is none, RuntimeError where its output depends on nothing that has a gradient.
+    Raises TypeError where the module is none, RuntimeError where its output depends on nothing that has a gradient, ValueError for
+    one on a GPU.
 
     >>> from tinyvision import nn
     >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3))
@@ -67,6 +69,9 @@ def check_network(module, *inputs, loss=None, train=True, seed=0):
     """
     if not isinstance(module, Module):
         raise TypeError(f"check_network: module must be a Module, got {type(module).__name__}.")
+    if any(x.device != CPU for x in (*module.parameters(), *module.buffers())):
+        raise ValueError("check_network: looks into a network in main memory, this one is on a GPU. Pass module.cpu(); check_module "
+                         "checks it where it is.")
     if loss is None and inputs and callable(inputs[-1]) and not isinstance(inputs[-1], Tensor):
         *inputs, loss = inputs
     start = time.perf_counter()

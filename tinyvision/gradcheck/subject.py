@@ -9,7 +9,9 @@ import inspect
 import numpy as np
 
 from ..autograd import enable_grad, grad, no_grad
-from ..tensor import Op, Tensor, raw, result
+from ..backend import CPU, device_of, to_device
+from ..ops.device import moved, on_host
+from ..tensor import Op, Parameter, Tensor, raw, result
 
 MISSING = object()                                        # no gradient was returned at all for an input; None says it is zero
 
@@ -120,8 +122,11 @@ class ModuleSubject(TensorSubject):
         self.parameters = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
         if train is not None:
             module.train(train)
+        self.device = next((t.device for t, _, _ in self.tensors_before), CPU)
         for t, array, _ in self.tensors_before:
             t._data = array.astype(self.dtype) if array.dtype.kind == "f" else array.copy()
+            if isinstance(t, Parameter):
+                t._data = to_device(t._data, CPU)         # where the examination changes it; see `call`
         self.buffers = [(b, b._data.copy()) for b in module.buffers()]
         count = len(values)
         super().__init__(title, module, names + [name for name, _ in self.parameters],
@@ -146,7 +151,18 @@ class ModuleSubject(TensorSubject):
         return inputs + parameters
 
     def call(self, tensors):
-        return super().call(tensors[:self.count])
+        """The outputs; on a GPU the layers get there copies of the parameters, through which gradients come back."""
+        if self.device == CPU:
+            return super().call(tensors[:self.count])
+        held = [(m, name, p) for m in self.module.modules() for name, p in vars(m).items() if isinstance(p, Parameter)]
+        there = {p: p.to(self.device) for _, _, p in held}
+        try:
+            for m, name, p in held:
+                object.__setattr__(m, name, there[p])
+            return moved(super().call(moved(tensors[:self.count], self.device)), CPU)
+        finally:
+            for m, name, p in held:
+                object.__setattr__(m, name, p)
 
     def close(self):
         for m, training in self.before:
@@ -154,6 +170,20 @@ class ModuleSubject(TensorSubject):
         for t, array, gradient in self.tensors_before:
             t._data, t.grad = array, gradient
             t.touch()
+
+
+def brought_there(f, inputs):
+    """f as a function of Tensors in main memory, where it takes some on a GPU: these are moved there, and its outputs back.
+
+    So the examination changes its numbers in main memory, and what it examines is computed on the GPU in both passes.
+    """
+    places = [device_of(raw(x)) for x in inputs]
+    if set(places) <= {CPU}:
+        return f
+
+    def there(*tensors):
+        return moved(f(*[moved(x, place) for x, place in zip(tensors, places)]), CPU)
+    return there
 
 
 def upstream_names(count):
@@ -208,7 +238,7 @@ def array_inputs(op, inputs, wrt, dtype, names=None, may_have_none=False):
         if isinstance(x, (tuple, list)) and any(isinstance(item, (Tensor, np.ndarray)) for item in x):
             raise TypeError(f"{op}: inputs go one by one, {op}(f, x, w), got a {type(x).__name__} of {len(x)}. "
                             "Write a star before it.")
-        x = raw(x)
+        x = on_host(x)
         is_float = isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind == "f"
         values.append(np.array(x, dtype) if is_float else x)
     floats = [i for i, v in enumerate(values) if isinstance(v, np.ndarray) and v.dtype.kind == "f"]
