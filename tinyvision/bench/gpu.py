@@ -10,12 +10,17 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from .. import functional as F
+from .. import optim
 from ..backend import cupy
+from ..kernels.cuda import module
+from ..tensor import Tensor
 from . import layers, steps
-from .contenders import Contender
-from .ours import Ours, Reference
+from .contenders import Contender, Unsupported
+from .measure import Times
+from .ours import Ours, Reference, build
 from .table import digits
-from .workloads import FORWARD, GPU_LAYERS, GPU_NETWORKS, QUICK, QUICK_NETWORKS
+from .workloads import FORWARD, GPU_LAYERS, GPU_NETWORKS, LR, MOMENTUM, QUICK, QUICK_NETWORKS
 
 
 class OnGpu(Contender):
@@ -37,6 +42,23 @@ class OursOnGpu(OnGpu, Ours):
 
     def arrays(self, result):
         return [array.get() for array in super().arrays(result)]
+
+
+class Recorded(OursOnGpu):
+    """tinyvision with each step as one CUDA graph (train.Graphed)."""
+
+    key, label = "recorded", "recorded"
+
+    def layer_calls(self, layer, arrays):
+        raise Unsupported("steps only")
+
+    def training_step(self, network):
+        from ..train.graphed import Graphed
+        model = self.placed(build(network))
+        optimizer = optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM)
+        images, labels = [self.placed(Tensor(array)) for array in network.data()]
+        step = Graphed(lambda images, labels: F.cross_entropy(model(images), labels), model.parameters(), optimizer, warmup=1)
+        return lambda: step(images, labels)
 
 
 class ReferenceOnGpu(OursOnGpu, Reference):
@@ -78,7 +100,7 @@ def single_precision():
 def find():
     """The contenders, tinyvision first, then the reference; and sentences about who is missing."""
     peers, absent = torch_on_gpu()
-    return [OursOnGpu(), ReferenceOnGpu(), *peers], absent
+    return [OursOnGpu(), ReferenceOnGpu(), Recorded(), *peers], absent
 
 
 CORES = {(7, 0): 64, (7, 5): 64, (8, 0): 64}              # units for float32 of a processor; 128 in all others since 2016
@@ -86,18 +108,18 @@ CORES = {(7, 0): 64, (7, 5): 64, (8, 0): 64}              # units for float32 of
 
 def describe():
     """Names and texts for the lines above the tables, with the limits of the chip in numbers."""
-    module = cupy()
-    device = module.cuda.Device()
-    attributes, properties = device.attributes, module.cuda.runtime.getDeviceProperties(device.id)
+    cp = cupy()
+    device = cp.cuda.Device()
+    attributes, properties = device.attributes, cp.cuda.runtime.getDeviceProperties(device.id)
     capability = properties["major"], properties["minor"]
     clock = attributes["ClockRate"] * 1e3
     flop = 2 * CORES.get(capability, 128) * attributes["MultiProcessorCount"] * clock
     bandwidth = 2e3 * attributes["MemoryClockRate"] * attributes["GlobalMemoryBusWidth"] / 8
-    version = module.cuda.runtime.runtimeGetVersion()
+    version = cp.cuda.runtime.runtimeGetVersion()
     texts = {"device": f"{properties['name'].decode()}, compute capability {capability[0]}.{capability[1]}, "
                        f"{attributes['MultiProcessorCount']} processors at {clock / 1e9:.2f} GHz",
              "limits": f"{flop / 1e12:.1f} TFLOP/s in float32, {bandwidth / 1e9:.0f} GB/s",
-             "CUDA": f"{version // 1000}.{version % 1000 // 10}", "CuPy": module.__version__, "NumPy": np.__version__}
+             "CUDA": f"{version // 1000}.{version % 1000 // 10}", "CuPy": cp.__version__, "NumPy": np.__version__}
     if find_spec("torch"):
         import torch
         texts["PyTorch"] = f"{torch.__version__}, cuDNN {torch.backends.cudnn.version()}"
@@ -115,13 +137,27 @@ def run(chosen, quick):
     with single_precision():
         if not chosen or "steps" in chosen:
             print(flush=True)
-            tables["steps"] = steps.measure(contenders, QUICK_NETWORKS if quick else GPU_NETWORKS, 0.1 if quick else 2.0)
+            tables["steps"] = steps.measure(contenders, QUICK_NETWORKS if quick else GPU_NETWORKS, 0.1 if quick else 1.5)
+            recorded(tables["steps"])
         if not chosen or "layers" in chosen:
             print(flush=True)
-            tables["layers"] = layers.measure(contenders, QUICK if quick else GPU_LAYERS, 0.02 if quick else 0.15)
+            tables["layers"] = layers.measure([c for c in contenders if c.key != "recorded"], QUICK if quick else GPU_LAYERS, 0.02 if quick else 0.15)
             print()
             speeds(tables["layers"], limits)
-    return {"machine": texts, "limits": limits, "notes": absent, "tables": tables}
+    made = module.compiler
+    print(f"\nThe kernels of this run, {made.count} compilations, were ready after {made.seconds:.1f} s; the next run finds them in CuPy's "
+          "cache.")
+    return {"machine": texts, "limits": limits, "notes": absent, "tables": tables, "compilations": made.count,
+            "compile_seconds": made.seconds}
+
+
+def recorded(records):
+    """The recorded steps beside PyTorch's."""
+    seconds = {(row["workload"], row["contender"]): row["rounds_seconds"] for row in records if "seconds" in row}
+    for name in dict.fromkeys(row["workload"] for row in records):
+        if (name, "recorded") in seconds and (name, "torch eager") in seconds:
+            times = Times({key: seconds[name, key] for key in ("recorded", "torch eager")})
+            print(f"  {name}: recorded / PyTorch = {times.ratio('recorded', 'torch eager'):.2f}")
 
 
 def speeds(records, limits):

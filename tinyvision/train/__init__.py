@@ -4,10 +4,12 @@
     checkpoint.py   runs that were broken off go on      origin.py       where a number stopped being finite
     sanity.py       checks before a long run             lr_finder.py    the learning-rate range test
     statistics.py   activations, gradients and steps, layer by layer
+    graphed.py      a step on a GPU as one recording
 """
 
 from .doctor import diagnose
 from .findings import Check, Finding, Report
+from .graphed import Graphed
 from .loop import Epoch, evaluate, fit
 from .lr_finder import LRCurve, find_lr
 from .sanity import (check_batch_mixing, check_evaluation, check_initial_loss, check_normalization, check_output,
@@ -15,6 +17,6 @@ from .sanity import (check_batch_mixing, check_evaluation, check_initial_loss, c
 from .sanity_training import check_overfit, check_signal, check_zero_grad
 from .statistics import LayerStatistics
 
-__all__ = ["Check", "Epoch", "Finding", "LRCurve", "LayerStatistics", "Report", "check_batch_mixing", "check_evaluation",
-           "check_initial_loss", "check_normalization", "check_output", "check_overfit", "check_parameters", "check_signal",
-           "check_training", "check_zero_grad", "diagnose", "evaluate", "find_lr", "fit"]
+__all__ = ["Check", "Epoch", "Finding", "Graphed", "LRCurve", "LayerStatistics", "Report", "check_batch_mixing",
+           "check_evaluation", "check_initial_loss", "check_normalization", "check_output", "check_overfit", "check_parameters",
+           "check_signal", "check_training", "check_zero_grad", "diagnose", "evaluate", "find_lr", "fit"]

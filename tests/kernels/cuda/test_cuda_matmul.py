@@ -1,0 +1,29 @@
+"""Products of matrices within a recorded step, against NumPy's."""
+
+import numpy as np
+import pytest
+
+from tinyvision.kernels.cuda import matmul as twins
+from tinyvision.kernels.cuda.random import TurnOnDevice
+
+
+@pytest.mark.parametrize("I, J, K", [(1, 1, 1), (5, 7, 3), (64, 400, 120), (256, 84, 10), (33, 10, 257)])
+@pytest.mark.parametrize("dtype", ["f", "d"])
+def test_products_in_every_order(gpu, I, J, K, dtype):
+    rng = np.random.default_rng(I + J + K)
+    a, b = rng.standard_normal((I, J)).astype(dtype), rng.standard_normal((J, K)).astype(dtype)
+    limit = 4 * np.finfo(dtype).eps * (np.abs(a).astype(float) @ np.abs(b))
+    exact = a.astype(float) @ b
+    there, turned = (gpu.array(a), gpu.array(b)), (gpu.array(a.T.copy()).T, gpu.array(b.T.copy()).T)
+    assert twins.matmul(*there) is NotImplemented         # cuBLAS does it
+    with TurnOnDevice(there[0]).recorded():
+        for left in there[0], turned[0]:
+            for right in there[1], turned[1]:
+                y = gpu.numpy(twins.matmul(left, right))
+                assert y.dtype == a.dtype and (np.abs(y - exact) <= limit).all()
+
+
+def test_stacks_of_matrices_are_left_to_the_reference(gpu):
+    a = gpu.array(np.ones((2, 3, 4), "f"))
+    with TurnOnDevice(a).recorded():
+        assert twins.matmul(a, gpu.array(np.ones((2, 4, 3), "f"))) is NotImplemented
