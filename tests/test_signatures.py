@@ -26,7 +26,7 @@ NOT_HERE = {
     "embedding": SPARSE, "Embedding": SPARSE | {"_weight", "_freeze"},
     "SequentialLR": {"last_epoch"},                       # a schedule is resumed from its state_dict
     "Module": {"args", "kwargs"},
-    "DataLoader": {"sampler", "batch_sampler", "pin_memory", "timeout", "worker_init_fn",
+    "DataLoader": {"sampler", "batch_sampler", "timeout", "worker_init_fn",
                    "multiprocessing_context", "persistent_workers", "pin_memory_device", "in_order"},
 } | dict.fromkeys(["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d",
                    "GroupNorm"], {"bias"})

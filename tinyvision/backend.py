@@ -7,6 +7,7 @@ A device has a name, "cpu", "cuda:0", "cuda:1"; "cuda" is the current GPU.  Betw
 so, `to_device`: an operation on arrays of two devices is an error, for a copy in every step would make a GPU useless unseen.
 """
 
+import collections
 import contextlib
 import functools
 import sys
@@ -153,7 +154,45 @@ def to_device(x, device):
         return x.get()
     module = cupy()
     with module.cuda.Device(device.index):
-        return module.asarray(x)
+        return fetched(x, module) if is_pinned(x) else module.asarray(x)
+
+
+# Page-locked memory: the system may not move it, so a GPU can fetch from it by itself, while the host does something else.
+
+under_way = collections.deque()                           # (event, array): what a GPU is still fetching must not be used again
+
+
+def pinned(x):
+    """A copy of a NumPy array in page-locked memory, from where to_device does not wait for it; on a GPU: as it is.
+
+    Raises what `cupy` raises where there is no GPU.
+    """
+    if on_device(x) or is_pinned(x):
+        return x
+    cupy()
+    import cupyx
+    y = cupyx.empty_pinned(x.shape, x.dtype)
+    y[...] = x
+    return y
+
+
+def is_pinned(x):
+    """Whether a NumPy array owns page-locked memory.
+
+    >>> is_pinned(np.zeros(3))
+    False
+    """
+    return type(x.base).__name__ == "PinnedMemoryPointer"
+
+
+def fetched(x, module):
+    """A copy on the current GPU, which fetches it when its turn comes."""
+    while under_way and under_way[0][0].done:
+        under_way.popleft()
+    y, stream = module.empty(x.shape, x.dtype), module.cuda.get_current_stream()
+    y.set(x, stream=stream)
+    under_way.append((stream.record(), x))
+    return y
 
 
 SMALL = 1 << 16                                           # bytes of a constant that is worth keeping

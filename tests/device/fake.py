@@ -186,6 +186,12 @@ class ndarray:
         state.move("down")
         return np.array(self._host, order=order)
 
+    def set(self, array, stream=None):
+        if not isinstance(array, np.ndarray) or array.dtype != self.dtype or array.shape != self.shape:
+            raise TypeError("Only NumPy arrays of the same shape and dtype can be set to cupy.ndarray")
+        state.move("up")
+        self._host[...] = array
+
     def item(self):
         if self.size != 1:
             raise ValueError("can only convert an array of size 1 to a Python scalar")

@@ -160,8 +160,34 @@ class Pool:
         pass
 
 
+class PinnedMemoryPointer(bytearray):
+    """Page-locked memory."""
+
+
+def empty_pinned(shape, dtype=float, order="C"):
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    return np.ndarray(shape, dtype, PinnedMemoryPointer(size), order=order)
+
+
+class Event:
+    """Something that the device does later: it is asked `delay` times before it is done."""
+
+    delay = 0
+
+    def __init__(self):
+        self.left = Event.delay
+
+    @property
+    def done(self):
+        self.left -= 1
+        return self.left < 0
+
+
 class Stream:
     ptr = 0
+
+    def record(self, event=None):
+        return Event()
 
     def __init__(self, null=False, non_blocking=False, ptds=False):
         pass
@@ -207,7 +233,7 @@ def modules():
         memGetInfo=lambda: (state.limit - state.used, state.limit), getDeviceProperties=properties,
         deviceSynchronize=lambda: None, runtimeGetVersion=lambda: 13000, driverGetVersion=lambda: 13000)
     cuda.memory = types.SimpleNamespace(OutOfMemoryError=fake.OutOfMemoryError)
-    cupyx.empty_pinned = lambda shape, dtype=float, order="C": np.empty(shape, dtype, order)
+    cupyx.empty_pinned, cuda.PinnedMemoryPointer = empty_pinned, PinnedMemoryPointer
     special.erf = erf
     cupyx.scipy, scipy.special = scipy, special
     return {"cupy": cupy, "cupy.cuda": cuda, "cupyx": cupyx, "cupyx.scipy": scipy, "cupyx.scipy.special": special}

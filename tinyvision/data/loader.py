@@ -15,11 +15,14 @@ Source: Bottou 2012, Stochastic Gradient Descent Tricks, section 4 (shuffle the 
 """
 
 import numbers
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from ..backend import array_module, is_array
+from ..cuda import is_available
+from ..ops.device import pinned_batch
 from ..ops.movement import stack
 from ..random import as_generator, generators_in, get_state, own_generator, set_state
 from ..tensor import Tensor, raw, result
@@ -36,6 +39,8 @@ class DataLoader:
     collate_fn: makes the batch from the list of its examples, instead of default_collate.
     num_workers: processes that make the batches, 0 for none; the batches are the same, bit for bit (workers.py).  They start
     as multiprocessing.set_start_method says.
+    pin_memory: put the batches into page-locked memory, from where x.to("cuda") does not wait for the copy (best in a thread:
+    Prefetch(loader)); without a GPU they stay as they are, and a warning says so.
     prefetch_factor: batches that each of them makes in advance (2).  `Prefetch` makes them in a thread instead.
     generator: where the orders come from: a numpy.random.Generator, used and advanced; or an int seed for a new one, so that
     the same seed gives the same passes, first, second and so on, bit for bit; None for a new one split off from
@@ -48,15 +53,15 @@ class DataLoader:
     (3, [2, 2, 1])
     """
 
-    def __init__(self, dataset, batch_size=1, shuffle=False, *, num_workers=0, collate_fn=None, drop_last=False, generator=None,
-                 prefetch_factor=None):
+    def __init__(self, dataset, batch_size=1, shuffle=False, *, num_workers=0, collate_fn=None, pin_memory=False, drop_last=False,
+                 generator=None, prefetch_factor=None):
         if isinstance(dataset, type):
             raise TypeError(f"DataLoader: dataset must be an instance, got the class {dataset.__name__}. "
                             "Write the parentheses.")
         if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
             raise TypeError(f"DataLoader: dataset needs a length and an index, got {type(dataset).__name__}. "
                             "Derive from Dataset, or pass a list.")
-        for name, value in ("shuffle", shuffle), ("drop_last", drop_last):
+        for name, value in ("shuffle", shuffle), ("drop_last", drop_last), ("pin_memory", pin_memory):
             if not isinstance(value, bool):
                 raise TypeError(f"DataLoader: {name} must be True or False, got {value!r}. "
                                 "Later arguments go by name: DataLoader(dataset, 32, shuffle=True).")
@@ -71,7 +76,7 @@ class DataLoader:
         if shuffle and len(dataset) == 0:
             raise ValueError("DataLoader: shuffle=True needs examples, the data set has 0. Check how it was made or split.")
         self.dataset, self.batch_size, self.shuffle = dataset, int(batch_size), shuffle
-        self.drop_last, self.collate_fn = drop_last, collate_fn
+        self.drop_last, self.collate_fn, self.pin_memory = drop_last, collate_fn, pin_memory and there_is_a_gpu()
         self.num_workers, self.prefetch_factor = int(num_workers), prefetch_factor or 2
         self.generator = own_generator() if generator is None else as_generator("DataLoader", generator)
         self.passes = self.position = 0                   # passes begun, and batches of the last one that were handed out
@@ -112,7 +117,7 @@ class DataLoader:
         for batch in batches:
             if self.passes == number:                     # else another pass has begun meanwhile, and counts
                 self.position += 1
-            yield batch
+            yield pinned_batch(batch) if self.pin_memory else batch
         if self.passes == number:
             self.over = True
 
@@ -161,6 +166,13 @@ class DataLoader:
 
     def kept_generators(self):
         return [g for g in generators_in(self.dataset, self.collate_fn) if g is not self.generator]
+
+
+def there_is_a_gpu():
+    if not is_available():
+        warnings.warn("DataLoader: pin_memory=True is for copies to a GPU, and there is none: batches stay in ordinary memory. Pass "
+                      "pin_memory=cuda.is_available().", stacklevel=3)
+    return is_available()
 
 
 def check_workers(num_workers, prefetch_factor):

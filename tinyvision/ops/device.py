@@ -7,8 +7,8 @@ Source: torch.Tensor.to.
 
 import numpy as np
 
-from ..backend import as_device, device_of, is_array, to_device
-from ..tensor import Op, Tensor, raw
+from ..backend import as_device, device_of, is_array, pinned, to_device
+from ..tensor import Op, Tensor, raw, result
 
 
 class ToDeviceOp(Op):
@@ -75,14 +75,22 @@ def moved(batch, device):
     >>> moved([Tensor([1.0]), "a cat"], "cpu")
     [Tensor([1.]), 'a cat']
     """
-    if isinstance(batch, Tensor):
-        return to(batch, device)
-    if is_array(batch):
-        return to_device(batch, device)
+    return each(batch, lambda x: to(x, device) if isinstance(x, Tensor) else to_device(x, device))
+
+
+def pinned_batch(batch):
+    """A batch in page-locked memory, from where it moves to a GPU while the host goes on."""
+    return each(batch, lambda x: result(pinned(raw(x))) if isinstance(x, Tensor) else pinned(x))
+
+
+def each(batch, function):
+    """The batch with function(x) for each of its Tensors and arrays."""
+    if isinstance(batch, Tensor) or is_array(batch):
+        return function(batch)
     if isinstance(batch, dict):
-        return {key: moved(value, device) for key, value in batch.items()}
+        return {key: each(value, function) for key, value in batch.items()}
     if isinstance(batch, (list, tuple)):
-        parts = [moved(value, device) for value in batch]
+        parts = [each(value, function) for value in batch]
         return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
     return batch
 
