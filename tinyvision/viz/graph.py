@@ -21,6 +21,7 @@ from ..autograd import enable_grad, spent
 from ..backend import is_array
 from ..nn.module import Module
 from ..nn.summary import example, size_text, tensors
+from ..ops.device import on_host
 from ..tensor import Tensor, ages, raw
 from .layout import arrange
 from .svg import FONT, LEADING, Svg, count_name, rect, size_name, text, text_width, title
@@ -143,7 +144,7 @@ def tensor_box(x, known, is_root):
     array, grad = raw(x), x.grad if isinstance(x, Tensor) else None
     details = [first, *details, f"{array.dtype}, {array.size:,} numbers, {size_text(array.nbytes)}"]
     if grad is not None:
-        size = float(np.sqrt((np.asarray(raw(grad), np.float64) ** 2).sum()))
+        size = float(np.sqrt((np.asarray(on_host(grad), np.float64) ** 2).sum()))
         lines.append(f"grad {size:.2g}")
         details.append(f"length of the gradient {size:.6g}")
     return Box(kind, lines, details)

@@ -8,6 +8,7 @@ picture, for both colours are darkest where they say most.
 import numpy as np
 
 from ..ops.shapes import check_choice
+from ..ops.device import on_host
 from ..tensor import raw
 from .style import DIVERGING, as_pictures, check_length, new_figure, show_picture
 
@@ -74,7 +75,7 @@ def checked_maps(who, maps, pictures):
     columns = {}
     for name, values in named.items():
         values = [raw(values)] if np.ndim(raw(values)) == 2 else values
-        values = [np.asarray(raw(m), np.float64) for m in values]
+        values = [np.asarray(on_host(m), np.float64) for m in values]
         if len(values) != len(pictures):
             raise ValueError(f"{who}: maps must be one for each of the {len(pictures)} pictures, got {len(values)}"
                              f"{f' of {name!r}' if name else ''}.")

@@ -5,7 +5,7 @@ Looking at the data is the first examination of any data set, and looking at the
 
 import numpy as np
 
-from ..tensor import raw
+from ..ops.device import on_host
 from .style import (COLORS, DPI, INK, LETTER, as_picture, as_pictures, check_length, class_name, color, grid_shape, ink_on,
                     new_figure, shortened, show_picture)
 
@@ -94,7 +94,7 @@ def detections(images, targets, classes=None, *, references=None, threshold=0.0,
 
 
 def checked_boxes(target):
-    boxes = np.asarray(raw(target["boxes"]), np.float64)
+    boxes = np.asarray(on_host(target["boxes"]), np.float64)
     if boxes.size == 0:
         return boxes.reshape(0, 4)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
@@ -114,7 +114,7 @@ def draw_target(axes, picture, target, classes, threshold, inches):
     """Boxes, masks and names of one picture; inches: the width of a pixel."""
     from matplotlib.patches import Rectangle
     boxes = checked_boxes(target)
-    labels, scores, masks = (None if target.get(key) is None else np.asarray(raw(target[key]))
+    labels, scores, masks = (None if target.get(key) is None else np.asarray(on_host(target[key]))
                              for key in ("labels", "scores", "masks"))
     for key, values in ("labels", labels), ("scores", scores), ("masks", masks):
         if values is not None and len(values) != len(boxes):
@@ -201,7 +201,7 @@ def counts(k):
 
 
 def checked_mask(name, mask, picture):
-    mask = np.asarray(raw(mask))
+    mask = np.asarray(on_host(mask))
     if mask.shape != picture.shape[:2]:
         raise ValueError(f"segmentation: {name} must be (H, W) = {picture.shape[:2]} as the picture is, got shape {mask.shape}. "
                          "Of scores "

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from ..tensor import raw
+from ..ops.device import on_host
 from .style import COLORS, DIVERGING, FAINT, SEQUENTIAL, grid_shape, new_figure
 
 GAP = 1                                                   # elements between tiles
@@ -28,7 +28,7 @@ def filters(weight, *, most=64, channels=16, scale="each", title=""):
     >>> figure.axes[0].get_title()
     '6 filters of 3 x 5 x 5'
     """
-    x = np.asarray(raw(getattr(weight, "weight", weight)), np.float64)
+    x = np.asarray(on_host(getattr(weight, "weight", weight)), np.float64)
     if x.ndim == 3:
         x = x[:, :, None]
     if x.ndim != 4 or not x.size:
@@ -74,7 +74,7 @@ def feature_maps(features, *, most=64, scale="all", title=""):
     >>> feature_maps(np.ones((8, 10, 10))).axes[0].get_title()
     '8 channels of 10 x 10, 0 of them zero everywhere'
     """
-    x = np.asarray(raw(features), np.float64)
+    x = np.asarray(on_host(features), np.float64)
     x = x[0] if x.ndim == 4 and len(x) == 1 else x
     if x.ndim != 3 or not x.size:
         raise ValueError(f"feature_maps: features must be those of one picture, (C, H, W), got shape {x.shape}. Choose one of the "

@@ -6,7 +6,7 @@ The numbers are those of tinyvision.metrics; see there for what they mean.
 import numpy as np
 
 from .. import metrics
-from ..tensor import raw
+from ..ops.device import on_host
 from .style import COLORS, FAINT, class_name, ink_on, new_figure, shortened
 
 NUMBERS = 25                                              # up to so many classes the cells hold numbers
@@ -25,7 +25,7 @@ def confusion_matrix(matrix, classes=None, *, normalize=None, title=""):
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['83', '17', '33', '67']
     """
-    counts = np.asarray(raw(matrix), np.float64)
+    counts = np.asarray(on_host(matrix), np.float64)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.size or not (counts >= 0).all():
         raise ValueError(f"confusion_matrix: needs counts (K, K), none of them negative, got shape {counts.shape}. Pass "
                          "metrics.confusion_matrix(predictions, targets).")
@@ -122,11 +122,11 @@ def precision_recall_curve(scores, targets, classes=None, *, title=""):
 
 def questions(who, scores, targets, classes, needed):
     """(name, scores (N,), targets (N,) of 0 and 1) for each curve; classes in which nothing needed occurs are left out."""
-    truth = np.asarray(raw(targets))
+    truth = np.asarray(on_host(targets))
     if isinstance(scores, dict):
-        found = [(name, np.asarray(raw(values)), truth) for name, values in scores.items()]
+        found = [(name, np.asarray(on_host(values)), truth) for name, values in scores.items()]
     else:
-        values = np.asarray(raw(scores))
+        values = np.asarray(on_host(scores))
         if values.ndim < 2:
             return [("", values, truth)]
         if truth.shape not in (values.shape, values.shape[:1]):

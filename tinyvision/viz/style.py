@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from ..packages import require
-from ..tensor import raw
+from ..ops.device import on_host
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#000000")
 INK, FAINT = "#1f2328", "#8c959f"
@@ -61,7 +61,7 @@ def as_picture(who, image, scale=None):
 
     scale: None for brightness 0..1 or bytes, which are refused where they are neither; "each" stretches smallest to largest.
     """
-    x = np.asarray(raw(image))
+    x = np.asarray(on_host(image))
     if x.ndim not in (2, 3) or (x.ndim == 3 and x.shape[0] not in (1, 3)) or not x.size:
         last = x.ndim == 3 and x.shape[-1] in (1, 3)
         hint = "Transpose (H, W, C) by x.transpose(2, 0, 1)." if last else "Pass one picture each."
@@ -85,7 +85,7 @@ def as_picture(who, image, scale=None):
 def as_pictures(who, images, scale=None):
     """Pictures (N, C, H, W), or a list of (C, H, W), or one, as a list of what as_picture gives."""
     if not isinstance(images, (list, tuple)):
-        x = np.asarray(raw(images))
+        x = np.asarray(on_host(images))
         images = [x] if x.ndim in (2, 3) else x
     if len(images) == 0:
         raise ValueError(f"{who}: needs at least one picture, got none.")
