@@ -75,6 +75,8 @@ def function(name, arguments, waits):
             raise ValueError("kind other than None or 'stable' is not supported")
         if waits:
             state.move("sync")
+        if name == "zeros" and (size := np.prod(args[0]) * np.dtype(*args[1:2]).itemsize) > state.limit:
+            state.allocator(int(size))                    # before NumPy tries to find so much
         if name == "reshape" and "newshape" in options:
             options["shape"] = options.pop("newshape")
         options = {key: value for key, value in options.items() if not (key == "kind" and value is None)}

@@ -186,6 +186,13 @@ def test_the_house_of_gpus(device):
         cuda.get_device_name("cpu")
 
 
+def test_more_memory_than_there_is(device):
+    module = backend.cupy()
+    with pytest.raises(cuda.OutOfMemoryError, match=r"cuda: out of memory: 16,777,216.0 MB were asked for, .* Use a smaller batch"):
+        module.zeros(1 << 44, np.uint8)
+    assert Tensor(X, device=device).sum().item() == X.sum()
+
+
 def test_memory_shared_with_other_libraries(device):
     x = Tensor(X, device=device)
     assert x.__dlpack_device__()[0] == 2
