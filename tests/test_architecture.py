@@ -36,7 +36,8 @@ FLOORS = [
     ["nn", "optim"],
     ["gradcheck", "models"],
     ["data", "metrics", "io", "interpret", "detect"],
-    ["bench", "homework", "prepare", "train", "viz"],
+    ["homework", "prepare", "train", "viz"],
+    ["bench"],
     ["cli"],
     ["__main__"],
 ]

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from tinyvision import Tensor, manual_seed, models, nn, optim
+from tinyvision import Tensor, data, manual_seed, models, nn, optim
 from tinyvision import functional as F
 from tinyvision.backend import CudaError
-from tinyvision.train.graphed import Graphed
+from tinyvision.train import Graphed, fit
 
 from .conftest import why_no_gpu
 
@@ -77,6 +77,27 @@ def test_what_cannot_be_recorded_says_so():
     with pytest.raises(CudaError, match="cannot be recorded.*read a number"):
         step(x)
     assert np.isfinite((x * w).sum().item())              # the stream is as good as before
+
+
+@on_a_gpu
+def test_fit_trains_the_same_network():
+    histories = []
+    for graphed in (False, True):
+        manual_seed(0)
+        model = models.CifarResNet(1)
+        shapes = data.generated.ShapeClassification(70, size=16, seed=1)
+        loader = data.DataLoader(shapes, 16, shuffle=True, generator=0)
+        optimizer = optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
+        histories.append(fit(model, optimizer, loader, loader, 3, device="cuda", graphed=graphed, progress=False, max_norm=5.0))
+    for plain, recorded in zip(*histories):
+        assert recorded.train_loss == pytest.approx(plain.train_loss, rel=1e-3)
+
+
+def test_fit_refuses_to_record_on_the_cpu():
+    model, digits = models.MLP(64, (8,)), data.Digits(size=8)
+    loader = data.DataLoader(digits, 64)
+    with pytest.raises(ValueError, match="graphed needs a network on a GPU and accumulate=1, got 'cpu' and accumulate=1"):
+        fit(model, optim.SGD(model.parameters(), lr=0.1), loader, loader, 1, graphed=True, progress=False)
 
 
 def test_the_cpu_is_refused():

@@ -34,9 +34,10 @@ from ..optim import Optimizer
 from ..optim.lr_scheduler import ReduceLROnPlateau
 from ..packages import require
 from ..random import default_generator, generators_in
-from ..tensor import Tensor, raw
+from ..tensor import Tensor, raw, result
 from .aside import device_of_model
 from .checkpoint import Records, Snapshots, put_state, state_of
+from .graphed import Graphed
 from .origin import origin
 from .settings import settings_of
 
@@ -68,7 +69,7 @@ class Epoch:
 
 def fit(model, optimizer, train_loader, test_loader, epochs, *, criterion=F.cross_entropy, scheduler=None, metrics=None,
         accumulate=1, max_norm=None, patience=None, monitor="test_loss", folder=None, every=None, resume=False, report=None,
-        progress=True, device=None):
+        progress=True, device=None, graphed=False):
     """Train a network and return its history, one Epoch per pass.
 
     train_loader, test_loader: iterables of (inputs, targets), a DataLoader for instance.
@@ -85,6 +86,8 @@ def fit(model, optimizer, train_loader, test_loader, epochs, *, criterion=F.cros
     KeyboardInterrupt.
     device: where to train, "cpu", "cuda" or "cuda:1": the network is moved there, and stays; None: where it is.  Every batch is
     moved to it.  A snapshot holds no device: a run that was begun on one goes on on another, but for the last digits.
+    graphed: record a step on a GPU once and replay it, which is several times faster for small networks (Graphed says what can be
+    recorded); dropout then draws other masks than unrecorded, and others again when the run is taken up.
     report: called with each Epoch as it ends (viz.LiveCurves draws them); progress: show a bar with the loss and the time left.
     Raises FloatingPointError, naming the layer, when the loss or a gradient stops being a finite number, before the weights are
     touched; ValueError for a loader without batches, for an optimizer that holds none of the model's parameters, and with
@@ -105,6 +108,8 @@ def fit(model, optimizer, train_loader, test_loader, epochs, *, criterion=F.cros
     history, tally, best = Records(Epoch), Tally(metrics), Best(monitor, patience)
     plateau = isinstance(scheduler, ReduceLROnPlateau)
     step = Step(model, optimizer, criterion, None if plateau else scheduler, accumulate, max_norm, tally)
+    if graphed:
+        step.record()
     if folder is not None:
         parts = {"loader": train_loader, "test loader": test_loader, "optimizer": optimizer, "scheduler": scheduler,
                  "history": history, "tally": tally, "best": best}
@@ -181,6 +186,30 @@ class Step:
         self.model, self.optimizer, self.criterion, self.scheduler = model, optimizer, criterion, scheduler
         self.accumulate, self.max_norm, self.tally, self.snapshots = accumulate, max_norm, tally, NoSnapshots()
         self.generators, self.device = generators_in(default_generator(), model, criterion), device_of_model(model)
+        self.graphed = None
+
+    def record(self):
+        """From now on replay the forward and backward pass of a batch."""
+        if self.accumulate != 1 or self.device.type != "cuda":
+            raise ValueError(f"fit: graphed needs a network on a GPU and accumulate=1, got {str(self.device)!r} and "
+                             f"accumulate={self.accumulate}. Pass device='cuda', or leave graphed out.")
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        self.graphed = Graphed(self.loss_and_outputs, parameters)
+
+    def loss_and_outputs(self, inputs, targets):
+        outputs = self.model(inputs)
+        return self.criterion(outputs, targets), outputs
+
+    def backward(self, inputs, targets, share):
+        """The loss of a batch, a number, and its outputs; its gradients, times its share, go to the parameters."""
+        if self.graphed is not None:
+            loss, outputs = self.graphed(*[x if isinstance(x, Tensor) else result(x) for x in (inputs, targets)])
+            return loss.item(), outputs
+        loss, outputs = self.loss_and_outputs(inputs, targets)
+        value = loss.item()
+        if math.isfinite(value):
+            (loss if share == 1 else loss * share).backward()
+        return value, outputs
 
     def epoch(self, batches):
         """One pass; the last group may have fewer batches."""
@@ -197,13 +226,9 @@ class Step:
         before, total = [g.bit_generator.state for g in self.generators], sum(len(inputs) for inputs, _ in group)
         self.optimizer.zero_grad()
         for inputs, targets in group:
-            outputs = self.model(inputs)
-            loss = self.criterion(outputs, targets)
-            value = loss.item()
+            value, outputs = self.backward(inputs, targets, len(inputs) / total)
             if not math.isfinite(value):
                 raise FloatingPointError(self.where(group, before, f"the loss became {value}"))
-            share = len(inputs) / total
-            (loss if share == 1 else loss * share).backward()
             self.tally.add(value, len(inputs), outputs, targets)
         if not sound(self.optimizer):
             raise FloatingPointError(self.where(group, before, "the gradient stopped being a finite number"))
