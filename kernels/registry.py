@@ -183,6 +183,18 @@ def get_num_threads():
     return jit.threads.count
 
 
+def describe_cuda():
+    """What runs on a GPU, in words, with the seconds that the first use of a kernel takes."""
+    if state.cuda_off:
+        return f"reference (CuPy): {state.cuda_off}"
+    from .cuda.module import CompilationFailed, seconds_to_compile
+    try:
+        seconds = seconds_to_compile("conv")
+    except CompilationFailed as error:
+        return f"reference (CuPy): {first_line(error)}"
+    return f"compiled by NVRTC at their first use, each shape of filters in about {seconds:.1f} s, and then kept by CuPy"
+
+
 def report():
     """What runs, in words, for `tinyvision info`: pairs (name, text)."""
     if not state.checked:

@@ -72,6 +72,24 @@ class CompilationFailed(RuntimeError):
     """NVRTC is missing, or refuses a source."""
 
 
+def seconds_to_compile(file, architecture=None):
+    """How long NVRTC takes for a source, without a look into CuPy's cache.
+
+    architecture: for instance "sm_90"; None: that of the GPU at hand.
+    """
+    from .conv import TILES, constants
+    try:
+        from cupy.cuda import Device, nvrtc
+        architecture = architecture or f"sm_{Device().compute_capability}"
+        start = time.perf_counter()
+        program = nvrtc.createProgram(source(file), f"{file}.cu", (), ())
+        given = options(tuple(constants(next(iter(TILES)), (1, 3, 3), np.dtype("f4")).items()) + (("BQ", 4),))
+        nvrtc.compileProgram(program, [f"--gpu-architecture={architecture}", *given])
+    except Exception as error:                            # as in `loaded`
+        raise CompilationFailed(f"{file}.cu: {error}") from error
+    return time.perf_counter() - start
+
+
 @functools.lru_cache(maxsize=None)
 def source(file):
     """The text of kernels/FILE.cu with what it includes, for NVRTC looks into no folder of ours."""

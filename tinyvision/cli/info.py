@@ -34,6 +34,7 @@ def gpus():
     """A row for each GPU, or one that says why there is none."""
     from .. import cuda
     from ..backend import cupy
+    from ..kernels import registry
     try:
         runtime = cupy().cuda.runtime
     except (ImportError, cuda.CudaError) as error:
@@ -44,6 +45,7 @@ def gpus():
         about = runtime.getDeviceProperties(number)
         rows[f"cuda:{number}"] = (f"{cuda.get_device_name(number)}, compute capability {about['major']}.{about['minor']}, "
                                   f"{free / 2**30:.1f} of {total / 2**30:.1f} GB free")
+    rows["CUDA kernels"] = registry.describe_cuda()
     driver, toolkit = runtime.driverGetVersion(), runtime.runtimeGetVersion()
     return {**rows, "CUDA": f"driver for {driver // 1000}.{driver % 1000 // 10}, toolkit {toolkit // 1000}.{toolkit % 1000 // 10}"}
 
