@@ -31,6 +31,17 @@ def test_sha256_serves_as_well(site, tmp_path):
     assert download_file("a.bin", [site.address], known, tmp_path).read_bytes() == CONTENT and len(site.requests) == 1
 
 
+def test_the_first_digits_serve_too(site, tmp_path):
+    """Eight or more of them; two are not enough to tell anything, and agree with no file."""
+    site.files["/a.bin"] = CONTENT
+    known = "sha256:" + hashlib.sha256(CONTENT).hexdigest()[:8]
+    assert download_file("a.bin", [site.address], known, tmp_path).read_bytes() == CONTENT
+    with pytest.raises(ValueError, match="should have sha256:00000000, got " + known):
+        download_file("a.bin", [site.address], "sha256:00000000", tmp_path)
+    with pytest.raises(ConnectionError, match="wrong checksum"):
+        download_file("a.bin", [site.address], known[:9], tmp_path / "b")
+
+
 def test_the_next_mirror_is_asked(site, closed_address, tmp_path):
     site.files.update({"/wrong/a.bin": CONTENT[:-1], "/right/a.bin": CONTENT, "/never/a.bin": CONTENT})
     mirrors = [closed_address, *(f"{site.address}/{part}/" for part in ("missing", "wrong", "right", "never"))]

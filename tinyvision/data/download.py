@@ -68,10 +68,10 @@ def download_file(name, mirrors, known_hash, folder):
 
 
 def file_hash(path, known_hash):
-    """The checksum of a file, in the form and with the algorithm of known_hash: "md5:..." for instance."""
+    """The checksum of a file, in the form of known_hash, "md5:..." for instance: its algorithm, its number of digits, 8 at least."""
     import pooch
-    algorithm = known_hash.partition(":")[0]
-    return f"{algorithm}:{pooch.file_hash(str(path), algorithm)}"
+    algorithm, _, digits = known_hash.partition(":")
+    return f"{algorithm}:{pooch.file_hash(str(path), algorithm)[:max(8, len(digits))]}"
 
 
 @contextlib.contextmanager
