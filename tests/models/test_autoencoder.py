@@ -53,7 +53,8 @@ def test_two_numbers_are_enough_for_two_numbers():
 @pytest.mark.parametrize("words, call", [
     (r"size must be multiples of 2\^depth = 4, got \(28, 30\)", lambda: models.ConvAutoencoder(1, (28, 30))),
     ("unpooling must be one of 'nearest', 'transpose', got 'max'", lambda: models.ConvAutoencoder(1, 28, unpooling="max")),
-    (r"pictures must be of size \(8, 8\), got \(16, 16\)", lambda: models.ConvAutoencoder(1, 8)(Tensor(np.zeros((1, 1, 16, 16), "f4")))),
+    (r"pictures must be of size \(8, 8\), got \(16, 16\)",
+     lambda: models.ConvAutoencoder(1, 8)(Tensor(np.zeros((1, 1, 16, 16), "f4")))),
     (r"codes must be \(N, 32\), got shape \(2, 3\)", lambda: models.ConvAutoencoder(1, 8).decode(Tensor(np.zeros((2, 3), "f4")))),
 ])
 def test_autoencoder_refuses(words, call):

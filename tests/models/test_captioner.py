@@ -124,7 +124,8 @@ def test_captioner_learns_sentences_in_the_loop():
     tokens = vocabulary.encode(scenes.captions)
     loader = data.DataLoader(data.TensorDataset(scenes.images, tokens), batch_size=6)
     model = Captioner(vocabulary, 32, base_channels=4, embedding=16, hidden=32, depth=3)
-    history = train.fit(model, optim.Adam(model.parameters(), lr=0.005), loader, loader, 250, criterion=model.loss, progress=False)
+    optimizer = optim.Adam(model.parameters(), lr=0.005)
+    history = train.fit(model, optimizer, loader, loader, 250, criterion=model.loss, progress=False)
     assert history[-1].train_loss < 0.1
     assert model.caption(Tensor(scenes.images)) == scenes.captions == model.caption(Tensor(scenes.images), beam=3)
 

@@ -1,4 +1,4 @@
-"""Colours as classes: Lab by published values, bins there and back, the loss by its formula, pictures that keep their lightness."""
+"""Colours as classes: Lab by published values, bins there and back, the loss by its formula, lightness that is kept."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,8 @@ from tinyvision.gradcheck import check_network
 from tinyvision.models import ColorBins, Colorizer, lab_to_rgb, rgb_to_lab
 
 # sRGB and its Lab at D65, as printed in colour tables
-KNOWN = [((0, 0, 0), (0, 0, 0)), ((1, 1, 1), (100, 0, 0)), ((1, 0, 0), (53.24, 80.09, 67.20)), ((0, 1, 0), (87.73, -86.18, 83.18)),
+KNOWN = [((0, 0, 0), (0, 0, 0)), ((1, 1, 1), (100, 0, 0)), ((1, 0, 0), (53.24, 80.09, 67.20)),
+         ((0, 1, 0), (87.73, -86.18, 83.18)),
          ((0, 0, 1), (32.30, 79.19, -107.86)), ((1, 1, 0), (97.14, -21.55, 94.48)), ((0, 1, 1), (91.11, -48.09, -14.13)),
          ((1, 0, 1), (60.32, 98.23, -60.82)), ((0.5, 0.5, 0.5), (53.39, 0, 0))]
 
@@ -142,7 +143,8 @@ def test_colorizer_learns_two_colours():
     (ValueError, r"ColorBins: colours must be \(N, 2, H, W\)", lambda: ColorBins().encode(np.zeros((1, 3, 2, 2)))),
     (ValueError, r"decode: probabilities must be \(N, 76, H, W\)", lambda: ColorBins().decode(np.zeros((1, 3, 2, 2)))),
     (ValueError, "balance: mix must be from 0 to 1, got 2", lambda: ColorBins().balance(np.zeros((1, 3, 2, 2)), mix=2)),
-    (ValueError, r"Colorizer: height and width must be multiples of 8", lambda: Colorizer(base_channels=1)(Tensor(np.zeros((1, 1, 8, 12), "f4")))),
+    (ValueError, r"Colorizer: height and width must be multiples of 8",
+     lambda: Colorizer(base_channels=1)(Tensor(np.zeros((1, 1, 8, 12), "f4")))),
     (ValueError, r"Colorizer.loss: images must be \(1, 3, 8, 8\)",
      lambda: Colorizer(base_channels=1).loss(Tensor(np.zeros((1, 76, 2, 2))), np.zeros((1, 3, 16, 16)))),
     (TypeError, "Colorizer: bins must be a ColorBins, got int", lambda: Colorizer(20)),

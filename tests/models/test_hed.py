@@ -82,7 +82,8 @@ def test_gradients_of_hed():
         for side in model.side:
             side.weight[...] = 0.4
     y = (np.random.default_rng(1).random((2, 1, 32, 32)) < 0.2).astype(float)
-    assert check_network(model, np.random.default_rng(0).standard_normal((2, 1, 32, 32)), lambda outputs: models.HED.loss(outputs, y))
+    x = np.random.default_rng(0).standard_normal((2, 1, 32, 32))
+    assert check_network(model, x, lambda outputs: models.HED.loss(outputs, y))
 
 
 @pytest.mark.parametrize("words, call", [

@@ -32,7 +32,8 @@ def test_localizer_loss_by_hand():
     smooth = np.where(d < 0.1, d * d / 0.2, d - 0.05)
     for shape in ((4,), (4, 1)):
         targets = {"labels": labels.reshape(shape), "boxes": true.reshape(*shape, 4)}
-        assert model.loss((Tensor(logits), Tensor(boxes)), targets).item() == pytest.approx(nll.mean() + 2.5 * smooth.mean(), rel=1e-9)
+        found = model.loss((Tensor(logits), Tensor(boxes)), targets).item()
+        assert found == pytest.approx(nll.mean() + 2.5 * smooth.mean(), rel=1e-9)
 
 
 def test_gradients_of_localizer():
@@ -65,7 +66,8 @@ def test_localizer_trains_in_the_loop():
 
 @pytest.mark.parametrize("words, call", [
     (r"size must be multiples of 2\^depth = 16, got \(40, 64\)", lambda: models.Localizer(3, (40, 64))),
-    (r"pictures must be of size \(32, 32\), got \(64, 64\)", lambda: models.Localizer(3, 32)(Tensor(np.zeros((1, 3, 64, 64), "f4")))),
+    (r"pictures must be of size \(32, 32\), got \(64, 64\)",
+     lambda: models.Localizer(3, 32)(Tensor(np.zeros((1, 3, 64, 64), "f4")))),
     ("loss: every picture must have one label and one box", lambda: models.Localizer(3, 32).loss(
         (Tensor(np.zeros((2, 3))), Tensor(np.zeros((2, 4)))), {"labels": np.zeros((2, 2), int), "boxes": np.zeros((2, 2, 4))})),
     ("box_weight must be above 0", lambda: models.Localizer(3, 32, box_weight=0)),

@@ -67,7 +67,8 @@ def test_max_unpooling_is_the_papers():
 
 
 @pytest.mark.parametrize("words, call", [
-    ("SegNet: unpooling must be one of 'max', 'nearest', 'transpose', got 'bilinear'", lambda: models.SegNet(3, 2, unpooling="bilinear")),
+    ("SegNet: unpooling must be one of 'max', 'nearest', 'transpose', got 'bilinear'",
+     lambda: models.SegNet(3, 2, unpooling="bilinear")),
     (r"SegNet: height and width must be multiples of 8, got \(12, 16\). Pad or resize to \(16, 16\)",
      lambda: models.SegNet(3, 2, 2)(Tensor(drawn(1, 3, 12, 16)))),
     ("SegNet: depth must be at least 1", lambda: models.SegNet(3, 2, depth=0)),

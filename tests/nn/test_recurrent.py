@@ -89,8 +89,8 @@ def test_gradients_of_cells(name, kwargs):
     cell = getattr(nn, name)(2, 3, **kwargs)
     if lstm:
         drawn(cell)
-        assert gradcheck(lambda x, h, c: cell(x, (h, c)), rng.normal(size=(2, 2)), rng.normal(size=(2, 3)), rng.normal(size=(2, 3)),
-                         order=2)
+        x, h, c = rng.normal(size=(2, 2)), rng.normal(size=(2, 3)), rng.normal(size=(2, 3))
+        assert gradcheck(lambda x, h, c: cell(x, (h, c)), x, h, c, order=2)
         assert check_module(cell, rng.normal(size=(2, 2)), order=2)
     else:
         assert check_module(cell, rng.normal(size=(2, 2)), rng.normal(size=(2, 3)), order=2)
@@ -133,7 +133,8 @@ def test_state_takes_the_inputs_dtype():
 @pytest.mark.parametrize("error, words, call", [
     (ValueError, "GRUCell: hidden_size must be at least 1, got 0", lambda: nn.GRUCell(2, 0)),
     (TypeError, "LSTMCell: bias must be True or False", lambda: nn.LSTMCell(2, 3, bias=1)),
-    (ValueError, "RNNCell: nonlinearity must be one of 'tanh', 'relu', got 'sigmoid'", lambda: nn.RNNCell(2, 3, nonlinearity="sigmoid")),
+    (ValueError, "RNNCell: nonlinearity must be one of 'tanh', 'relu', got 'sigmoid'",
+     lambda: nn.RNNCell(2, 3, nonlinearity="sigmoid")),
     (ValueError, r"GRUCell: input must be \(N, 2\).*got shape \(1, 4, 2\).*one step", lambda: nn.GRUCell(2, 3)(zeros(1, 4, 2))),
     (ValueError, r"GRUCell: hx must be \(4, 3\).*got shape \(1, 3\)", lambda: nn.GRUCell(2, 3)(zeros(4, 2), zeros(1, 3))),
     (ValueError, r"LSTMCell: c must be \(4, 3\).*got shape \(4, 2\)",

@@ -45,8 +45,9 @@ def test_the_sizes_are_the_networks(name):
 
 def test_the_offline_error_names_the_alternative(offline, tmp_path):
     for download in (True, False):
-        with pytest.raises(FileNotFoundError, match=r"resnet18-f37072fd.pth \(44.7 MB\) is in none of .*root.*https://download.pytorch.org"
-                           r"/models/resnet18-f37072fd.pth; or do without: a small network trains in minutes") as caught:
+        with pytest.raises(FileNotFoundError, match=r"resnet18-f37072fd.pth \(44.7 MB\) is in none of .*root.*"
+                           r"https://download.pytorch.org/models/resnet18-f37072fd.pth; or do without: a small network "
+                           "trains in minutes") as caught:
             load_published("resnet18", root=tmp_path / "root", download=download)
         assert ("no mirror" in str(caught.value)) is download
 
@@ -71,7 +72,8 @@ def stand_in(monkeypatch, folder, name, state):
 
 def test_a_file_is_found_and_loaded(offline, monkeypatch, tmp_path):
     source = models.resnet20()
-    stand_in(monkeypatch, tmp_path, "cifar_resnet20", {f"module.{key}": value.numpy() for key, value in source.state_dict().items()})
+    state = {f"module.{key}": value.numpy() for key, value in source.state_dict().items()}
+    stand_in(monkeypatch, tmp_path, "cifar_resnet20", state)
     model = load_published("cifar_resnet20", root=tmp_path)
     assert not model.training
     for p, q in zip(model.parameters(), source.parameters(), strict=True):
@@ -95,8 +97,8 @@ def test_vgg_goes_by_its_order():
             before = width
         layers.append(torch.nn.MaxPool2d(2))
     theirs = torch.nn.ModuleDict({"features": torch.nn.Sequential(*layers), "classifier": torch.nn.Sequential(
-        torch.nn.Linear(64, 16), torch.nn.ReLU(), torch.nn.Dropout(), torch.nn.Linear(16, 16), torch.nn.ReLU(), torch.nn.Dropout(),
-        torch.nn.Linear(16, 5))}).eval()
+        torch.nn.Linear(64, 16), torch.nn.ReLU(), torch.nn.Dropout(), torch.nn.Linear(16, 16), torch.nn.ReLU(),
+        torch.nn.Dropout(), torch.nn.Linear(16, 5))}).eval()
     state = {key: value.numpy() for key, value in theirs.state_dict().items()}
     assert "features.28.weight" in state and "classifier.6.bias" in state
     ours.load_state_dict(published.in_order(state, ours))
@@ -111,8 +113,8 @@ def test_unknown_names():
         load_published("resnet19")
 
 
-@pytest.mark.skipif(not (DATA / "weights" / "resnet20-12fca82f.th").exists(), reason="needs the published ResNet-20: TINYVISION_DATA "
-                    "with weights/resnet20-12fca82f.th")
+@pytest.mark.skipif(not (DATA / "weights" / "resnet20-12fca82f.th").exists(), reason="needs the published ResNet-20: "
+                    "TINYVISION_DATA with weights/resnet20-12fca82f.th")
 def test_the_published_resnet20():
     """Found by its name in the data folder; the checkpoint's own record of its accuracy is the table's."""
     model = load_published("cifar_resnet20", download=False)

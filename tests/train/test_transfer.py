@@ -29,8 +29,8 @@ def state(model):
 
 
 @pytest.mark.parametrize("model, name", [
-    (models.LeNet5, "fc3"), (models.resnet20, "linear"), (lambda: models.resnet18(5), "fc"), (lambda: models.MLP(4, (3,)), "layers.2"),
-    (lambda: models.PlainNet(3, base_channels=1), "classifier.7"),
+    (models.LeNet5, "fc3"), (models.resnet20, "linear"), (lambda: models.resnet18(5), "fc"),
+    (lambda: models.MLP(4, (3,)), "layers.2"), (lambda: models.PlainNet(3, base_channels=1), "classifier.7"),
 ])
 def test_heads_are_found(model, name):
     assert head_name(model()) == name
@@ -136,7 +136,7 @@ def test_features_by_hand():
 
 
 def test_two_learning_rates():
-    """One step of plain SGD: the head moves by its rate times its gradient, the body by its own; the frozen part is in no group."""
+    """One step of plain SGD: the head moves by its rate times its gradient, the body by its own; no group has what is frozen."""
     model, (x, labels) = small(), pictures()
     freeze(model, "conv1")
     groups = parameter_groups(model, {"linear": {"lr": 0.5, "weight_decay": 0.0}, "*": 0.01})
@@ -167,7 +167,8 @@ def test_random_forest_on_features():
 @pytest.mark.parametrize("error, words, call", [
     (ValueError, "head_name: Sequential has no Linear layer inside", lambda: head_name(nn.Sequential(nn.ReLU()))),
     (ValueError, "cut_head: LeNet5 has no layer 'fc9'. There is: .*fc3", lambda: cut_head(models.LeNet5(), "fc9")),
-    (TypeError, "attach_head: head must be a Module or a number of classes, got str", lambda: attach_head(models.LeNet5(), "svm")),
+    (TypeError, "attach_head: head must be a Module or a number of classes, got str",
+     lambda: attach_head(models.LeNet5(), "svm")),
     (ValueError, "attach_head: at 'conv1' is Conv2d, no Linear layer", lambda: attach_head(models.LeNet5(), 3, "conv1")),
     (ValueError, "freeze: needs at least one path or pattern", lambda: freeze(models.LeNet5())),
     (ValueError, "freeze: nothing in LeNet5 matches 'layer1'. There is: conv1, conv2", lambda: freeze(models.LeNet5(), "layer1")),
@@ -175,7 +176,8 @@ def test_random_forest_on_features():
      lambda: parameter_groups(models.LeNet5(), {"fc*": 0.1})),
     (TypeError, "parameter_groups: options must be a mapping", lambda: parameter_groups(models.LeNet5(), 0.1)),
     (ValueError, "extract_features: the loader gave no batches", lambda: extract_features(models.LeNet5(), [])),
-    (ValueError, "extract_features: LeNet5 has no layer 'bn'", lambda: extract_features(models.LeNet5(), [np.zeros((1, 1, 28, 28), "f4")], "bn")),
+    (ValueError, "extract_features: LeNet5 has no layer 'bn'",
+     lambda: extract_features(models.LeNet5(), [np.zeros((1, 1, 28, 28), "f4")], "bn")),
     (TypeError, "SklearnHead: estimator must have fit and predict.*parentheses", lambda: SklearnHead(models.LeNet5(), dict)),
 ])
 def test_transfer_refuses(error, words, call):

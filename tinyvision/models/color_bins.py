@@ -58,8 +58,8 @@ def lab_to_rgb(lab):
     x, axis = three_channels("lab_to_rgb", lab)
     L, a, b = np.moveaxis(x, axis, 0)
     fy = (L + 16) / 116
-    xyz = [white * np.where(f > CORNER, f ** 3, 3 * CORNER ** 2 * (f - 4 / 29)) for f, white in zip((fy + a / 500, fy, fy - b / 200),
-                                                                                                  WHITE)]
+    roots = (fy + a / 500, fy, fy - b / 200)
+    xyz = [white * np.where(f > CORNER, f ** 3, 3 * CORNER ** 2 * (f - 4 / 29)) for f, white in zip(roots, WHITE)]
     light = np.clip(np.moveaxis(np.tensordot(np.linalg.inv(TO_XYZ), np.stack(xyz), (1, 0)), 0, axis), 0, 1)
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055).astype(raw(lab).dtype)
 
@@ -95,7 +95,7 @@ class ColorBins:
         self.count, self.weights = len(self.centers), np.ones(len(self.centers))
 
     def encode(self, ab):
-        """Probabilities of the bins: each colour's nearest bins, weighed by a Gaussian of `sigma`; (N, 2, H, W) -> (N, Q, H, W)."""
+        """Probabilities of bins: the nearest of each colour, weighed by a Gaussian of `sigma`; (N, 2, H, W) -> (N, Q, H, W)."""
         distances, nearest = self.near(ab, min(self.neighbours, self.count))
         weights = np.exp(-0.5 * ((distances ** 2 - distances[..., :1] ** 2) / self.sigma ** 2))
         soft = np.zeros((len(nearest), self.count), np.float32)
@@ -108,12 +108,13 @@ class ColorBins:
         require("ColorBins", "scipy")
         from scipy.spatial import cKDTree
         if ab.ndim != 4 or ab.shape[1] != 2:
-            raise ValueError(f"ColorBins: colours must be (N, 2, H, W), a and b, got shape {ab.shape}. Take rgb_to_lab(images)[:, 1:].")
+            raise ValueError(f"ColorBins: colours must be (N, 2, H, W), a and b, got shape {ab.shape}. Take "
+                             "rgb_to_lab(images)[:, 1:].")
         distances, nearest = cKDTree(self.centers).query(ab.transpose(0, 2, 3, 1).reshape(-1, 2), k)
         return distances.reshape(-1, k), nearest.reshape(-1, k)
 
     def decode(self, probabilities, temperature=0.38):
-        """The colours a, b of probabilities, (N, Q, H, W) -> (N, 2, H, W): the annealed mean; temperature 0: the likeliest bin."""
+        """The colours a, b of probabilities (N, Q, H, W), their annealed mean (N, 2, H, W); temperature 0: the likeliest bin."""
         at_least("ColorBins.decode", 0, temperature=temperature)
         p = np.asarray(raw(probabilities), np.float64)
         if p.ndim != 4 or p.shape[1] != self.count:
@@ -125,7 +126,7 @@ class ColorBins:
         return np.einsum("nqhw,qc->nchw", sharp / sharp.sum(axis=1, keepdims=True), self.centers)
 
     def balance(self, images, mix=0.5):
-        """Set `.weights` after how often the bins come in these pictures (N, 3, H, W), and return it; mix: lambda of the paper."""
+        """Set and return `.weights` after how often the bins come in these pictures (N, 3, H, W); mix: lambda of the paper."""
         at_least("ColorBins.balance", 0, mix=mix)
         if mix > 1:
             raise ValueError(f"ColorBins.balance: mix must be from 0 to 1, got {mix}.")

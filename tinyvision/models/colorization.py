@@ -98,6 +98,6 @@ def stage(in_channels, channels, convs, stride=1, dilation=1):
     """Convolutions with ReLU, the last one with the stride, then batch norm."""
     layers = []
     for i in range(convs):
-        layers += [nn.Conv2d(channels if i else in_channels, channels, 3, stride=stride if i == convs - 1 else 1, padding=dilation,
-                             dilation=dilation), nn.ReLU()]
+        step = stride if i == convs - 1 else 1
+        layers += [nn.Conv2d(channels if i else in_channels, channels, 3, step, padding=dilation, dilation=dilation), nn.ReLU()]
     return nn.Sequential(*layers, nn.BatchNorm2d(channels))

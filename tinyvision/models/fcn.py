@@ -56,7 +56,7 @@ def dense_to_conv(linear, size=1, padding=0):
     channels, rest = divmod(linear.in_features, height * width)
     if rest or not channels:
         raise ValueError(f"dense_to_conv: in_features must be a multiple of the map's {height * width} pixels, got in_features="
-                         f"{linear.in_features} and size=({height}, {width}). Pass the height and width of the map before Flatten.")
+                         f"{linear.in_features} and size=({height}, {width}). Pass height and width of the map before Flatten.")
     conv = nn.Conv2d(channels, linear.out_features, (height, width), padding=padding, bias=linear.bias is not None)
     with no_grad():
         conv.weight[...] = linear.weight.data.reshape(conv.weight.shape)
@@ -161,8 +161,8 @@ class FCN(nn.Module):
         (128, 16, 1, 1)
         """
         if not isinstance(net, PlainNet):
-            raise TypeError(f"FCN.from_classifier: net must be a PlainNet, got {type(net).__name__}. dense_to_conv turns any dense "
-                            "layer into a convolution.")
+            raise TypeError(f"FCN.from_classifier: net must be a PlainNet, got {type(net).__name__}. dense_to_conv turns any "
+                            "dense layer into a convolution.")
         first, second, last = (layer for layer in net.classifier if isinstance(layer, nn.Linear))
         convs = tuple(sum(isinstance(layer, nn.Conv2d) for layer in stage) for stage in net.stages)
         norm = any(isinstance(layer, nn.BatchNorm2d) for layer in net.stages[0])

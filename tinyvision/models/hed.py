@@ -12,8 +12,8 @@ directly instead of through ten layers.  Few pixels are edges, so both kinds wei
 
 for each picture, divided here by the number of pixels, which makes it independent of the size.
 
-Source: Xie and Tu 2015, Holistically-nested edge detection, arXiv:1504.06375, equations 2 to 4; Lee et al. 2014, Deeply-supervised
-nets, arXiv:1409.5185.  VGG-16's widths are base_channels=64, norm=False.
+Source: Xie and Tu 2015, Holistically-nested edge detection, arXiv:1504.06375, equations 2 to 4; Lee et al. 2014,
+Deeply-supervised nets, arXiv:1409.5185.  VGG-16's widths are base_channels=64, norm=False.
 """
 
 from .. import concatenate, nn

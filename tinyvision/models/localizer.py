@@ -40,7 +40,8 @@ class Localizer(nn.Module):
     """
 
     def __init__(self, num_classes, size, in_channels=3, base_channels=16, hidden=128, depth=4, *, box_weight=10.0):
-        whole("Localizer", num_classes=num_classes, in_channels=in_channels, base_channels=base_channels, hidden=hidden, depth=depth)
+        whole("Localizer", num_classes=num_classes, in_channels=in_channels, base_channels=base_channels, hidden=hidden,
+              depth=depth)
         positive("Localizer", box_weight=box_weight)
         (self.size,) = sizes("Localizer", 2, size=size)
         if any(side % 2 ** depth for side in self.size):
@@ -75,8 +76,8 @@ class Localizer(nn.Module):
         n = len(logits)
         labels, true = np.asarray(raw(targets["labels"])), np.asarray(raw(targets["boxes"]))
         if labels.size != n or true.size != 4 * n:
-            raise ValueError(f"Localizer.loss: every picture must have one label and one box, got labels {labels.shape} and boxes "
-                             f"{true.shape} for {n} pictures. Several objects need a detector.")
+            raise ValueError(f"Localizer.loss: every picture must have one label and one box, got labels {labels.shape} and "
+                             f"boxes {true.shape} for {n} pictures. Several objects need a detector.")
         height, width = self.size
         share = np.array([1 / width, 1 / height, 1 / width, 1 / height], raw(boxes).dtype)
         far = F.smooth_l1_loss(boxes * share, Tensor((true.reshape(n, 4) * share).astype(share.dtype)), beta=0.1)
@@ -84,7 +85,7 @@ class Localizer(nn.Module):
 
     @staticmethod
     def predictions(outputs, top=5):
-        """For each picture a dict of "boxes" (top, 4), "labels" (top,) and "scores" (top,): its likeliest classes, all in one box."""
+        """For each picture a dict of "boxes" (top, 4), "labels" and "scores" (top,): its likeliest classes, all in one box."""
         whole("predictions", top=top)
         logits, boxes = (np.asarray(raw(x)) for x in outputs)
         scores = np.asarray(raw(F.softmax(Tensor(logits), 1)))

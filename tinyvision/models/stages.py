@@ -22,8 +22,8 @@ def check_pictures(model, x, channels, multiple=1, least=1):
     name = type(model).__name__
     check_array(name, input=x)
     if x.ndim != 4 or x.shape[1] != channels:
-        raise ValueError(f"{name}: input must be (N, {channels}, H, W), got shape {x.shape}. A single picture needs a batch axis: "
-                         "x[None].")
+        raise ValueError(f"{name}: input must be (N, {channels}, H, W), got shape {x.shape}. A single picture needs a batch "
+                         "axis: x[None].")
     if any(size % multiple or size < least for size in x.shape[2:]):
         wanted = tuple(max(-(-size // multiple), -(-least // multiple), 1) * multiple for size in x.shape[2:])
         rule = f"multiples of {multiple}" if multiple > 1 else f"at least {least}"

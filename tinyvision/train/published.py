@@ -99,8 +99,8 @@ def find(entry, root, download):
         path = folder / entry.file
         if path.exists():
             if (found := file_hash(path, entry.known_hash)) != entry.known_hash:
-                raise ValueError(f"load_published: the checksum of {path} must begin with {entry.known_hash}, got {found}. Move it "
-                                 "away or delete it, and run again.")
+                raise ValueError(f"load_published: the checksum of {path} must begin with {entry.known_hash}, got {found}. Move "
+                                 "it away or delete it, and run again.")
             return path
     where = (f"{entry.file} ({entry.megabytes} MB) is in none of {', '.join(map(str, folders))}. Put it there from "
              f"{entry.address}/{entry.file}; or do without: a small network trains in minutes, tinyvision train resnet20 --data "

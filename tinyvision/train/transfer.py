@@ -1,8 +1,8 @@
 """Transfer: what a network learned on many pictures, used where there are few.
 
-A trained network is a body, which turns pictures into vectors, and a head, its last dense layer, which turns vectors into answers.
-The answers are of no use for other classes, the vectors are.  So the head is cut off, and then there are three ways, from few
-examples to many:
+A trained network is a body, which turns pictures into vectors, and a head, its last dense layer, which turns vectors into
+answers.  The answers are of no use for other classes, the vectors are.  So the head is cut off, and then there are three ways,
+from few examples to many:
 
     extract     vectors of all pictures, once; any classifier learns from them, a random forest for instance
     freeze      a new head learns by gradient, the body stays as it is
