@@ -126,6 +126,8 @@ def test_targets_of_maps():
         np.testing.assert_allclose(Target("test", target, 4)(y).data, scores, rtol=1e-12)
     each = Target("test", np.array([2, 0, 1, 1]), 4)(y)
     np.testing.assert_allclose(each.data, [y.data[i, k].mean() for i, k in enumerate([2, 0, 1, 1])], rtol=1e-12)
+    each = Target("test", [(2, 0, 1), (0, 4, 5), (1, 2, 2), (1, 0, -1)], 4)(y)
+    np.testing.assert_array_equal(each.data, [y.data[0, 2, 0, 1], y.data[1, 0, 4, 5], y.data[2, 1, 2, 2], y.data[3, 1, 0, 5]])
     np.testing.assert_allclose(Target("test", region(1, mask), 4)(y).data, y.data[:, 1, mask].mean(axis=1), rtol=1e-12)
     p = np.exp(y.data) / np.exp(y.data).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(Target("test", probability(2), 4)(y).data, p[:, 2].mean(axis=(1, 2)), rtol=1e-12)
@@ -134,10 +136,11 @@ def test_targets_of_maps():
 
 def test_each_picture_has_its_own_gradient():
     """A batch gives what its pictures give one by one, for classes and for maps."""
-    for name, target in (("LeNet5", [3, 1, 4]), ("UNet", [0, 2, 1]), ("UNet", (1, 3, 5))):
+    for name, target in (("LeNet5", [3, 1, 4]), ("UNet", [0, 2, 1]), ("UNet", (1, 3, 5)),
+                         ("UNet", [(0, 1, 2), (2, 3, 4), (1, 0, 0)])):
         net, x = network(name), draw(3, *NETS[name][2])
         together = saliency(net, x, target)
-        alone = [saliency(net, x[i:i + 1], target if isinstance(target, tuple) else target[i]) for i in range(3)]
+        alone = [saliency(net, x[i:i + 1], target if isinstance(target, tuple) else [target[i]]) for i in range(3)]
         np.testing.assert_allclose(together, np.concatenate(alone), rtol=1e-9, atol=1e-15)
 
 
@@ -170,9 +173,13 @@ LENET, UNET = (models.LeNet5, draw(2, 1, 28, 28)), (lambda: models.UNet(1, 3, 2,
     (LENET, 10, ValueError, r"target must lie in 0..9 for an output of shape \(2, 10\), got 10"),
     (LENET, -1, ValueError, "target must lie in 0..9 .* got -1"),
     (LENET, [1, 2, 3], ValueError, r"one for each of the 2 pictures, got shape \(3,\)"),
-    (LENET, 1.5, TypeError, "target must be a class index, one for each picture, or a function, got float"),
-    (LENET, "cat", TypeError, "got str"),
-    (LENET, (1, 2.0), TypeError, r"a tuple as target must hold integers, \(channel, row, column\), got 2.0"),
+    (LENET, 1.5, TypeError, r"target must be a class index, a place \(channel, row, column\) in integers, .* got 1.5"),
+    (LENET, "cat", TypeError, "got 'cat'"),
+    (LENET, (1, 2.0), TypeError, r"got \(1, 2.0\)"),
+    (LENET, [True, False], TypeError, r"got \[True, False\]"),
+    (UNET, [(1, 0, 0)], ValueError, r"one for each of the 2 pictures, got shape \(1, 3\)"),
+    (UNET, [(1, 0, 0), (1, 0, 9)], ValueError, r"target \(1, 0, 9\) must be a place"),
+    (UNET, (-1, 0, 0), ValueError, r"target \(-1, 0, 0\) must be a place"),
     (LENET, (1, 0, 0), ValueError, r"target \(1, 0, 0\) must be a place in an output of shape \(N, 10\)"),
     (UNET, None, ValueError, "target must say which class, channel or place to explain, for an output of shape"),
     (UNET, (0, 4, 0), ValueError, r"must be a place in an output of shape \(N, 3, 4, 4\)"),

@@ -17,23 +17,28 @@ def brightness(*shape, seed=0):
     return np.random.default_rng(seed).random(shape)
 
 
-def test_one_step_by_hand():
-    """A linear score of standardised brightness: g = w / std - 2 l2 (x - 1/2) - tv * gradient of TV; then rms, clip."""
+def test_steps_by_hand():
+    """A linear score of standardised brightness: g = w / std - 2 l2 (z - x) - tv * gradient of TV; rms, clip, shorter steps."""
     net = stack(nn.Flatten(), nn.Linear(3 * 4 * 5, 2))
     x, k, l2, tv, lr = brightness(2, 3, 4, 5), [1, 0], 0.3, 0.7, 0.1
-    found = maximize(net, k, (3, 4, 5), start=x, steps=1, lr=lr, jitter=0, blur=0, smooth=0, l2=l2, tv=tv, mean=MEAN, std=STD)
+    options = {"lr": lr, "jitter": 0, "blur": 0, "smooth": 0, "l2": l2, "tv": tv, "mean": MEAN, "std": STD}
     w = net[1].weight.data[k].reshape(2, 3, 4, 5)
-    slope = np.zeros_like(x)                              # of TV: 2 (x_p - x_q) for each neighbour q of p
-    for p in np.ndindex(x.shape):
-        for axis in (2, 3):
-            for side in (-1, 1):
-                q = list(p)
-                q[axis] += side
-                if 0 <= q[axis] < x.shape[axis]:
-                    slope[p] += 2 * (x[p] - x[tuple(q)])
-    g = w / np.reshape(STD, (3, 1, 1)) - 2 * l2 * (x - 0.5) - tv * slope
-    rms = np.sqrt((g ** 2).mean(axis=(1, 2, 3), keepdims=True))
-    np.testing.assert_allclose(found, np.clip(x + lr * g / rms, 0, 1), rtol=1e-10)
+
+    def stepped(z, length):
+        slope = np.zeros_like(z)                          # of TV: 2 (z_p - z_q) for each neighbour q of p
+        for p in np.ndindex(z.shape):
+            for axis in (2, 3):
+                for side in (-1, 1):
+                    q = list(p)
+                    q[axis] += side
+                    if 0 <= q[axis] < z.shape[axis]:
+                        slope[p] += 2 * (z[p] - z[tuple(q)])
+        g = w / np.reshape(STD, (3, 1, 1)) - 2 * l2 * (z - x) - tv * slope
+        return np.clip(z + length * g / np.sqrt((g ** 2).mean(axis=(1, 2, 3), keepdims=True)), 0, 1)
+
+    one, four = (maximize(net, k, (3, 4, 5), start=x, steps=steps, **options) for steps in (1, 4))
+    np.testing.assert_allclose(one, stepped(x, lr), rtol=1e-10)
+    np.testing.assert_allclose(four, stepped(stepped(stepped(one, lr), lr), lr / 2), rtol=1e-10)
 
 
 def test_jitter_looks_at_the_shifted_picture():
@@ -64,13 +69,14 @@ def test_total_variation_and_blur():
                                                  ("LeNet5", lambda y: y[:, 2] - y[:, 3], None)])
 def test_scores_rise(name, target, layer):
     from .nets import NETS
-    net, scores = network(name).train(), []
+    net, shape, scores = network(name).train(), NETS[name][2], []
+    options = {"steps": 30, "jitter": 1, "smooth": 1.0, "generator": 0}
     before = snapshot(net)
-    x = maximize(net, target, NETS[name][2], layer=layer, steps=30, generator=0, callback=lambda i, x, s: scores.append(s))
+    x = maximize(net, target, shape, layer=layer, callback=lambda i, x, s: scores.append(s), **options)
     assert snapshot(net) == before and len(scores) == 30
     assert (np.mean(scores[-3:], axis=0) > scores[0]).all() and 0 <= x.min() and x.max() <= 1
-    assert len(x) == (2 if isinstance(target, list) else 1) and x.shape[1:] == NETS[name][2]
-    np.testing.assert_array_equal(x, maximize(net, target, NETS[name][2], layer=layer, steps=30, generator=0))
+    assert len(x) == (2 if isinstance(target, list) else 1) and x.shape[1:] == shape
+    np.testing.assert_array_equal(x, maximize(net, target, shape, layer=layer, **options))
 
 
 def test_penalties_do_what_they_say():
@@ -90,6 +96,18 @@ def test_filter_pictures_are_those_of_maximize():
     assert len(filter_pictures(net, "conv1", (1, 28, 28), steps=1)) == 6
 
 
+def test_the_middle_place_draws_inside_of_its_field():
+    """conv2's place (5, 5) sees the rows 8 to 21 (2 * 5 - 2 on, 14 of them); pixels outside keep their value."""
+    net = network("LeNet5")
+    start = np.full((1, 28, 28), 0.5)
+    found = filter_pictures(net, "conv2", (1, 28, 28), place="middle", filters=[2, 7], steps=10, jitter=0, blur=0, smooth=0,
+                            start=start)
+    changed = np.argwhere((found != 0.5).any(axis=(0, 1)))
+    assert changed.min() == 8 and changed.max() == 21
+    y, empty = activations(net, found, "conv2")[:, :, 5, 5], activations(net, start[None], "conv2")[0, :, 5, 5]
+    assert y[0, 2] > empty[2] + 0.1 and y[1, 7] > empty[7] + 0.1
+
+
 @pytest.mark.parametrize("target", [None, 3])
 def test_dreams_raise_the_activation(target):
     net, image = network("resnet20").train(), brightness(3, 20, 26).astype(np.float32)
@@ -105,12 +123,12 @@ def test_dreams_raise_the_activation(target):
     assert 0 < np.abs(dream - image).mean() < 0.3         # still the photograph
 
 
-def test_a_dream_of_one_octave_is_plain_ascent():
+def test_a_dream_of_one_octave_begins_as_plain_ascent():
     net, image = network("resnet20"), brightness(1, 3, 12, 12)
-    dream = deep_dream(net, image, "layer1", octaves=1, steps=3, lr=0.02, jitter=0)
+    dream = deep_dream(net, image, "layer1", octaves=1, steps=1, lr=0.02, jitter=0, smooth=0)
     def strength(y):
         return (y * y).mean(axis=(1, 2, 3)) / 2
-    plain = maximize(net, strength, (3, 12, 12), layer="layer1", start=image, steps=3, lr=0.02, jitter=0, blur=0, smooth=0)
+    plain = maximize(net, strength, (3, 12, 12), layer="layer1", start=image, steps=1, lr=0.02, jitter=0, blur=0, smooth=0)
     np.testing.assert_allclose(dream, plain, rtol=1e-10)
 
 
@@ -124,7 +142,7 @@ def test_inversion_finds_the_picture_of_an_invertible_layer():
 def test_inversion_reduces_the_loss():
     net, images, errors = network("LeNet5").train(), brightness(2, 1, 28, 28), []
     before = snapshot(net)
-    found = invert_features(net, images, "pool", steps=100, generator=0, callback=lambda i, error: errors.append(error))
+    found = invert_features(net, images, "pool", steps=100, tv=0.0, generator=0, callback=lambda i, error: errors.append(error))
     assert snapshot(net) == before and 0 <= found.min() and found.max() <= 1
     target, y = activations(net, images, "pool"), activations(net, found, "pool")
     by_hand = np.square(y - target).sum(axis=(1, 2, 3)) / np.square(target).sum(axis=(1, 2, 3))

@@ -51,6 +51,17 @@ def test_marked_pictures_stand_out():
     assert [text.get_fontweight() for text in texts] == ["normal", "bold", "normal"]
 
 
+@pytest.mark.parametrize("size", [0.8, 1.3, 5.0])
+def test_titles_stand_between_the_pictures(size):
+    figure = image_grid(draw(0, 4, 1, 5, 5), titles=["one", "two", "three", "gjpq"], columns=2, size=size)
+    rendered(figure)
+    (axes,), renderer = figure.axes, figure._get_renderer()
+    frames = [frame.get_window_extent(renderer) for frame in axes.patches]
+    for i, text in enumerate(axes.texts):
+        place = text.get_window_extent(renderer)
+        assert place.y0 > frames[i].y1 - 1 and (i < 2 or place.y1 < frames[i - 2].y0 + 1)
+
+
 def test_grid_fills_its_figure_without_cropping():
     picture = rendered(image_grid(np.zeros((12, 1, 8, 8)), titles=["4 as 9"] * 12, title="a title"))
     border = np.concatenate([picture[0].ravel(), picture[-1].ravel(), picture[:, 0].ravel(), picture[:, -1].ravel()])

@@ -20,10 +20,10 @@ import numpy as np
 from .. import functional as F
 from ..autograd import enable_grad, grad
 from ..nn.checks import flag, sizes
+from ..ops.device import on_host
 from ..ops.resample import LINEAR
-from ..tensor import Tensor, raw
 from .gradients import as_baseline, prepared, scores_of
-from .record import check_model, evaluating, run
+from .record import check_model, evaluating, run, shown
 
 
 def grad_cam(model, images, layer, target=None, *, upsample=True, batch_size=32):
@@ -61,16 +61,15 @@ def grad_cam(model, images, layer, target=None, *, upsample=True, batch_size=32)
 def class_map(who, model, x, target, layer):
     """relu(sum over k of a_k A_k), (n, *O)."""
     with enable_grad():
-        output, found = run(who, model, Tensor(x, requires_grad=True), [layer], through=True)
+        output, found = run(who, model, shown(model, x, requires_grad=True), [layer], through=True)
         A = found[layer]
         if A.ndim < 3:
             raise ValueError(f"{who}: the output of {layer!r} must be maps (N, C, ...), got shape {A.shape}. Name a layer before "
                              "the picture becomes a vector.")
         scores = target(output).sum()
     (g,) = grad(scores, A)
-    places = tuple(range(2, A.ndim))
-    a = raw(g).mean(axis=places, keepdims=True)           # (n, K, 1, ..)
-    return np.maximum((a * raw(A)).sum(axis=1), 0)
+    a = on_host(g).mean(axis=tuple(range(2, A.ndim)), keepdims=True)      # (n, K, 1, ..)
+    return np.maximum((a * on_host(A)).sum(axis=1), 0)
 
 
 def occlusion(model, images, target=None, *, size=8, stride=None, value=0.0, layer=None, batch_size=32):

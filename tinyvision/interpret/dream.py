@@ -17,23 +17,24 @@ Source: Mordvintsev, Olah and Tyka 2015, Inceptionism: going deeper into neural 
 import numpy as np
 
 from .. import functional as F
-from ..nn.checks import real, whole
+from ..nn.checks import at_least, real, whole
+from ..ops.device import on_host
 from ..ops.resample import LINEAR
-from ..tensor import Tensor, raw
-from .picture import Ascent, Standard
+from .picture import Ascent, Standard, check_brightness
 from .record import as_batch, check_model, evaluating
 from .target import Target, over_places
 
 
-def deep_dream(model, image, layer, *, target=None, octaves=4, octave_scale=1.4, steps=16, lr=0.03, jitter=16, tv=0.0,
-               mean=0.0, std=1.0, generator=None):
+def deep_dream(model, image, layer, *, target=None, octaves=4, octave_scale=1.4, steps=16, lr=0.015, jitter=16,
+               smooth=1.0, tv=0.0, mean=0.0, std=1.0, generator=None):
     """A photograph, changed so that a layer's activations grow.
 
-    Shapes: image (C, *S) or (N, C, *S), brightness 0..1 -> the same, 0..1.
+    Shapes: image (C, H, W) or (N, C, H, W), brightness 0..1 -> the same, 0..1.
     layer: whose activations grow.  target: of that layer, as in target.py: k for one filter, or a function; None for half the
     mean of the squares of all activations.
     octaves, octave_scale: how many sizes, and the ratio of one to the next; the smallest still has to fit the network.
-    steps: of each octave; lr: the root mean square of what a step adds; jitter: pixels; tv: weight of the total variation.
+    steps: of each octave; lr: the root mean square of what a step adds; jitter: pixels; smooth: pixels by which the direction is
+    blurred at the beginning of an octave, less and less towards its end; tv: weight of the total variation.
     mean, std: what the network's inputs were standardised with, numbers or one per channel.
     generator: a numpy.random.Generator or a seed for the jitter; None for the engine's.
     Raises ValueError for brightness outside 0..1, numbers out of range and layers that do not exist, and what the network
@@ -48,27 +49,33 @@ def deep_dream(model, image, layer, *, target=None, octaves=4, octave_scale=1.4,
     who = "deep_dream"
     check_model(who, model)
     whole(who, octaves=octaves, steps=steps)
+    at_least(who, 0, smooth=smooth)
     real(who, octave_scale=octave_scale)
     if octave_scale <= 1:
         raise ValueError(f"{who}: octave_scale must be above 1, got {octave_scale}. It says how much larger each octave is.")
-    single = np.ndim(raw(image)) < 4
-    photograph = as_batch(who, model, np.asarray(raw(image))[None] if single else image)
-    if photograph.min() < 0 or photograph.max() > 1:
-        raise ValueError(f"{who}: image must be brightness 0..1, got {photograph.min():.3g} to {photograph.max():.3g}. Undo the "
-                         "normalisation, and pass mean and std.")
+    image = np.asarray(on_host(image))
+    single = image.ndim < 4
+    photograph = as_batch(who, model, image[None] if single else image)
+    check_brightness(who, "image", photograph)
     chosen = strength if target is None else Target(who, target, len(photograph))
     standard = Standard(who, mean, std, photograph.shape[1], photograph.dtype, photograph.ndim - 2)
     ascent = Ascent(who, model, chosen, standard, layer=layer, lr=lr, jitter=jitter, tv=tv, generator=generator)
-    full, detail = photograph.shape[2:], None
     with evaluating(model):
-        for octave in reversed(range(octaves)):
-            sizes = tuple(max(1, round(n / octave_scale ** octave)) for n in full)
-            base = resized(photograph, sizes)
-            x = base if detail is None else np.clip(base + resized(detail, sizes), 0, 1)
-            for _ in range(steps):
-                x, _ = ascent.step(x)
-            detail = x - base
+        x = dreamt(ascent, photograph, [octave_scale ** -octave for octave in reversed(range(octaves))], steps, smooth)
     return x[0] if single else x
+
+
+def dreamt(ascent, photograph, scales, steps, smooth):
+    """The photograph after steps uphill in each of these sizes, which are shares of its own, the last 1."""
+    detail = None
+    for scale in scales:
+        sizes = tuple(max(1, round(n * scale)) for n in photograph.shape[2:])
+        base = resized(photograph, sizes)
+        x = base if detail is None else np.clip(base + resized(detail, sizes), 0, 1)
+        for i in range(steps):
+            x, _ = ascent.step(x, smooth * (1 - i / steps))
+        detail = x - base
+    return x
 
 
 def strength(output):
@@ -81,4 +88,4 @@ def resized(x, sizes):
     if x.shape[2:] == sizes:
         return x
     n = x.ndim - 2
-    return raw(F.interpolate(Tensor(x), size=sizes, mode=LINEAR[n], antialias=n == 2))
+    return F.interpolate(x, size=sizes, mode=LINEAR[n], antialias=n == 2)

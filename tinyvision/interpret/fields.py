@@ -19,6 +19,7 @@ import numpy as np
 from ..kernels.pool import spans
 from ..ops import (activation, activation_smooth, adaptive, arithmetic, broadcast, conv, dropout, elementwise, index, matmul,
                    movement, normalize, pool, reduce, resample, softmax, unfold)
+from ..ops.device import each, on_host
 from ..tensor import raw
 
 
@@ -55,6 +56,7 @@ def moved_fields(op, sets, shape, x, *_):
     sets, sizes = clipped(sets, shape), raw(x).shape
     if sets is None:
         return [None]
+    op = index.GetItemOp(each(op.index, on_host)) if isinstance(op, index.GetItemOp) else op
     coordinates = (np.broadcast_to(c, sizes) for c in np.indices(sizes, sparse=True))
     return [[np.unique(op.forward(c)[np.ix_(*sets)]) for c in coordinates]]
 

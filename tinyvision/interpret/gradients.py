@@ -19,22 +19,22 @@ import numpy as np
 
 from ..autograd import enable_grad, grad, no_grad
 from ..nn.checks import at_least, whole
+from ..ops.device import on_host
 from ..ops.shapes import check_choice
 from ..random import as_generator, draw_normal
-from ..tensor import Tensor, raw
-from .record import as_batch, check_model, evaluating
+from .record import as_batch, check_model, evaluating, shown
 from .rules import apply_rule
 from .target import decided, output_of
 
 
 def gradient_of(who, model, x, target, layer, rule="gradient"):
     """dS/dx for some pictures, an array of x's shape, by a rule; no parameter's `.grad` is touched."""
-    x = Tensor(x, requires_grad=True)
+    x = shown(model, x, requires_grad=True)
     with enable_grad():
         scores = target(output_of(who, model, x, layer)).sum()
     apply_rule(who, scores, rule)
     (g,) = grad(scores, x)
-    return np.asarray(raw(g))
+    return on_host(g)
 
 
 def scores_of(who, model, x, target, layer, batch_size):
@@ -43,7 +43,7 @@ def scores_of(who, model, x, target, layer, batch_size):
     with no_grad():
         for start in range(0, len(x), batch_size):
             rows = np.arange(start, min(start + batch_size, len(x)))
-            found.append(raw(target.choose(rows)(output_of(who, model, Tensor(x[rows]), layer))))
+            found.append(on_host(target.choose(rows)(output_of(who, model, shown(model, x[rows]), layer))))
     return np.concatenate(found)
 
 
@@ -105,7 +105,7 @@ def deconvnet(model, images, target=None, *, layer=None, batch_size=32):
     return saliency(model, images, target, layer=layer, rule="deconvnet", batch_size=batch_size)
 
 
-def smooth_grad(model, images, target=None, *, samples=32, noise=0.15, layer=None, rule="gradient", generator=None,
+def smooth_grad(model, images, target=None, *, samples=32, noise=0.1, layer=None, rule="gradient", generator=None,
                 batch_size=32):
     """The mean of the gradient over noisy copies of the picture.
 
@@ -168,7 +168,7 @@ def integrated_gradients(model, images, target=None, *, baseline=0.0, steps=64, 
 
 def as_baseline(who, baseline, x):
     """The baseline in the pictures' shape and dtype."""
-    array = np.asarray(raw(baseline))
+    array = np.asarray(on_host(baseline))
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{who}: baseline must be a number or an array of them, got {type(baseline).__name__}.")
     try:
@@ -196,7 +196,7 @@ def completeness_error(model, images, shares, target=None, *, baseline=0.0, laye
     check_model(who, model)
     with evaluating(model):
         x, chosen = prepared(who, model, images, target, layer, batch_size)
-        shares = np.asarray(raw(shares))
+        shares = np.asarray(on_host(shares))
         if shares.shape != x.shape:
             raise ValueError(f"{who}: shares must have the images' shape {x.shape}, got {shares.shape}.")
         start = np.ascontiguousarray(as_baseline(who, baseline, x))
@@ -217,7 +217,7 @@ def heat(attribution, *, channels="max", percentile=99.0):
     array([[[0.25, 1.  ]]])
     """
     check_choice("heat", "channels", channels, ("max", "sum", "positive"))
-    a = np.asarray(raw(attribution))
+    a = np.asarray(on_host(attribution))
     if a.ndim < 3 or a.dtype.kind != "f":
         raise ValueError(f"heat: attribution must hold floats (N, C, ...), got {a.dtype} of shape {a.shape}. Maps that have no "
                          "channel axis are ready for viz.heat_maps.")

@@ -16,14 +16,15 @@ import numpy as np
 
 from ..autograd import enable_grad, no_grad
 from ..nn.checks import at_least, positive, whole
+from ..ops.device import on_host
 from ..optim import Adam
 from ..random import as_generator
-from ..tensor import Parameter, Tensor, raw
-from .picture import GREY, Standard, as_shape, start_picture, total_variation
-from .record import as_batch, check_model, evaluating, run
+from ..tensor import Parameter, raw
+from .picture import GREY, Standard, check_brightness, start_picture, total_variation
+from .record import as_batch, check_model, evaluating, run, shown
 
 
-def invert_features(model, images, layer, *, start=None, steps=400, lr=0.05, alpha=0.01, tv=0.05, mean=0.0, std=1.0,
+def invert_features(model, images, layer, *, start=None, steps=400, lr=0.05, alpha=0.01, tv=1.0, mean=0.0, std=1.0,
                     generator=None, callback=None):
     """Pictures with which a layer's output is nearly that for the given ones.
 
@@ -47,12 +48,10 @@ def invert_features(model, images, layer, *, start=None, steps=400, lr=0.05, alp
     positive(who, lr=lr)
     at_least(who, 0, alpha=alpha, tv=tv)
     images, generator = as_batch(who, model, images), as_generator(who, generator)
-    if images.min() < 0 or images.max() > 1:
-        raise ValueError(f"{who}: images must be brightness 0..1, got {images.min():.3g} to {images.max():.3g}. Undo the "
-                         "normalisation, and pass mean and std.")
-    shape = as_shape(who, images.shape[1:])
+    check_brightness(who, "images", images)
+    shape = images.shape[1:]
     standard = Standard(who, mean, std, shape[0], images.dtype, len(shape) - 1)
-    x = Parameter(start_picture(who, model, start, len(images), shape, generator, noise=0.05))
+    x = Parameter(raw(shown(model, start_picture(who, model, start, len(images), shape, generator, noise=0.05))))
     optimizer = Adam([x], lr=lr)
     with evaluating(model), enable_grad():
         wanted, size = features_of(who, model, standard(images), layer)
@@ -65,17 +64,17 @@ def invert_features(model, images, layer, *, start=None, steps=400, lr=0.05, alp
             loss.sum().backward(inputs=[x])
             optimizer.step()
             if callback is not None:
-                callback(i, np.array(raw(error)))
-    return np.clip(raw(x), 0, 1)
+                callback(i, np.array(on_host(error)))
+    return np.clip(on_host(x), 0, 1)
 
 
 def features_of(who, model, z, layer):
     """Phi0 and its squared length for each picture."""
     with no_grad():
-        wanted = raw(run(who, model, Tensor(z), [layer])[1][layer])
+        wanted = run(who, model, shown(model, z), [layer])[1][layer].detach()
     size = (wanted * wanted).sum(axis=tuple(range(1, wanted.ndim)))
-    if not (size > 0).all():
-        raise ValueError(f"{who}: the output of {layer!r} is zero everywhere for picture {int(np.argmin(size))}, so nothing can "
+    if not (on_host(size) > 0).all():
+        raise ValueError(f"{who}: the output of {layer!r} is zero everywhere for picture {int(size.argmin())}, so nothing can "
                          "be told from it. Name another layer.")
     return wanted, size
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from ..autograd import no_grad
 from ..nn.checks import whole
-from ..tensor import Tensor, raw
+from ..ops.device import on_host
 from .receptive import receptive_field
-from .record import as_batch, check_model, evaluating, run
+from .record import as_batch, check_model, evaluating, run, shown
 
 
 @dataclass
@@ -76,7 +76,7 @@ def top_patches(model, images, layer, *, filters=None, count=9, fill=0.0, batch_
 def picture_at(images, i):
     """The picture of example i, an array (C, *S)."""
     example = images[int(i)]
-    return np.asarray(raw(example[0] if isinstance(example, (tuple, list)) else example))
+    return np.asarray(on_host(example[0] if isinstance(example, (tuple, list)) else example))
 
 
 def strongest(who, model, images, layer, batch_size):
@@ -85,7 +85,7 @@ def strongest(who, model, images, layer, batch_size):
     with evaluating(model), no_grad():
         for start in range(0, len(images), batch_size):
             part = np.stack([picture_at(images, i) for i in range(start, min(start + batch_size, len(images)))])
-            y = raw(run(who, model, Tensor(as_batch(who, model, part)), [layer])[1][layer])
+            y = on_host(run(who, model, shown(model, as_batch(who, model, part)), [layer])[1][layer])
             if y.ndim < 3:
                 raise ValueError(f"{who}: the output of {layer!r} must be maps (N, K, ...), got shape {y.shape}. Name a layer "
                                  "before the picture becomes a vector.")

@@ -20,11 +20,12 @@ import numpy as np
 
 from ..autograd import enable_grad, grad
 from ..nn.checks import whole
+from ..ops.device import on_host
 from ..random import as_generator, draw_normal
-from ..tensor import Tensor, raw
+from ..tensor import Tensor
 from .fields import clipped, every, fields_of, united
 from .picture import as_shape
-from .record import check_model, dtype_of, evaluating, run
+from .record import check_model, dtype_of, evaluating, run, shown
 
 
 @dataclass
@@ -93,7 +94,7 @@ def receptive_field(model, layer, shape):
     who = "receptive_field"
     check_model(who, model)
     shape = as_shape(who, shape)
-    x = Tensor(np.zeros((1, *shape), dtype_of(model)), requires_grad=True)
+    x = shown(model, np.zeros((1, *shape), dtype_of(model)), requires_grad=True)
     with evaluating(model), enable_grad(), np.errstate(all="ignore"):
         y = run(who, model, x, [layer])[1][layer]
     image, units = shape[1:], y.shape[2:]
@@ -175,14 +176,14 @@ def measured_field(model, layer, shape, *, place=None, samples=32, generator=Non
     generator, dtype, total = as_generator(who, generator), dtype_of(model), np.zeros(shape[1:])
     with evaluating(model), enable_grad():
         for _ in range(samples):
-            x = Tensor(draw_normal(generator, (1, *shape), dtype), requires_grad=True)
+            x = shown(model, draw_normal(generator, (1, *shape), dtype), requires_grad=True)
             y = run(who, model, x, [layer])[1][layer]
             where = tuple(n // 2 for n in y.shape[2:]) if place is None else tuple(place)
             if len(where) != y.ndim - 2 or any(not 0 <= i < n for i, n in zip(where, y.shape[2:])):
                 raise ValueError(f"{who}: place must be {y.ndim - 2} indices inside of {y.shape[2:]}, got {place}.")
             channels = y[(0, slice(None), *where)]
-            (g,) = grad((channels * draw_normal(generator, channels.shape, dtype)).sum(), x)
-            total += np.abs(raw(g))[0].sum(axis=0)
+            (g,) = grad((channels * shown(model, draw_normal(generator, channels.shape, dtype))).sum(), x)
+            total += np.abs(on_host(g))[0].sum(axis=0)
     if not total.any():
         raise ValueError(f"{who}: no gradient reaches the picture from place {where} of {layer!r}. Are its units dead?")
     return total / total.max()

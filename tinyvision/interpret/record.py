@@ -10,9 +10,11 @@ import contextlib
 import numpy as np
 
 from ..autograd import no_grad
+from ..backend import CPU, to_device
 from ..nn import Module
 from ..nn.checks import whole
-from ..tensor import Tensor, raw
+from ..ops.device import on_host
+from ..tensor import Tensor
 
 
 class Enough(BaseException):
@@ -39,7 +41,7 @@ def evaluating(model):
 
 def as_batch(who, model, images, least=3):
     """Pictures as an array (N, C, *S) in the dtype that the model's weights have."""
-    x = np.asarray(raw(images))
+    x = np.asarray(on_host(images))
     if x.dtype.kind != "f":
         raise TypeError(f"{who}: images must hold floats, prepared as the network takes them, got {x.dtype}. "
                         "Bytes become brightness by images.astype('float32') / 255.")
@@ -55,6 +57,12 @@ def as_batch(who, model, images, least=3):
 def dtype_of(model, default=np.dtype("float32")):
     """The dtype of the first floating-point parameter."""
     return next((p.dtype for p in model.parameters() if p.dtype.kind == "f"), default)
+
+
+def shown(model, x, requires_grad=False):
+    """An array as a Tensor where the model is."""
+    device = next((p.device for p in model.parameters()), CPU)
+    return Tensor(to_device(np.ascontiguousarray(x), device), requires_grad=requires_grad)
 
 
 def split_name(name):
@@ -139,7 +147,7 @@ def activations(model, images, layers, *, batch_size=32):
     parts = []
     with evaluating(model), no_grad():
         for start in range(0, len(x), batch_size):
-            _, found = run(who, model, Tensor(x[start:start + batch_size]), names)
-            parts.append({name: np.array(raw(y)) for name, y in found.items()})
+            _, found = run(who, model, shown(model, x[start:start + batch_size]), names)
+            parts.append({name: np.array(on_host(y)) for name, y in found.items()})
     joined = {name: np.concatenate([part[name] for part in parts]) for name in names}
     return joined[layers] if isinstance(layers, str) else joined

@@ -23,10 +23,11 @@ import numpy as np
 
 from ..ops.activation import HardtanhOp, LeakyReluOp, ThresholdOp, relu
 from ..ops.arithmetic import MaximumOp
+from ..ops.device import on_host
 from ..ops.elementwise import ClipOp
 from ..ops.normalize import NormalizeOp
 from ..ops.shapes import check_choice
-from ..tensor import Op, Tensor, raw, tracked
+from ..tensor import Op, Tensor, tracked
 
 RULES = ("gradient", "guided", "deconvnet")
 
@@ -44,7 +45,7 @@ def is_rectifier(op):
     if isinstance(op, ClipOp):
         return op.low is not None and np.ndim(op.low) == 0 and op.low == 0
     return isinstance(op, MaximumOp) and op.sign > 0 and sum(map(tracked, op.inputs)) == 1 and not any(
-        np.any(raw(x)) for x in op.inputs if not tracked(x))
+        np.any(on_host(x)) for x in op.inputs if not tracked(x))
 
 
 class RuledOp(Op):

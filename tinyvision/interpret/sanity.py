@@ -24,13 +24,14 @@ from math import prod
 import numpy as np
 
 from ..autograd import no_grad
+from ..backend import to_device
 from ..nn import init
 from ..nn.norm import Scaled
+from ..ops.device import on_host
 from ..ops.shapes import check_choice
 from ..packages import require
 from ..random import as_generator
-from ..tensor import Tensor, raw
-from .record import as_batch, check_model, evaluating
+from .record import as_batch, check_model, evaluating, shown
 
 WINDOW = 7
 
@@ -90,7 +91,7 @@ def randomization_check(model, images, explain, *, mode="cascading", layers=None
     x, generator = as_batch(who, model, images), as_generator(who, generator)
     named = weighted_layers(who, model, x, layers)
     tensors = list({t: None for _, module in named for t in module.parameters(recurse=False)})
-    kept = [np.array(raw(t)) for t in tensors]
+    kept = [np.array(on_host(t)) for t in tensors]
     maps = [explained(who, explain, model, x)]
     try:
         for name, module in named:
@@ -100,9 +101,9 @@ def randomization_check(model, images, explain, *, mode="cascading", layers=None
             maps.append(explained(who, explain, model, x, maps[0].shape))
     finally:
         write(tensors, kept)
-    rows = [[np.mean([similar(a, b) for a, b in zip(maps[0], changed)]) for changed in maps[1:]]
+    rows = [[float(np.mean([similar(a, b) for a, b in zip(maps[0], changed)])) for changed in maps[1:]]
             for similar in (rank_correlation, abs_correlation, structural_similarity)]
-    return RandomizationCheck(mode, [name for name, _ in named], *([float(v) for v in row] for row in rows), np.stack(maps))
+    return RandomizationCheck(mode, [name for name, _ in named], *rows, np.stack(maps))
 
 
 def weighted_layers(who, model, x, layers):
@@ -120,7 +121,7 @@ def weighted_layers(who, model, x, layers):
             handles.append(module.register_forward_hook(lambda m, args, output, name=name: order.update({name: m})))
     try:
         with evaluating(model), no_grad():
-            model(Tensor(x[:1]))
+            model(shown(model, x[:1]))
     finally:
         for handle in handles:
             handle.remove()
@@ -143,11 +144,11 @@ def draw_weights(module, generator):
 def write(tensors, arrays):
     with no_grad():
         for t, array in zip(tensors, arrays):
-            t[...] = array
+            t[...] = to_device(array, t.device)
 
 
 def explained(who, explain, model, x, shape=None):
-    a = np.asarray(raw(explain(model, x)))
+    a = np.asarray(on_host(explain(model, x)))
     if a.ndim < 2 or len(a) != len(x) or (shape is not None and a.shape != shape):
         raise ValueError(f"{who}: explain must return maps of one shape, one for each of the {len(x)} pictures, got {a.shape}"
                          f"{'' if shape is None else f' after {shape}'}.")
@@ -166,7 +167,7 @@ def rank_correlation(a, b):
     """
     require("rank_correlation", "scipy")
     from scipy.stats import rankdata
-    ranks = [rankdata(np.ravel(raw(m))) for m in (a, b)]
+    ranks = [rankdata(np.ravel(on_host(m))) for m in (a, b)]
     if len(ranks[0]) != len(ranks[1]):
         raise ValueError(f"rank_correlation: both maps must have one shape, got {np.shape(a)} and {np.shape(b)}.")
     if any(r.min() == r.max() for r in ranks):
@@ -194,7 +195,7 @@ def structural_similarity(a, b):
     who = "structural_similarity"
     require(who, "scipy")
     from scipy.ndimage import uniform_filter
-    a, b = (np.abs(np.asarray(raw(m), np.float64)) for m in (a, b))
+    a, b = (np.abs(np.asarray(on_host(m), np.float64)) for m in (a, b))
     if a.shape != b.shape or a.ndim == 0 or a.size < 2:
         raise ValueError(f"{who}: both maps must have one shape and more than one pixel, got {a.shape} and {b.shape}.")
     a, b = (m / m.max() if m.any() else m for m in (a, b))

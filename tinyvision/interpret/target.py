@@ -5,6 +5,7 @@
     k                 S = y[n, k]                        the mean of channel k over all places
     [k_1, ..., k_N]   a class of its own for each        a channel of its own for each
     (k, i, j)         refused                            the place (i, j) of channel k
+    [(k, i, j), ...]  refused                            a place of its own for each
     a function        S = f(y): Tensor (N, ...) in, Tensor (N,) out, one number for each picture
 
 With `layer` the same is said of that layer's output: target k of a convolution is the mean activation of its filter k.  The
@@ -13,16 +14,15 @@ logits, not the probabilities, are explained: the softmax of a class also grows 
 Source: Simonyan, Vedaldi and Zisserman 2013, arXiv:1312.6034 (S_c); Vinogradova et al. 2020, arXiv:2002.11434 (masks).
 """
 
-import numbers
-
 import numpy as np
 
 from .. import functional as F
 from ..autograd import no_grad
+from ..backend import to_device
 from ..nn import Module
-from ..ops.index import take_along_axis
-from ..tensor import Tensor, raw
-from .record import run
+from ..ops.device import on_host
+from ..tensor import Tensor
+from .record import run, shown
 
 
 class Target:
@@ -30,38 +30,33 @@ class Target:
 
     def __init__(self, who, target, count):
         self.who, self.count = who, count
-        self.function = self.place = self.classes = None
+        self.function = self.places = None
         if isinstance(target, Module) or callable(target):
             self.function = target
-        elif isinstance(target, tuple):
-            self.place = tuple(whole_number(who, k) for k in target)
         elif target is not None:
-            self.classes = class_indices(who, target, count)
+            self.places = as_places(who, target, count)
 
     @property
     def known(self):
         """Whether it says what to look at; None does only once the output was seen."""
-        return self.function is not None or self.place is not None or self.classes is not None
+        return self.function is not None or self.places is not None
 
     def choose(self, rows):
         """The target of the pictures with these numbers, which may repeat."""
         chosen = Target(self.who, None, len(rows))
-        chosen.function, chosen.place = self.function, self.place
-        chosen.classes = None if self.classes is None else self.classes[rows]
+        chosen.function, chosen.places = self.function, None if self.places is None else self.places[rows]
         return chosen
 
     def __call__(self, output):
         """S, a Tensor (n,), of the output for as many pictures."""
         if self.function is not None:
             return self.checked(self.function(output))
-        y = check_map(self.who, output)
-        if self.place is not None:
-            return over_places(y[(slice(None), *self.inside(y.shape[1:]))])
-        self.check_classes(y)
-        if (self.classes == self.classes[0]).all():
-            return over_places(y[:, int(self.classes[0])])
-        index = self.classes.reshape((-1, 1) + (1,) * (y.ndim - 2))
-        return over_places(take_along_axis(y, np.broadcast_to(index, (len(y), 1, *y.shape[2:])), 1)[:, 0])
+        y, (first, *rest) = check_map(self.who, output), self.places
+        self.check_inside(y.shape)
+        if all((place == first).all() for place in rest):                 # one for all: a slice is faster
+            return over_places(y[(slice(None), *first.tolist())])
+        index = np.arange(len(y)), *self.places.T
+        return over_places(y[tuple(to_device(np.ascontiguousarray(k), y.device) for k in index)])
 
     def checked(self, scores):
         if not isinstance(scores, Tensor):
@@ -74,36 +69,30 @@ class Target:
                              f"it was shown, shape ({self.count},), got {scores.shape}. Sum over all axes but the first.")
         return scores
 
-    def inside(self, shape):
-        """The place, if the output has it."""
-        if len(self.place) > len(shape) or any(not -n <= k < n for k, n in zip(self.place, shape)):
-            raise ValueError(f"{self.who}: target {self.place} must be a place in an output of shape (N, "
-                             f"{', '.join(map(str, shape))}). Give (channel, row, column).")
-        return self.place
-
-    def check_classes(self, y):
-        wrong = self.classes[(self.classes < 0) | (self.classes >= y.shape[1])]
-        if len(wrong):
-            raise ValueError(f"{self.who}: target must lie in 0..{y.shape[1] - 1} for an output of shape {y.shape}, got "
-                             f"{wrong[0]}. It counts the second axis, from 0.")
+    def check_inside(self, shape):
+        sizes = shape[1:]
+        wrong = [place for place in self.places.tolist() if len(place) > len(sizes)
+                 or any(not (0 if i == 0 else -n) <= k < n for i, (k, n) in enumerate(zip(place, sizes)))]
+        if wrong and len(wrong[0]) == 1:
+            raise ValueError(f"{self.who}: target must lie in 0..{sizes[0] - 1} for an output of shape {shape}, got {wrong[0][0]}. "
+                             "It counts the second axis, from 0.")
+        if wrong:
+            raise ValueError(f"{self.who}: target {tuple(wrong[0])} must be a place in an output of shape (N, "
+                             f"{', '.join(map(str, sizes))}). Give (channel, row, column).")
 
 
-def whole_number(who, k):
-    if isinstance(k, bool) or not isinstance(k, numbers.Integral):
-        raise TypeError(f"{who}: a tuple as target must hold integers, (channel, row, column), got {k!r}. For a class of each "
-                        "picture give a list or an array.")
-    return int(k)
-
-
-def class_indices(who, target, count):
-    """(N,) int64, of one class or one for each picture."""
-    k = np.asarray(raw(target))
+def as_places(who, target, count):
+    """The index of channel, row, ... for each picture, (N, m) int64, of one for all or one for each."""
+    k = np.asarray([target] if isinstance(target, tuple) else on_host(target))
     if k.dtype.kind not in "iu":
-        raise TypeError(f"{who}: target must be a class index, one for each picture, or a function, got "
-                        f"{type(target).__name__}{'' if k.dtype == object else f' of {k.dtype}'}.")
-    if k.shape not in ((), (count,)):
-        raise ValueError(f"{who}: target must be one class, or one for each of the {count} pictures, got shape {k.shape}.")
-    return np.broadcast_to(k.astype(np.int64), (count,))
+        raise TypeError(f"{who}: target must be a class index, a place (channel, row, column) in integers, one of these for each "
+                        f"picture, or a function, got {target!r}.")
+    each = k.reshape((1, 1) if k.ndim == 0 else (-1, 1) if k.ndim == 1 else k.shape)
+    for_all = k.ndim == 0 or isinstance(target, tuple)
+    if each.ndim != 2 or len(each) != (1 if for_all else count) or not each.size:
+        raise ValueError(f"{who}: target must be one class or place, or one for each of the {count} pictures, got shape "
+                         f"{k.shape}.")
+    return np.broadcast_to(each.astype(np.int64), (count, each.shape[1]))
 
 
 def check_map(who, output):
@@ -132,12 +121,12 @@ def decided(who, model, images, target, layer, batch_size):
     best = []
     with no_grad():
         for start in range(0, len(images), batch_size):
-            y = check_map(who, output_of(who, model, Tensor(images[start:start + batch_size]), layer))
+            y = check_map(who, output_of(who, model, shown(model, images[start:start + batch_size]), layer))
             if y.ndim != 2:
                 raise ValueError(f"{who}: target must say which class, channel or place to explain, for an output of shape "
                                  f"{y.shape}. Pass target=k, a tuple, or a function.")
-            best.append(raw(y).argmax(axis=1))
-    chosen.classes = np.concatenate(best)
+            best.append(on_host(y).argmax(axis=1))
+    chosen.places = np.concatenate(best)[:, None]
     return chosen
 
 
@@ -164,7 +153,7 @@ def region(k, mask):
     >>> region(1, [[True, False]])(Tensor([[[[1.0, 2.0]], [[3.0, 5.0]]]]))
     Tensor([3.])
     """
-    mask = np.asarray(raw(mask))
+    mask = np.asarray(on_host(mask))
     if mask.dtype != bool or not mask.any():
         raise ValueError(f"region: mask must hold booleans, at least one of them true, got {mask.dtype} with "
                          f"{int(np.count_nonzero(mask))} nonzero. Compare: mask == k.")
@@ -172,7 +161,7 @@ def region(k, mask):
     def score(output):
         if output.shape[2:] != mask.shape:
             raise ValueError(f"region: mask must have the sizes of the output, got mask {mask.shape} and output {output.shape}.")
-        y = output[:, k] * (mask / mask.sum()).astype(output.dtype)
+        y = output[:, k] * to_device((mask / mask.sum()).astype(output.dtype), output.device)
         return y.sum(axis=tuple(range(1, y.ndim)))
 
     return score

@@ -40,8 +40,8 @@ def image_grid(images, titles=None, *, columns=None, marked=None, scale=None, si
         x, y = i % columns * 1.06, i // columns * (high + above) + above
         top = place_picture(axes, picture, x, y, high, marked is not None and bool(marked[i]))
         if titles is not None:
-            axes.text(x + 0.5, top - 0.03, shortened(titles[i], size, FONT), ha="center", va="bottom", fontsize=FONT, color=INK,
-                      fontweight="bold" if marked is not None and marked[i] else "normal")
+            axes.text(x + 0.5, top - 0.3 * FONT / DPI / size, shortened(titles[i], size, FONT), ha="center", va="bottom",
+                      fontsize=FONT, color=INK, fontweight="bold" if marked is not None and marked[i] else "normal")
     return figure
 
 
