@@ -65,16 +65,17 @@ def prepare(argument):
 
 def build(code, options, name):
     """A shared library with one kernel of a source, made once for each text."""
-    text = code + ENTRY.format(name)
-    key = digest(HEADER.read_text(), text, COMPILER, *FLAGS, *options)
+    # constants come behind the header, which was read without them
+    defines = [f"#define {' '.join(o[2:].split('=', 1))}\n" for o in options if o.startswith("-D")]
+    text = "".join(defines) + code + ENTRY.format(name)
+    key = digest(HEADER.read_text(), text, COMPILER, *FLAGS)
     path = CACHE / f"{key}.so"
     if not path.exists():
         folder = prepared_header()
         with tempfile.TemporaryDirectory(dir=CACHE) as place:
             source, made = Path(place) / "kernel.cpp", Path(place) / "kernel.so"
             source.write_text(text)
-            compile_cpp("-I", str(folder), "-include", HEADER.name, *[o for o in options if o.startswith("-D")], "-shared",
-                        str(source), "-o", str(made))
+            compile_cpp("-I", str(folder), "-include", HEADER.name, "-shared", str(source), "-o", str(made))
             os.replace(made, path)
     return path
 
