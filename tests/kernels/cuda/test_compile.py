@@ -63,11 +63,9 @@ def test_every_source_is_compiled_here():
     assert sorted(SETS) == sorted(path.stem for path in module.FOLDER.glob("*.cu"))
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("file", sorted(SETS))
-def test_nvrtc_compiles(file, architecture):
+def compile_all(file, architecture, sets):
     compiler = nvrtc()
-    for constants in SETS[file]:
+    for constants in sets:
         program = compiler.createProgram(module.source(file), f"{file}.cu", (), ())
         options = [f"--gpu-architecture={architecture}", *module.options(tuple(constants.items()))]
         try:
@@ -75,3 +73,17 @@ def test_nvrtc_compiles(file, architecture):
         except compiler.NVRTCError as error:
             raise AssertionError(f"{file}.cu for {architecture} with {constants}: {error}\n{compiler.getProgramLog(program)}")
         assert len(compiler.getCUBIN(program) if hasattr(compiler, "getCUBIN") else compiler.getPTX(program)) > 1000
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("file", sorted(SETS))
+def test_nvrtc_compiles(file, architecture):
+    """Every fourth set, others for each architecture."""
+    compile_all(file, architecture, SETS[file][ARCHITECTURES.index(architecture)::4] or SETS[file][:1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("file", sorted(SETS))
+def test_nvrtc_compiles_with_every_constant(file, architecture):
+    compile_all(file, architecture, SETS[file])
