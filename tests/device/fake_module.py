@@ -234,7 +234,7 @@ def modules():
         CUDARuntimeError=fake.CUDARuntimeError, getDeviceCount=lambda: state.devices, getDevice=lambda: state.device,
         memGetInfo=lambda: (state.limit - state.used, state.limit), getDeviceProperties=properties,
         deviceSynchronize=lambda: None, runtimeGetVersion=lambda: 13000, driverGetVersion=lambda: 13000)
-    cuda.memory = types.SimpleNamespace(OutOfMemoryError=fake.OutOfMemoryError)
+    cuda.memory, cuda.nccl = types.SimpleNamespace(OutOfMemoryError=fake.OutOfMemoryError), types.SimpleNamespace(available=False)
     cupyx.empty_pinned, cuda.PinnedMemoryPointer = empty_pinned, PinnedMemoryPointer
     special.erf = erf
     cupyx.scipy, scipy.special = scipy, special

@@ -1,6 +1,7 @@
 """`tinyvision train MODEL --data SET`: the whole of a training, from the data to the saved weights."""
 
 import argparse
+import contextlib
 import json
 import sys
 from dataclasses import asdict
@@ -22,6 +23,8 @@ Examples:
   tinyvision train --config runs/lenet5-digits/run.toml
                                                   the same run again, bit for bit on the same number of threads
   tinyvision train --resume runs/unet-cells       a run that was broken off goes on where it was
+  mpiexec -n 4 tinyvision train resnet20 --data cifar10
+                                                  four processes, each with its share of every batch (package mpi4py)
 
 `tinyvision models` lists the networks and the sets, with the settings each set is trained with if you do not say otherwise."""
 CHOICES = ("model", "data", "root", "size", "epochs", "batch_size", "lr", "seed", "augment")
@@ -54,12 +57,24 @@ def run(options):
     if options.resume:
         if given or options.config or options.out:
             raise UserError("--resume goes on with the settings of the run: give no others.")
-        return resume(Path(options.resume), options.device)
+        with joined() as world:
+            return resume(Path(options.resume), world.device(options.device), world)
     settings = completed(given, read_settings(options.config) if options.config else {})
     train_set, test_set = load(settings["data"], settings.get("root"), shape_of(settings))
     settings["classes"] = list(map(str, train_set.classes))
-    with folder_for(choose_folder(options.out, settings["model"], settings["data"])) as out:
-        train(settings, train_set, test_set, out, options.device)
+    with joined() as world:
+        out = world.from_first(lambda: choose_folder(options.out, settings["model"], settings["data"]))
+        with folder_for(out):
+            train(settings, train_set, test_set, out, world.device(options.device), world)
+
+
+@contextlib.contextmanager
+def joined():
+    """All processes that mpiexec started, or this one alone; each computes on its part of the cores."""
+    from ..train.parallel import Alone, World, started
+    world = World() if started() else Alone()
+    with world.together(), world.part_of_the_cores():
+        yield world
 
 
 def completed(given, config):
@@ -86,17 +101,17 @@ def shape_of(settings):
     return (shape[0], settings["size"], settings["size"]) if "size" in settings else shape
 
 
-def resume(out, device):
+def resume(out, device, world):
     if not (out / SETTINGS).is_file():
         raise UserError(f"--resume: {out} is no run's folder (there is no {SETTINGS}).")
     if (out / WEIGHTS).exists():
         raise UserError(f"--resume: the run in {out} is finished. To train anew, use --config {out / SETTINGS}.")
     settings = read_settings(out / SETTINGS)
     train_set, test_set = load(settings["data"], settings.get("root"), shape_of(settings))
-    train(settings, train_set, test_set, out, device, goes_on=True)
+    train(settings, train_set, test_set, out, device, world, goes_on=True)
 
 
-def train(settings, train_set, test_set, out, device, goes_on=False):
+def train(settings, train_set, test_set, out, device, world, goes_on=False):
     import numpy as np
 
     from .. import optim
@@ -107,21 +122,23 @@ def train(settings, train_set, test_set, out, device, goes_on=False):
     scheduler = optim.lr_scheduler.OneCycleLR(optimizer, settings["lr"], total_steps=settings["epochs"] * len(loader))
     weights = sum(p.size for p in model.parameters())
     print(f"{settings['model']} ({weights:,} weights) on {settings['data']}: {len(train_set):,} pictures to train, "
-          f"{len(test_set):,} held out" + (f", on {device}" if device != "cpu" else ""), flush=True)
-    if not goes_on:
+          f"{len(test_set):,} held out" + (f", on {device}" if device != "cpu" else "")
+          + (f", {world.size} processes" if world.size > 1 else ""), flush=True)
+    if not goes_on and world.rank == 0:
         write_settings(out / SETTINGS, settings)
     try:
         with np.errstate(over="ignore", invalid="ignore"), as_user_errors(ValueError):       # fit tells of NaN
             history = fit(model, optimizer, loader, test_loader, settings["epochs"], scheduler=scheduler, report=reporter(out, settings),
                           progress=sys.stderr.isatty(), metrics=measures(source, settings), folder=out, every=200, resume=goes_on,
-                          device=device)
+                          device=device, world=world)
     except FloatingPointError:
         for name in (SETTINGS, "last.snapshot", "last.snapshot.previous", "best.safetensors"):
             (out / name).unlink(missing_ok=True)          # nothing to go on with
         raise
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; go on with: tinyvision train --resume {out}") from None
-    save(out, model, history, settings)
+    if world.rank == 0:
+        save(out, model, history, settings)
     print(f"saved {WEIGHTS}, {SETTINGS}, {HISTORY} and {CURVES} in {out}")
     last = history[-1]
     print(f"test accuracy {last.test_accuracy:.2%}" + "".join(f", {name.removeprefix('test_')} {value:.4f}" for name, value

@@ -79,6 +79,7 @@ class DataLoader:
         self.drop_last, self.collate_fn, self.pin_memory = drop_last, collate_fn, pin_memory and there_is_a_gpu()
         self.num_workers, self.prefetch_factor = int(num_workers), prefetch_factor or 2
         self.generator = own_generator() if generator is None else as_generator("DataLoader", generator)
+        self.share = slice(None)                          # of every batch; one of several processes gets its part (train/parallel.py)
         self.passes = self.position = 0                   # passes begun, and batches of the last one that were handed out
         self.over, self.waiting = True, None              # whether the last pass has ended; the order of one to be gone on with
         self.began = get_state(self.generator)
@@ -98,7 +99,8 @@ class DataLoader:
             order = self.order()
         if hasattr(self.dataset, "set_epoch"):
             self.dataset.set_epoch(self.passes - 1)
-        groups = [order[i * self.batch_size:(i + 1) * self.batch_size] for i in range(self.position, len(self))]
+        starts = [i * self.batch_size for i in range(self.position, len(self))]
+        groups = [order[start:start + self.batch_size][self.share] for start in starts]
         return self.counted(self.batches(groups), self.passes)
 
     def order(self):
@@ -189,7 +191,9 @@ def check_workers(num_workers, prefetch_factor):
 
 
 def make(dataset, collate_fn, indices):
-    """The batch of the examples `indices`, an integer array."""
+    """The batch of the examples `indices`, an integer array; None for none."""
+    if len(indices) == 0:
+        return None
     return fetch(dataset, indices) if collate_fn is None else collate_fn([dataset[j] for j in indices.tolist()])
 
 

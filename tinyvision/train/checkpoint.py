@@ -342,6 +342,18 @@ def reserved(descriptor, size):
     return True
 
 
+class NoSnapshots(contextlib.nullcontext):
+    """A run that is not kept."""
+
+    def interruptible(self):
+        return self
+
+    def save(self):
+        pass
+
+    save_best = step = check = save
+
+
 class Records:
     """The history as a part of a snapshot."""
 

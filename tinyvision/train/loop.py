@@ -36,9 +36,10 @@ from ..packages import require
 from ..random import default_generator, generators_in
 from ..tensor import Tensor, raw, result
 from .aside import device_of_model
-from .checkpoint import Records, Snapshots, put_state, state_of
+from .checkpoint import NoSnapshots, Records, Snapshots, put_state, state_of
 from .graphed import Graphed
 from .origin import origin
+from .parallel import Alone
 from .settings import settings_of
 
 
@@ -69,7 +70,7 @@ class Epoch:
 
 def fit(model, optimizer, train_loader, test_loader, epochs, *, criterion=F.cross_entropy, scheduler=None, metrics=None,
         accumulate=1, max_norm=None, patience=None, monitor="test_loss", folder=None, every=None, resume=False, report=None,
-        progress=True, device=None, graphed=False):
+        progress=True, device=None, graphed=False, world=None):
     """Train a network and return its history, one Epoch per pass.
 
     train_loader, test_loader: iterables of (inputs, targets), a DataLoader for instance.
@@ -88,6 +89,8 @@ def fit(model, optimizer, train_loader, test_loader, epochs, *, criterion=F.cros
     moved to it.  A snapshot holds no device: a run that was begun on one goes on on another, but for the last digits.
     graphed: record a step on a GPU once and replay it, which is several times faster for small networks (Graphed says what can be
     recorded); dropout then draws other masks than unrecorded, and others again when the run is taken up.
+    world: a parallel.World, for processes that mpiexec started: each learns from its share of every batch, all make the same steps,
+    and the first evaluates, reports and writes.  `metrics` of the training batches are those of its share.
     report: called with each Epoch as it ends (viz.LiveCurves draws them); progress: show a bar with the loss and the time left.
     Raises FloatingPointError, naming the layer, when the loss or a gradient stops being a finite number, before the weights are
     touched; ValueError for a loader without batches, for an optimizer that holds none of the model's parameters, and with
@@ -105,31 +108,29 @@ def fit(model, optimizer, train_loader, test_loader, epochs, *, criterion=F.cros
     check_arguments(model, optimizer, criterion, metrics, monitor, folder, train_loader)
     if device is not None:
         model.to(as_device(device))
-    history, tally, best = Records(Epoch), Tally(metrics), Best(monitor, patience)
-    plateau = isinstance(scheduler, ReduceLROnPlateau)
-    step = Step(model, optimizer, criterion, None if plateau else scheduler, accumulate, max_norm, tally)
+    world, history, tally, best = world or Alone(), Records(Epoch), Tally(metrics), Best(monitor, patience)
+    plateau, snapshots = isinstance(scheduler, ReduceLROnPlateau), None
+    step = Step(model, optimizer, criterion, None if plateau else scheduler, accumulate, max_norm, tally, world)
     if graphed:
         step.record()
     if folder is not None:
         parts = {"loader": train_loader, "test loader": test_loader, "optimizer": optimizer, "scheduler": scheduler,
                  "history": history, "tally": tally, "best": best}
         parts = {name: part for name, part in parts.items() if hasattr(part, "state_dict")}
-        step.snapshots = Snapshots(
+        snapshots = Snapshots(
             folder, model, parts, [criterion, metrics, None if "test loader" in parts else test_loader],
             lambda: settings_of(model, optimizer, scheduler, train_loader, criterion, metrics, accumulate=accumulate,
                                 max_norm=max_norm, monitor=monitor), every)
-        step.snapshots.begin(resume)
-    with step.snapshots.interruptible():
+    step.snapshots = world.begin(model, snapshots, resume) or step.snapshots
+    with step.snapshots.interruptible(), world.sharing(train_loader):
         while len(history.rows) < epochs and not best.over:
             step.snapshots.check()
             start, number = time.perf_counter(), len(history.rows) + 1
             if not tally.over:                            # else the run was broken off after the last step of an epoch
-                with bar(train_loader, f"epoch {number}/{epochs}", progress, tally.batches) as batches:
+                with bar(train_loader, f"epoch {number}/{epochs}", progress and world.rank == 0, tally.batches) as batches:
                     step.epoch(batches)
-            loss, accuracy, measures = *tally.result("fit"), tally.measures("train")
-            test = evaluate(model, test_loader, criterion=criterion, metrics=metrics)
-            row = Epoch(number, loss, accuracy, *test, time.perf_counter() - start, float(optimizer.param_groups[0]["lr"]),
-                        measures | tally.measures("test"))
+            world.same_buffers(model)
+            row = world.from_first(lambda: step.row(number, test_loader, start))
             history.rows.append(row)
             tally.reset()
             if best.add(row):
@@ -137,7 +138,7 @@ def fit(model, optimizer, train_loader, test_loader, epochs, *, criterion=F.cros
             if plateau:
                 scheduler.step(row[monitor])
             step.snapshots.save()
-            if report is not None:
+            if report is not None and world.rank == 0:
                 report(row)
     return history.rows
 
@@ -182,17 +183,18 @@ def check_numbers(epochs, accumulate, max_norm, patience, every):
 class Step:
     """The steps of an epoch: forward, loss and backward for a group of batches, mostly of one, and then the optimiser's step."""
 
-    def __init__(self, model, optimizer, criterion, scheduler, accumulate, max_norm, tally):
+    def __init__(self, model, optimizer, criterion, scheduler, accumulate, max_norm, tally, world):
         self.model, self.optimizer, self.criterion, self.scheduler = model, optimizer, criterion, scheduler
         self.accumulate, self.max_norm, self.tally, self.snapshots = accumulate, max_norm, tally, NoSnapshots()
         self.generators, self.device = generators_in(default_generator(), model, criterion), device_of_model(model)
-        self.graphed = None
+        self.graphed, self.world = None, world
 
     def record(self):
         """From now on replay the forward and backward pass of a batch."""
-        if self.accumulate != 1 or self.device.type != "cuda":
-            raise ValueError(f"fit: graphed needs a network on a GPU and accumulate=1, got {str(self.device)!r} and "
-                             f"accumulate={self.accumulate}. Pass device='cuda', or leave graphed out.")
+        if self.accumulate != 1 or self.device.type != "cuda" or self.world.size > 1:
+            raise ValueError(f"fit: graphed needs a network on a GPU, accumulate=1 and one process, got {str(self.device)!r}, "
+                             f"accumulate={self.accumulate} and {self.world.size} process(es). Pass device='cuda', or leave graphed "
+                             "out.")
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.graphed = Graphed(self.loss_and_outputs, parameters)
 
@@ -223,20 +225,37 @@ class Step:
 
     def learn(self, group):
         """One step along the mean gradient of all examples of the group."""
-        before, total = [g.bit_generator.state for g in self.generators], sum(len(inputs) for inputs, _ in group)
+        before, sums = [g.bit_generator.state for g in self.generators], self.tally.sums()
+        present = [batch for batch in group if batch is not None]            # of a short one there may be none for this process
+        total = self.world.total(sum(len(inputs) for inputs, _ in present))
         self.optimizer.zero_grad()
-        for inputs, targets in group:
-            value, outputs = self.backward(inputs, targets, len(inputs) / total)
-            if not math.isfinite(value):
-                raise FloatingPointError(self.where(group, before, f"the loss became {value}"))
-            self.tally.add(value, len(inputs), outputs, targets)
+        with self.world.apart(self.generators):
+            for inputs, targets in present:
+                value, outputs = self.backward(inputs, targets, len(inputs) / total)
+                if math.isfinite(value):
+                    self.tally.add(value, len(inputs), outputs, targets)
+                elif self.world.size == 1:
+                    raise FloatingPointError(self.where(present, before, f"the loss became {value}"))
+                else:
+                    self.tally.total = math.nan           # by the sum all processes learn of it
+        self.tally.batches += len(group) - len(present)
+        self.world.add_up(self.optimizer, self.tally, sums)
+        if not math.isfinite(self.tally.total):
+            raise FloatingPointError(self.where(present, before, "the loss stopped being a finite number"))
         if not sound(self.optimizer):
-            raise FloatingPointError(self.where(group, before, "the gradient stopped being a finite number"))
+            raise FloatingPointError(self.where(present, before, "the gradient stopped being a finite number"))
         if self.max_norm is not None:
             clip_grad_norm_(self.model.parameters(), self.max_norm)
         self.optimizer.step()
         if self.scheduler is not None:
             self.scheduler.step()
+
+    def row(self, number, test_loader, start):
+        """What an epoch gave, after an evaluation."""
+        loss, accuracy, measures = *self.tally.result("fit"), self.tally.measures("train")
+        test = evaluate(self.model, test_loader, criterion=self.criterion, metrics=self.tally.metrics)
+        return Epoch(number, loss, accuracy, *test, time.perf_counter() - start, float(self.optimizer.param_groups[0]["lr"]),
+                     measures | self.tally.measures("test"))
 
     def where(self, group, before, what):
         """What is said when the loss or a gradient is no number: where it began, found by going over the batches again."""
@@ -263,18 +282,6 @@ def sound(optimizer):
         if gradients and on_device(gradients[0]):         # one number comes back, not one for each
             return math.isfinite(float(kernels.square_sum(gradients[0], gradients)))
         return all(math.isfinite(float(g.sum())) or bool(np.isfinite(g).all()) for g in gradients)
-
-
-class NoSnapshots(contextlib.nullcontext):
-    """A run that is not kept."""
-
-    def interruptible(self):
-        return self
-
-    def save(self):
-        pass
-
-    save_best = step = check = save
 
 
 @no_grad()
@@ -328,6 +335,13 @@ class Tally:
             self.answers += answers.size
         for metric in self.metrics.values():
             metric.update(detached(outputs), targets)
+
+    def sums(self):
+        """What is added up over the batches: loss times pictures, pictures, answers, right ones."""
+        return self.total, self.pictures, self.answers, self.right
+
+    def set_sums(self, sums):
+        self.total, self.pictures, self.answers, self.right = sums
 
     def text(self):
         share = f", accuracy {int(self.right) / self.answers:.1%}" if self.answers else ""
