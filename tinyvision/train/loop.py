@@ -191,10 +191,12 @@ class Step:
 
     def record(self):
         """From now on replay the forward and backward pass of a batch."""
-        if self.accumulate != 1 or self.device.type != "cuda" or self.world.size > 1:
-            raise ValueError(f"fit: graphed needs a network on a GPU, accumulate=1 and one process, got {str(self.device)!r}, "
-                             f"accumulate={self.accumulate} and {self.world.size} process(es). Pass device='cuda', or leave graphed "
-                             "out.")
+        if self.accumulate != 1 or self.device.type != "cuda":
+            raise ValueError(f"fit: graphed needs a network on a GPU and accumulate=1, got {str(self.device)!r} and "
+                             f"accumulate={self.accumulate}. Pass device='cuda', or leave graphed out.")
+        if self.world.size > 1:
+            raise ValueError(f"fit: graphed is for one process, got {self.world.size}: what they add up cannot be recorded. Leave "
+                             "graphed out.")
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.graphed = Graphed(self.loss_and_outputs, parameters)
 
