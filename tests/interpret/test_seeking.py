@@ -41,6 +41,20 @@ def test_steps_by_hand():
     np.testing.assert_allclose(four, stepped(stepped(stepped(one, lr), lr), lr / 2), rtol=1e-10)
 
 
+@pytest.mark.parametrize("penalty", [{}, {"l2": 0.01, "tv": 0.01}])
+def test_units_that_are_off_are_woken(penalty):
+    """Off at the start, two rectifiers have no gradient; opened, they lead along the product of the weights."""
+    net = stack(nn.Flatten(), nn.Linear(30, 8), nn.ReLU(), nn.Linear(8, 4), nn.ReLU())
+    start, options = np.full((1, 5, 6), 0.5), {"jitter": 0, "blur": 0, "smooth": 0, "lr": 0.01}
+    net[3].bias.data -= activations(net, start[None], "3")[0] + 0.05      # so that all lie below 0
+    assert not net(Tensor(start[None])).data.any()
+    w = (net[3].weight.data[[1, 2]] @ net[1].weight.data).reshape(2, 1, 5, 6)
+    one = maximize(net, [1, 2], (1, 5, 6), start=start, steps=1, **options)
+    np.testing.assert_allclose(one - start, 0.01 * w / np.sqrt((w ** 2).mean(axis=(1, 2, 3), keepdims=True)), rtol=1e-9)
+    found = maximize(net, [1, 2], (1, 5, 6), start=start, steps=200, **options, **penalty)
+    assert (net(Tensor(found)).data[[0, 1], [1, 2]] > 0).all()
+
+
 def test_jitter_looks_at_the_shifted_picture():
     """The gradient is taken at the rolled picture and rolled back: of a score that weighs pixels, the shifted weights."""
     net, x = stack(nn.Flatten(), nn.Linear(6 * 7, 1)), np.full((1, 1, 6, 7), 0.5)

@@ -6,12 +6,14 @@ A picture x has brightness 0..1; the network is shown (x - mean) / std, as in tr
     g = d/dx [ S(x) - l2 |x - x0|^2 - tv * TV(x) ],      roll g back
     x <- clip(x + lr * g / rms(g), 0, 1)                 rms over one picture: the step has one length, whatever S is measured in
     now and then: blur x, which removes what only single pixels say
+    where g is 0, for the unit is off: all rectifiers are taken to be open on the way back, until it is on
 
 with x0 the picture it all began with, grey by default, and TV the sum over all neighbours of the squared difference.  Left to
 themselves, networks are maximised by noise that no photograph holds; every one of these measures prefers pictures over noise.
 
 Sources: Simonyan, Vedaldi and Zisserman 2013, arXiv:1312.6034, section 2 (l2); Mahendran and Vedaldi 2014, arXiv:1412.0035,
-section 3 (TV); Yosinski et al. 2015, arXiv:1506.06579, section 3 (blur); Mordvintsev, Olah and Tyka 2015 (jitter, step length).
+section 3 (TV); Yosinski et al. 2015, arXiv:1506.06579, section 3 (blur); Mordvintsev, Olah and Tyka 2015 (jitter, step length);
+Olah, Mordvintsev and Schubert 2017, doi:10.23915/distill.00007, and its code (units that are off).
 """
 
 import numpy as np
@@ -22,8 +24,9 @@ from ..nn.checks import at_least, positive, whole
 from ..ops.device import on_host
 from ..packages import require
 from ..random import as_generator
-from ..tensor import raw
+from ..tensor import Tensor, raw
 from .record import dtype_of, shown
+from .rules import exchange
 from .target import output_of
 
 GREY = 0.5
@@ -105,18 +108,32 @@ class Ascent:
     def gradient(self, x, shift):
         """S, an array (n,), and g of x's shape, for pictures rolled by so many pixels and back."""
         axes = tuple(range(2, x.ndim))
-        origin = np.roll(np.broadcast_to(self.origin, x.shape), shift, axes).astype(x.dtype)
-        x = shown(self.model, np.roll(x, shift, axes), requires_grad=True)
+        x = np.roll(x, shift, axes)
+        scores, g = self.through(x)
+        silent = ~g.any(axis=tuple(range(1, x.ndim)))
+        if silent.any():
+            g = np.where(silent.reshape((-1,) + (1,) * (x.ndim - 1)), self.through(x, "open")[1], g)
+        if self.l2 or self.tv:
+            g = g - self.pull(x, np.roll(np.broadcast_to(self.origin, x.shape), shift, axes).astype(x.dtype))
+        return scores, np.roll(g, tuple(-s for s in shift), axes)
+
+    def through(self, x, rule="gradient"):
+        """S, and its gradient, or what comes back by another rule."""
+        x = shown(self.model, x, requires_grad=True)
         with enable_grad():
             scores = self.target(output_of(self.who, self.model, self.standard(x), self.layer))
-            goal = scores
-            if self.l2:
-                d = x - to_device(origin, x.device)
-                goal = goal - self.l2 * (d * d).sum(axis=tuple(range(1, x.ndim)))
-            if self.tv:
-                goal = goal - self.tv * total_variation(x)
-        (g,) = grad(goal.sum(), x)
-        return on_host(scores), np.roll(on_host(g), tuple(-s for s in shift), axes)
+            total = scores.sum()
+        exchange(total, rule)
+        (g,) = grad(total, x)
+        return on_host(scores), on_host(g)
+
+    def pull(self, x, origin):
+        """The gradient of both penalties."""
+        x = Tensor(x, requires_grad=True)
+        with enable_grad():
+            d = x - origin
+            penalty = self.l2 * (d * d).sum() + self.tv * total_variation(x).sum()
+        return raw(grad(penalty, x)[0])
 
     def step(self, x, smooth=0.0, share=1.0):
         """The pictures one step on, and S before; smooth: blur the direction by so many pixels; share: of the step's length."""

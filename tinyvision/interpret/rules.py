@@ -56,7 +56,7 @@ class RuledOp(Op):
         self.inputs, self.versions, self.needs = op.inputs, op.versions, op.needs
 
     def backward(self, g, *inputs):
-        g = relu(g)
+        g = g if self.rule == "open" else relu(g)
         if self.rule == "guided":
             return self.op.backward(g, *inputs)
         if isinstance(self.op, NormalizeOp):
@@ -72,6 +72,15 @@ def apply_rule(who, output, rule):
     Returns how many were exchanged.  Raises ValueError for a rule that does not exist, and where there is no rectifier.
     """
     check_choice(who, "rule", rule, RULES)
+    count = exchange(output, rule)
+    if not count and rule != "gradient":
+        raise ValueError(f"{who}: the rule {rule!r} is about ReLUs, and none stands before what is explained. Use "
+                         "rule='gradient', or explain a later layer.")
+    return count
+
+
+def exchange(output, rule):
+    """Exchange the rectifiers behind a Tensor, and count them; "gradient" leaves them, "open" hands back all of g."""
     if rule == "gradient":
         return 0
     seen, stack, count = {output}, [output], 0
@@ -86,7 +95,4 @@ def apply_rule(who, output, rule):
             if isinstance(x, Tensor) and x not in seen:
                 seen.add(x)
                 stack.append(x)
-    if not count:
-        raise ValueError(f"{who}: the rule {rule!r} is about ReLUs, and none stands before what is explained. Use "
-                         "rule='gradient', or explain a later layer.")
     return count
