@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -227,3 +228,42 @@ def test_curves_are_drawn_while_a_run_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(command, "print_epoch", lambda epoch: (drawn.append(any(tmp_path.rglob("curves.png"))), plain(epoch)))
     assert cli.main(["train", "mlp", "--epochs", "2", "--out", str(tmp_path / "run")]) == 0
     assert drawn == [False, True]                         # before the second epoch is told, the first is a picture
+
+
+def test_boxes_are_trained_measured_and_predicted(tmp_path, monkeypatch, capsys):
+    """A localiser on few pictures: what evaluate says are the metrics of the package, what predict says is the network's box."""
+    from dataclasses import replace
+
+    from PIL import Image
+
+    from tinyvision import Tensor, metrics, no_grad
+    from tinyvision.cli import sets
+    parts = [sets.Kept(data.ShapeLocalization(n, 64, train=train)) for n, train in ((48, True), (20, False))]
+    monkeypatch.setitem(sets.SETS, "objects", replace(sets.SETS["objects"], load=lambda root, shape: parts))
+    run = str(tmp_path / "run")
+    assert cli.main(["train", "localizer", "--data", "objects", "--epochs", "2", "--out", run]) == 0
+    assert "test accuracy" not in capsys.readouterr().out
+    assert cli.main(["evaluate", run]) == 0
+    told = capsys.readouterr().out
+    model = models.Localizer(10, 64)
+    model.load_state_dict(io.load(tmp_path / "run" / "weights.safetensors"))
+    model.eval()
+    with no_grad():
+        outputs = model(Tensor(np.stack([image for image, _ in parts[1]])))
+    overlaps = [metrics.box_iou(box[None], target["boxes"]).item() for box, (_, target) in zip(outputs[1].data, parts[1])]
+    right = [label == target["labels"][0] for label, (_, target) in zip(outputs[0].data.argmax(axis=1), parts[1])]
+    error = np.mean([not (hit and overlap > 0.5) for hit, overlap in zip(right, overlaps)])
+    assert f"error      {error:.2%}" in told and f"mean IoU   {np.mean(overlaps):.4f}" in told
+    picture = tmp_path / "shape.png"
+    Image.fromarray(np.round(parts[1][3][0] * 255).astype(np.uint8).transpose(1, 2, 0)).save(picture)
+    assert cli.main(["predict", run, str(picture), "--out", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    x1, y1, x2, y2 = map(int, re.search(r"box \((-?\d+), (-?\d+)\) to \((-?\d+), (-?\d+)\) of 64x64", told).groups())
+    np.testing.assert_allclose([x1, y1, x2, y2], outputs[1].data[3], atol=1.5)               # the file holds bytes
+    with Image.open(tmp_path / "shape-box.png") as drawn:
+        assert drawn.size[0] > 100
+
+
+def test_the_doctor_says_what_it_does_not_look_at(capsys):
+    assert cli.main(["doctor", "localizer", "--data", "objects"]) == 2
+    assert "networks that give classes or masks" in capsys.readouterr().err

@@ -2,7 +2,7 @@
 
 from .arguments import UserError, add_device, positive_float, whole_number
 from .networks import NETWORKS
-from .sets import CLASSES, SETS, load
+from .sets import BOX, CLASSES, SETS, load
 from .train import completed, loaders_and_model, shape_of
 
 
@@ -31,6 +31,9 @@ def run(options):
     from ..train import check_training, diagnose
     names = ("model", "data", "root", "size", "batch_size", "lr")
     settings = completed({name: getattr(options, name) for name in names if getattr(options, name) is not None}, {})
+    if SETS[settings["data"]].task == BOX:
+        raise UserError("doctor looks at networks that give classes or masks. In a program, tinyvision.train.diagnose takes the "
+                        "criterion of any network.")
     train_set, test_set = load(settings["data"], settings.get("root"), shape_of(settings))
     settings["classes"] = list(map(str, train_set.classes))
     model, loader, test_loader = loaders_and_model(settings, train_set, test_set)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from ..packages import require
 from .arguments import UserError, add_device, whole_number
+from .measures import measures, on_host
 from .runs import trained
-from .sets import CLASSES, SETS, load
+from .sets import BOX, CLASSES, MASKS, SETS, load
 
 
 def add(commands):
@@ -19,12 +20,12 @@ def add(commands):
     add_device(evaluate, "compute")
     evaluate.set_defaults(run=run_evaluate)
     predict = commands.add_parser("predict", help="show what a trained network sees in pictures",
-                                  description="Classes with their probabilities, or a mask, for pictures of your own.",
+                                  description="Classes with their probabilities, a mask, or a box, for pictures of your own.",
                                   epilog="Example: tinyvision predict runs/lenet5-digits photo.png --top 3")
     predict.add_argument("folder", metavar="RUN", help="the folder of the run")
     predict.add_argument("pictures", nargs="+", metavar="PICTURE", help="files: png, jpg, ...")
     predict.add_argument("--top", type=whole_number(1), default=3, metavar="K", help="classes to name for each picture (3)")
-    predict.add_argument("--out", metavar="DIR", default=".", help="folder for the masks (this one)")
+    predict.add_argument("--out", metavar="DIR", default=".", help="folder for masks and pictures with boxes (this one)")
     add_device(predict, "compute")
     predict.set_defaults(run=run_predict)
 
@@ -40,6 +41,8 @@ def run_evaluate(options):
     classes = settings["classes"]
     if list(test_set.classes) != classes:
         raise UserError(f"{name} has other classes ({', '.join(test_set.classes)}) than the run ({', '.join(classes)}).")
+    if SETS[name].task == BOX:
+        return evaluate_boxes(model, test_set, settings, options)
     loss, counts = metrics.Mean(), metrics.MeanIoU(len(classes))
     best = metrics.Accuracy(5) if SETS[name].task == CLASSES and len(classes) > 5 else None
     with no_grad():
@@ -61,6 +64,16 @@ def run_evaluate(options):
             print(f"  {label:14s} IoU {overlap:.4f}  Dice {dice:.4f}")
 
 
+def evaluate_boxes(model, test_set, settings, options):
+    from ..data import DataLoader
+    from ..train import evaluate
+    found = measures(BOX, settings["classes"])
+    loss, _ = evaluate(model, DataLoader(test_set, settings["batch_size"]), criterion=model.loss, metrics=found)
+    print(f"{settings['model']} of {options.folder} on {len(test_set):,} held-out pictures")
+    print(f"loss       {loss:.4f}\nerror      {found['error'].compute():.2%}, class wrong or IoU of the box at most 0.5")
+    print(f"mean IoU   {found['iou'].compute():.4f}, of the boxes")
+
+
 def report_classes(counts, classes):
     precision, recall = counts.precision(None), counts.recall(None)
     for k, label in enumerate(classes):
@@ -70,13 +83,17 @@ def report_classes(counts, classes):
 def run_predict(options):
     require("predict", "PIL")
     settings, model = trained(options.folder, options.device)
-    masks, out = SETS[settings["data"]].task != CLASSES, Path(os.path.expanduser(options.out))
-    if masks and not out.is_dir():
+    task, out = SETS[settings["data"]].task, Path(os.path.expanduser(options.out))
+    if task == BOX:
+        require("predict of boxes", "matplotlib")
+    if task != CLASSES and not out.is_dir():
         raise UserError(f"the folder {out} does not exist. Create it first.")
+    answer = {CLASSES: show_classes, MASKS: show_mask, BOX: show_box}[task]
     failed = 0
     for picture in options.pictures:
         try:
-            show(picture, settings, model, options.device, options.top, out if masks else None)
+            image, outputs = seen(picture, settings, model, options.device)
+            print(f"{picture}: {answer(picture, image, outputs, settings['classes'], options.top, out)}")
         except (ValueError, OSError) as error:            # the next picture may be in order
             print(f"{picture}: {error}")
             failed += 1
@@ -84,34 +101,59 @@ def run_predict(options):
         raise UserError(f"{failed} of {len(options.pictures)} pictures could not be read.")
 
 
-def show(picture, settings, model, device, top, out):
+def seen(picture, settings, model, device):
+    """The picture at the network's size, (C, H, W), and what the network makes of it."""
     import numpy as np
 
     from .. import Tensor, no_grad
-    from .. import functional as F
     from ..data import load_image
     from .sets import resized
     C, H, W = settings["shape"]
     image = np.ascontiguousarray(resized((C, H, W))(load_image(picture, C)))
     with no_grad():
-        p = F.softmax(model(Tensor(image[None], device=device)), dim=1).cpu().data[0]
-    classes = settings["classes"]
-    if out is None:
-        order = np.argsort(-p)[:top]
-        print(f"{picture}: " + ", ".join(f"{classes[k]} {p[k]:.1%}" for k in order))
-        return
-    mask = np.argmax(p, axis=0)
-    path = free_path(out, Path(picture).stem)
+        return image, on_host(model(Tensor(image[None], device=device)))
+
+
+def show_classes(picture, image, logits, classes, top, out):
+    return likeliest(probabilities(logits), classes, top)
+
+
+def likeliest(p, classes, top):
+    return ", ".join(f"{classes[k]} {p[k]:.1%}" for k in (-p).argsort()[:top])
+
+
+def probabilities(logits):
+    from .. import functional as F
+    return F.softmax(logits, dim=1).data[0]
+
+
+def show_mask(picture, image, logits, classes, top, out):
+    mask = probabilities(logits).argmax(axis=0)
+    path = free_path(out, Path(picture).stem, "mask")
     save_mask(path, mask, len(classes))
-    print(f"{picture}: {path}, " + ", ".join(f"{label} {(mask == k).mean():.1%}" for k, label in enumerate(classes)))
+    return f"{path}, " + ", ".join(f"{label} {(mask == k).mean():.1%}" for k, label in enumerate(classes))
 
 
-def free_path(folder, stem):
-    """A name for the mask that nothing has yet."""
-    number, path = 1, folder / f"{stem}-mask.png"
+def show_box(picture, image, outputs, classes, top, out):
+    """The picture with its box is saved at the network's size; corners are in pixels of it."""
+    from .. import viz
+    from ..io.atomic import atomic_path
+    logits, boxes = outputs
+    p, box = probabilities(logits), boxes.data[0]
+    path = free_path(out, Path(picture).stem, "box")
+    target = {"boxes": box[None], "labels": p.argmax()[None], "scores": p.max()[None]}
+    with atomic_path(path) as temporary:
+        viz.detections(image, target, classes).savefig(temporary, dpi=100)
+    x1, y1, x2, y2 = box
+    return f"{path}, {likeliest(p, classes, top)}, box ({x1:.0f}, {y1:.0f}) to ({x2:.0f}, {y2:.0f}) of {image.shape[2]}x{image.shape[1]}"
+
+
+def free_path(folder, stem, kind):
+    """A name for the picture that nothing has yet."""
+    number, path = 1, folder / f"{stem}-{kind}.png"
     while path.exists():
         number += 1
-        path = folder / f"{stem}-mask-{number}.png"
+        path = folder / f"{stem}-{kind}-{number}.png"
     return path
 
 

@@ -1,7 +1,7 @@
 """`tinyvision models`: what can be trained, on what."""
 
 from .networks import NETWORKS, fits
-from .sets import CLASSES, SETS
+from .sets import MASKS, SETS
 
 
 def add(commands):
@@ -15,7 +15,7 @@ def run(options):
     print(f"{'network':11s} {'weights':>11s}  {'what it is':62s} fits")
     for name, network in NETWORKS.items():
         sets = [data for data, source in SETS.items() if fits(name, source.shape, source.task) is None]
-        model = network.build(*SETS[sets[0]].shape, 10 if network.task == CLASSES else 2)
+        model = network.build(*SETS[sets[0]].shape, 2 if network.task == MASKS else 10)
         print(f"{name:11s} {sum(p.size for p in model.parameters()):11,d}  {network.title:62s} {', '.join(sets)}")
     print("Weights are those for the first of the sets.\n")
     print(f"{'set':14s} {'pictures':10s} {'task':8s} {'epochs':>6s} {'batch':>6s} {'lr':>6s}  what it is")

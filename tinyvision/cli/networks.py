@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from .arguments import UserError
-from .sets import CLASSES, MASKS, SETS
+from .sets import BOX, CLASSES, MASKS, SETS
 
 DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
@@ -34,6 +34,21 @@ def unet(C, H, W, classes):
     return UNet(C, classes, 16, 3)
 
 
+def fcn(C, H, W, classes):
+    from ..models import FCN
+    return FCN(classes, 8, C)
+
+
+def segnet(C, H, W, classes):
+    from ..models import SegNet
+    return SegNet(C, classes, 16, 3)
+
+
+def localizer(C, H, W, classes):
+    from ..models import Localizer
+    return Localizer(classes, (H, W), C)
+
+
 def small_resnet(depth):
     def build(C, H, W, classes):
         from ..models import CifarResNet
@@ -58,14 +73,21 @@ NETWORKS = {
     **{f"resnet{depth}": large_resnet(depth) for depth in DEPTHS},
     "unet": Network("Ronneberger et al. 2015, 16 channels, three levels", MASKS, unet, lambda H, W: H % 8 == W % 8 == 0,
                     "pictures whose sides are multiples of 8"),
+    "segnet": Network("Badrinarayanan et al. 2015, 16 channels, three levels", MASKS, segnet, lambda H, W: H % 8 == W % 8 == 0,
+                      "pictures whose sides are multiples of 8"),
+    "fcn8": Network("Long et al. 2015, answers of three stages, 16 channels", MASKS, fcn, lambda H, W: H % 32 == W % 32 == 0,
+                    "pictures whose sides are multiples of 32"),
+    "localizer": Network("two heads, class and box", BOX, localizer, lambda H, W: H % 16 == W % 16 == 0,
+                         "pictures whose sides are multiples of 16"),
 }
+ANSWERS = {CLASSES: "one answer for a picture", MASKS: "an answer for every pixel", BOX: "a class and a box"}
 
 
 def fits(network, shape, task):
     """Why a network cannot be trained on pictures of this shape (C, H, W) with this task, or None."""
     net = NETWORKS[network]
     if net.task != task:
-        return f"{network} gives {'one answer for a picture' if net.task == CLASSES else 'an answer for every pixel'}"
+        return f"{network} gives {ANSWERS[net.task]}"
     return None if net.takes(*shape[1:]) else f"{network} takes {net.sizes}, these have {shape[1]}x{shape[2]}"
 
 

@@ -3,15 +3,17 @@
 import argparse
 import contextlib
 import json
+import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from ..packages import require
 from .arguments import UserError, add_device, as_user_errors, positive_float, whole_number
+from .measures import measures
 from .networks import NETWORKS, check_fit
 from .runs import CURVES, HISTORY, SETTINGS, WEIGHTS, choose_folder, folder_for, read_settings, write_settings
-from .sets import CLASSES, SETS, load
+from .sets import BOX, CLASSES, SETS, load
 
 EXAMPLES = """\
 Examples:
@@ -114,6 +116,7 @@ def resume(out, device, world):
 def train(settings, train_set, test_set, out, device, world, goes_on=False):
     import numpy as np
 
+    from .. import functional as F
     from .. import optim
     from ..train import fit
 
@@ -129,8 +132,8 @@ def train(settings, train_set, test_set, out, device, world, goes_on=False):
     try:
         with np.errstate(over="ignore", invalid="ignore"), as_user_errors(ValueError):       # fit tells of NaN
             history = fit(model, optimizer, loader, test_loader, settings["epochs"], scheduler=scheduler, report=reporter(out, settings),
-                          progress=sys.stderr.isatty(), metrics=measures(source, settings), folder=out, every=200, resume=goes_on,
-                          device=device, world=world)
+                          progress=sys.stderr.isatty(), metrics=measures(source.task, settings["classes"]), folder=out, every=200, resume=goes_on,
+                          device=device, world=world, criterion=model.loss if source.task == BOX else F.cross_entropy)
     except FloatingPointError:
         for name in (SETTINGS, "last.snapshot", "last.snapshot.previous", "best.safetensors"):
             (out / name).unlink(missing_ok=True)          # nothing to go on with
@@ -141,8 +144,7 @@ def train(settings, train_set, test_set, out, device, world, goes_on=False):
         save(out, model, history, settings)
     print(f"saved {WEIGHTS}, {SETTINGS}, {HISTORY} and {CURVES} in {out}")
     last = history[-1]
-    print(f"test accuracy {last.test_accuracy:.2%}" + "".join(f", {name.removeprefix('test_')} {value:.4f}" for name, value
-                                                              in last.metrics.items() if name.startswith("test_")))
+    print("test " + ", ".join(results(last, "")))
 
 
 def loaders_and_model(settings, train_set, test_set):
@@ -156,19 +158,6 @@ def loaders_and_model(settings, train_set, test_set):
         train_set = TransformedDataset(train_set, Compose(source.augment(tuple(settings["shape"]))), settings["seed"])
     loader = data.DataLoader(train_set, settings["batch_size"], shuffle=True, generator=settings["seed"])
     return model, loader, data.DataLoader(test_set, max(settings["batch_size"], 256 if source.task == CLASSES else 1))
-
-
-def measures(source, settings):
-    from ..metrics import MeanIoU
-    if source.task == CLASSES:
-        return None
-
-    class IoU(MeanIoU):
-        """That of the classes with the largest scores."""
-
-        def update(self, outputs, targets):
-            super().update(outputs.data.argmax(axis=1), targets)
-    return {"iou": IoU(len(settings["classes"]))}
 
 
 def reporter(out, settings):
@@ -188,9 +177,15 @@ def title(settings):
 
 
 def print_epoch(epoch):
-    more = "".join(f"  {name.replace('_', ' ')} {value:.4f}" for name, value in epoch.metrics.items() if name.startswith("test_"))
     print(f"epoch {epoch.number:2d}  {epoch.seconds:5.1f} s  train loss {epoch.train_loss:.4f}  "
-          f"test loss {epoch.test_loss:.4f}  test accuracy {epoch.test_accuracy:.2%}{more}", flush=True)
+          f"test loss {epoch.test_loss:.4f}  {'  '.join(results(epoch, 'test '))}", flush=True)
+
+
+def results(epoch, prefix):
+    """What was measured on the held-out pictures beside the loss, in words; boxes have no accuracy."""
+    found = [] if math.isnan(epoch.test_accuracy) else [f"{prefix}accuracy {epoch.test_accuracy:.2%}"]
+    return found + [f"{prefix}{name.removeprefix('test_').replace('_', ' ')} {value:.4f}" for name, value in epoch.metrics.items()
+                    if name.startswith("test_")]
 
 
 def save(out, model, history, settings):

@@ -19,6 +19,7 @@ import numpy as np
 
 from .. import functional as F
 from .. import nn, stack
+from ..backend import array_module
 from ..nn.checks import positive, sizes, whole
 from ..tensor import Tensor, raw
 from .stages import check_pictures, conv_stage
@@ -74,12 +75,13 @@ class Localizer(nn.Module):
         """
         logits, boxes = outputs
         n = len(logits)
-        labels, true = np.asarray(raw(targets["labels"])), np.asarray(raw(targets["boxes"]))
+        xp = array_module(raw(boxes))
+        labels, true = (xp.asarray(raw(targets[name])) for name in ("labels", "boxes"))
         if labels.size != n or true.size != 4 * n:
             raise ValueError(f"Localizer.loss: every picture must have one label and one box, got labels {labels.shape} and "
                              f"boxes {true.shape} for {n} pictures. Several objects need a detector.")
         height, width = self.size
-        share = np.array([1 / width, 1 / height, 1 / width, 1 / height], raw(boxes).dtype)
+        share = xp.array([1 / width, 1 / height, 1 / width, 1 / height], raw(boxes).dtype)
         far = F.smooth_l1_loss(boxes * share, Tensor((true.reshape(n, 4) * share).astype(share.dtype)), beta=0.1)
         return F.cross_entropy(logits, labels.reshape(n)) + self.box_weight * far
 
