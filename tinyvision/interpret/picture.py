@@ -69,8 +69,8 @@ def as_shape(who, shape):
 def check_brightness(who, name, x):
     """Pictures from 0 to 1."""
     if x.min() < 0 or x.max() > 1:
-        raise ValueError(f"{who}: {name} must be brightness 0..1, got {x.min():.3g} to {x.max():.3g}. Undo the normalisation, and "
-                         "pass mean and std.")
+        raise ValueError(f"{who}: {name} must be brightness 0..1, got {x.min():.3g} to {x.max():.3g}. Undo the normalisation, "
+                         "and pass mean and std.")
 
 
 def total_variation(x):

@@ -74,8 +74,8 @@ class Target:
         wrong = [place for place in self.places.tolist() if len(place) > len(sizes)
                  or any(not (0 if i == 0 else -n) <= k < n for i, (k, n) in enumerate(zip(place, sizes)))]
         if wrong and len(wrong[0]) == 1:
-            raise ValueError(f"{self.who}: target must lie in 0..{sizes[0] - 1} for an output of shape {shape}, got {wrong[0][0]}. "
-                             "It counts the second axis, from 0.")
+            raise ValueError(f"{self.who}: target must lie in 0..{sizes[0] - 1} for an output of shape {shape}, got "
+                             f"{wrong[0][0]}. It counts the second axis, from 0.")
         if wrong:
             raise ValueError(f"{self.who}: target {tuple(wrong[0])} must be a place in an output of shape (N, "
                              f"{', '.join(map(str, sizes))}). Give (channel, row, column).")
