@@ -2,10 +2,12 @@
 
 import ast
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -47,15 +49,28 @@ def lectures(*arguments):
                           encoding="utf-8", timeout=300)
 
 
-@names
-def test_a_notebook_runs(path, tmp_path):
-    """Top to bottom, without an error or a warning, within its limits, and without leaving anything in the repository."""
-    before, folder = snapshot(path), tmp_path / "notebooks"
+def executed(path, folder):
+    """What running a copy of a notebook printed, in a folder of its own."""
     folder.mkdir()
     shutil.copyfile(path, folder / path.name)
-    done = lectures("--run", "--write", "--folder", folder, path.stem)
+    return lectures("--run", "--write", "--folder", folder, path.stem), folder
+
+
+@pytest.fixture(scope="module")
+def runs(request, tmp_path_factory):
+    """{path: the future of its run}: two at a time, for a notebook uses one thread."""
+    wanted = [item.callspec.params["path"] for item in request.session.items if item.originalname == "test_a_notebook_runs"]
+    before, place = [snapshot(path) for path in wanted], tmp_path_factory.mktemp("notebooks")
+    with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
+        yield {path: pool.submit(executed, path, place / path.stem) for path in wanted}
+    assert [snapshot(path) for path in wanted] == before
+
+
+@names
+def test_a_notebook_runs(path, runs):
+    """Top to bottom, without an error or a warning, within its limits, and without leaving anything in the repository."""
+    done, folder = runs[path].result()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert snapshot(path) == before
     for cell in code_cells(folder / path.name):
         loud = [output for output in cell["outputs"] if output.get("name") == "stderr"]
         assert not loud, f"{source(cell)}\n{loud}"
