@@ -22,7 +22,9 @@ import numpy as np
 from .. import functional as F
 from .. import nn, stack
 from ..autograd import no_grad
+from ..backend import is_array, to_device
 from ..nn.checks import sizes, whole
+from ..ops.device import on_host
 from ..ops.shapes import check_choice
 from ..tensor import Tensor, raw
 from .stages import check_pictures, conv_stage
@@ -67,10 +69,15 @@ class Vocabulary:
     def decode(self, tokens):
         """Numbers (N, T) as sentences; each ends before its first <end>."""
         found = []
-        for row in np.asarray(raw(tokens)).tolist():
+        for row in np.asarray(on_host(tokens)).tolist():
             row = row[:row.index(END)] if END in row else row
             found.append(" ".join(self.words[k] for k in row if k >= len(MARKS)))
         return found
+
+
+def as_tokens(tokens, seen):
+    """Numbers of words as an array on the device of what the network saw."""
+    return to_device(raw(tokens) if is_array(raw(tokens)) else np.asarray(tokens), seen.device)
 
 
 class Captioner(nn.Module):
@@ -120,7 +127,7 @@ class Captioner(nn.Module):
 
     def logits(self, seen, tokens):
         """Logits of every next word, the true words before it given: (N, T - 1, V)."""
-        tokens = np.asarray(raw(tokens))
+        tokens = as_tokens(tokens, seen)
         if tokens.ndim != 2 or len(tokens) != len(seen) or tokens.shape[1] < 2 or tokens.dtype.kind not in "iu":
             raise ValueError(f"Captioner: tokens must be integers (N, T) for {len(seen)} pictures, got {tokens.dtype} of shape "
                              f"{tokens.shape}. vocabulary.encode(captions) makes them.")
@@ -133,7 +140,7 @@ class Captioner(nn.Module):
 
     def loss(self, seen, tokens):
         """The mean of - log p(next word) over all words of the sentences, their <end> included, nats."""
-        logits, tokens = self.logits(seen, tokens), np.asarray(raw(tokens))
+        logits, tokens = self.logits(seen, tokens), as_tokens(tokens, seen)
         return F.cross_entropy(logits.reshape((-1, logits.shape[-1])), tokens[:, 1:].reshape(-1), ignore_index=PAD)
 
     def caption(self, images, beam=1, most=20):
@@ -157,8 +164,8 @@ class Captioner(nn.Module):
         _, state = self.listen(seen, None)
         sentences, scores, ended = [[START]], np.zeros(1), []
         for _ in range(most):
-            h, state = self.listen(self.embed(np.array([s[-1] for s in sentences])), state)
-            logs = np.array(raw(F.log_softmax(self.words(h), 1)), np.float64)
+            h, state = self.listen(self.embed([s[-1] for s in sentences]), state)
+            logs = np.array(on_host(F.log_softmax(self.words(h), 1)), np.float64)
             logs[:, [PAD, START]] = -np.inf
             total = (scores[:, None] + logs).ravel()
             best = np.argsort(-total, kind="stable")[:beam]
@@ -169,6 +176,7 @@ class Captioner(nn.Module):
             if not going or ended and max(ended)[0] >= total[best][going].max() / most:
                 break                                     # none that goes on can still get a better mean
             sentences, scores, rows = [grown[i] for i in going], total[best][going], rows[going]
+            rows = Tensor(rows, device=seen.device)
             state = tuple(s[rows] for s in state) if isinstance(state, tuple) else state[rows]
         else:
             ended += [(score / (len(s) - 1), s) for score, s in zip(scores, sentences)]

@@ -22,6 +22,7 @@ Sources: IEC 61966-2-1 (sRGB) and CIE 15 (Lab), white point D65; Zhang, Isola an
 import numpy as np
 
 from ..nn.checks import at_least, positive
+from ..ops.device import on_host
 from ..packages import require
 from ..tensor import raw
 
@@ -66,7 +67,7 @@ def lab_to_rgb(lab):
 
 def three_channels(who, images):
     """Pictures as float64, and the axis of their channels."""
-    x = np.asarray(raw(images))
+    x = np.asarray(on_host(images))
     if x.ndim not in (3, 4) or x.shape[-3] != 3 or x.dtype.kind != "f":
         raise ValueError(f"{who}: pictures must be floats (N, 3, H, W) or (3, H, W), got {x.dtype} of shape {x.shape}.")
     return x.astype(np.float64), x.ndim - 3
@@ -116,7 +117,7 @@ class ColorBins:
     def decode(self, probabilities, temperature=0.38):
         """The colours a, b of probabilities (N, Q, H, W), their annealed mean (N, 2, H, W); temperature 0: the likeliest bin."""
         at_least("ColorBins.decode", 0, temperature=temperature)
-        p = np.asarray(raw(probabilities), np.float64)
+        p = np.asarray(on_host(probabilities), np.float64)
         if p.ndim != 4 or p.shape[1] != self.count:
             raise ValueError(f"ColorBins.decode: probabilities must be (N, {self.count}, H, W), got shape {p.shape}.")
         if temperature == 0:

@@ -24,6 +24,7 @@ from .. import functional as F
 from .. import nn
 from ..autograd import no_grad
 from ..nn.checks import whole
+from ..ops.device import on_host
 from ..tensor import Tensor, raw
 from .color_bins import ColorBins, lab_to_rgb, rgb_to_lab
 from .stages import check_pictures
@@ -72,8 +73,8 @@ class Colorizer(nn.Module):
                              f"{raw(images).shape}.")
         soft = self.bins.encode(ab.reshape(n, 2, h, 4, w, 4).mean(axis=(3, 5))).astype(logits.dtype)
         weight = self.bins.weights[soft.argmax(axis=1)].astype(logits.dtype)                     # (N, H/4, W/4)
-        per_place = F.cross_entropy(logits, Tensor(soft), reduction="none")
-        return (per_place * (weight / weight.sum())).sum()
+        per_place = F.cross_entropy(logits, Tensor(soft, device=logits.device), reduction="none")
+        return (per_place * Tensor(weight / weight.sum(), device=logits.device)).sum()
 
     def colorize(self, grey, temperature=0.38):
         """Colour pictures (N, 3, H, W), 0..1, with the lightness of the grey ones (N, 1, H, W); the network in evaluation mode.
@@ -81,10 +82,10 @@ class Colorizer(nn.Module):
         >>> Colorizer(base_channels=2).eval().colorize(np.full((1, 1, 16, 16), 0.5, "float32")).shape
         (1, 3, 16, 16)
         """
-        grey, training = np.asarray(raw(grey)), [(module, module.training) for module in self.modules()]
+        grey, training = np.asarray(on_host(grey)), [(module, module.training) for module in self.modules()]
         try:
             with no_grad():
-                probabilities = F.softmax(self.eval()(Tensor(grey)), 1)
+                probabilities = F.softmax(self.eval()(Tensor(grey, device=next(self.parameters()).device)), 1)
         finally:
             for module, mode in training:
                 module.training = mode

@@ -11,7 +11,7 @@ Gather and scatter-add are adjoint to each other, so either is the backward of t
 Source: numpy indexing and numpy.take_along_axis; torch.nn.functional.embedding, one_hot.
 """
 
-from ..backend import array_module, is_array
+from ..backend import array_module, is_array, same_device
 from ..tensor import Op, Tensor, raw
 from .arithmetic import where
 from .broadcast import axes_of
@@ -185,7 +185,11 @@ def embedding(input, weight, padding_idx=None):
     check_float("embedding", weight=weight)
     if weight.ndim != 2:
         raise ValueError(f"embedding: weight must be a table (V, D), one row per index, got shape {weight.shape}.")
-    index = check_indices("embedding", "input", input, weight.shape[0], "rows of the table")
+    table, index = raw(weight), raw(input)
+    index = index if is_array(index) else array_module(table).asarray(index)
+    if type(index) is not type(table):
+        same_device("embedding", (index, table))
+    index = check_indices("embedding", "input", index, weight.shape[0], "rows of the table")
     y = getitem(weight, index)
     if padding_idx is None:
         return y
