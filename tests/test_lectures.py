@@ -30,6 +30,7 @@ def test_names_of_notebooks(folder, names, expected):
     (["--run", "unet"], "no notebook is called unet. There are: 03_convolution, 09_residual"),
     (["--run", "net"], "several notebooks are called net. There are: 10_lenet, 11_resnet."),
     (["--write"], "Add --run"),
+    (["03", "10"], "Jupyter opens one notebook, got 03 10"),
     (["--run", "--timeout", "0"], "at least 1"),
 ])
 def test_a_mistake_in_the_lectures(folder, arguments, words, capsys):

@@ -32,6 +32,8 @@ def run(options):
     if options.execute:
         require(f"tinyvision lectures --run ({INSTALL})", *PACKAGES)
         run_all(paths, options.write, options.timeout)
+    elif len(options.names) > 1:
+        raise UserError(f"Jupyter opens one notebook, got {' '.join(options.names)}. Name one, or none for the folder.")
     else:
         require(f"tinyvision lectures ({INSTALL})", "jupyterlab")
         open_in_jupyter(folder, paths if options.names else [])
@@ -56,8 +58,8 @@ def run_all(paths, write, timeout):
 
 
 def open_in_jupyter(folder, paths):
-    """Start JupyterLab over the folder, with these notebooks open, and wait for its end."""
-    with subprocess.Popen([sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}", *map(str, paths[:1])]) as server:
+    """Start JupyterLab over the folder, with this notebook open if there is one, and wait for its end."""
+    with subprocess.Popen([sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}", *map(str, paths)]) as server:
         while True:
             try:
                 code = server.wait()
