@@ -36,7 +36,7 @@ FLOORS = [
     ["nn", "optim"],
     ["gradcheck", "models"],
     ["data", "metrics", "io", "interpret", "detect"],
-    ["homework", "prepare", "train", "viz"],
+    ["homework", "prepare", "style", "train", "viz"],
     ["bench"],
     ["cli"],
     ["__main__"],
@@ -281,7 +281,7 @@ def public(package):
 
 
 @pytest.mark.parametrize("package", ["functional", "nn", "optim", "data", "data.transforms", "data.generated", "metrics", "io", "models",
-                                     "train", "viz", "interpret"])
+                                     "train", "viz", "interpret", "style"])
 def test_public_names_come_with_an_example(package):
     """A docstring that starts with its sentence, and an example, which the tests execute."""
     docs = {name: value.__doc__ or "" for name, value in public(package).items()}

@@ -90,13 +90,13 @@ class PlainNet(nn.Module):
             nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, num_classes))
 
     def forward(self, x):
-        check_pictures(self, x, self.in_channels)
-        side = 32 * self.kernel_size
-        if x.shape[2:] != (side, side):
-            raise ValueError(f"PlainNet: pictures must be {side}x{side} for kernel_size={self.kernel_size}, got {x.shape[2:]}: a "
-                             "dense layer takes one size only. FCN.from_classifier takes any.")
+        check_pictures(self, x, self.in_channels, least=32)
+        size, k = x.shape[2:], self.kernel_size
         for stage in self.stages:
             x = F.max_pool2d(stage(x), 2)
+        if x.shape[2:] != (k, k):                                         # only here: the stages by themselves take any size
+            raise ValueError(f"PlainNet: pictures must be {32 * k}x{32 * k} for kernel_size={k}, got {size}: a dense layer takes "
+                             "one size only. FCN.from_classifier takes any.")
         return self.classifier(x)
 
 
