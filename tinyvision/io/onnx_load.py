@@ -60,7 +60,7 @@ class OnnxModule(nn.Module):
                 self.paths[name] = keep(self, name, array, name in statistics)
             else:
                 self.constants[name] = array
-        self.last = {name: i for i, step in enumerate(program.steps) for name in step.inputs}
+        self._last = {name: i for i, step in enumerate(program.steps) for name in step.inputs}
         self.weight_size = sum(array.size for array in program.weights.values())
         program.weights = {}
 
@@ -74,7 +74,7 @@ class OnnxModule(nn.Module):
         for i, step in enumerate(program.steps):
             values[step.output] = run(step, [values[name] if name else None for name in step.inputs], most)
             for name in {*step.inputs} - {*program.outputs}:
-                if self.last[name] == i and name:
+                if self._last[name] == i and name:
                     del values[name]                      # the graph, if there is one, keeps what it needs
         outputs = [values[name] if isinstance(values[name], Tensor) else Tensor(values[name]) for name in program.outputs]
         return outputs[0] if len(outputs) == 1 else tuple(outputs)

@@ -146,7 +146,7 @@ class FCN(nn.Module):
         self.score = nn.Conv2d(hidden, num_classes, 1)
         levels = {32: [], 16: [3], 8: [3, 2]}[stride]                     # the stages whose scores are added
         self.finer = nn.ModuleList([nn.Conv2d(widths[i], num_classes, 1) for i in levels])
-        self.double = nn.ModuleList([enlarger(num_classes, 2) for _ in levels])
+        self.doubling = nn.ModuleList([enlarger(num_classes, 2) for _ in levels])
         self.enlarge = enlarger(num_classes, stride).requires_grad_(False)
         for conv in self.finer:
             nn.init.zeros_(conv.weight), nn.init.zeros_(conv.bias)
@@ -182,6 +182,6 @@ class FCN(nn.Module):
             maps.append(x)
         x = self.dropout(F.relu(self.fc6(x)))                             # (N, D, H/32, W/32)
         x = self.score(self.dropout(F.relu(self.fc7(x))))                 # (N, K, H/32, W/32)
-        for level, score, double in zip((3, 2), self.finer, self.double):
+        for level, score, double in zip((3, 2), self.finer, self.doubling):
             x = double(x) + score(maps[level])                            # (N, K, H/16, W/16), then H/8
         return self.enlarge(x)                                            # (N, K, H, W)
