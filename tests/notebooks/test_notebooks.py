@@ -41,7 +41,8 @@ def plain(code):
 def snapshot(path):
     """What lies in the repository and beside the notebooks, and the notebook itself."""
     beside = sorted(p.name for p in FOLDER.iterdir() if p.suffix != ".ipynb")
-    return sorted(p.name for p in FOLDER.parent.iterdir()), beside, path.read_bytes()
+    here = sorted(p.name for p in FOLDER.parent.iterdir() if p.name != ".pytest_cache")                      # of another test run
+    return here, beside, path.read_bytes()
 
 
 def lectures(*arguments):
