@@ -20,14 +20,15 @@ from .. import functional as F
 from .. import nn
 from ..autograd import no_grad
 from ..interpret.picture import Standard
-from ..interpret.record import check_model, dtype_of, evaluating, run
+from ..interpret.record import check_model, dtype_of, evaluating, run, shown
 from ..models import CifarResNet, PlainNet, ResNet
 from ..nn.checks import whole
+from ..ops.device import on_host
 from ..ops.shapes import check_array
 from ..random import as_generator
-from ..tensor import Tensor, raw
 from .losses import content_loss, gram_matrix, style_loss
 
+TINY = 1e-30                                              # for layers that see nothing of what is imitated
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
@@ -118,13 +119,13 @@ class StyleFeatures:
     def targets(self, content, styles, mix):
         """What is imitated: {layer: features} of the content, and for each style with a share (share, {layer: Gram matrix})."""
         with no_grad():
-            wanted = self.content(Tensor(content[None]))
-            return wanted, [(share, self.grams(Tensor(style[None]))) for style, share in zip(styles, mix) if share]
+            wanted = self.content(shown(self.model, content[None]))
+            return wanted, [(share, self.grams(shown(self.model, style[None]))) for style, share in zip(styles, mix) if share]
 
 
 def as_photograph(who, name, image, dtype):
     """A picture (3, H, W), brightness 0..1, in this dtype."""
-    x = np.asarray(raw(image))
+    x = np.asarray(on_host(image))
     if x.ndim != 3 or x.shape[0] != 3 or x.dtype.kind != "f":
         raise ValueError(f"{who}: {name} must be a colour picture (3, H, W) of floats, got {x.dtype} of shape {x.shape}. Grey "
                          "pictures: np.repeat(x, 3, axis=0); bytes: x.astype('float32') / 255.")
@@ -135,11 +136,11 @@ def as_photograph(who, name, image, dtype):
 
 def relative_content(features, target):
     """The content loss over that of a layer that sees nothing, (N,)."""
-    t = raw(target)
-    return content_loss(features, target) * (2 / np.maximum((t * t).sum(axis=tuple(range(1, t.ndim))), 1e-30))
+    size = (target * target).sum(axis=tuple(range(1, target.ndim)))
+    return content_loss(features, target) * 2 / (size + TINY)
 
 
 def relative_style(gram, target):
     """The style loss over that of a layer that sees nothing, (N,)."""
-    t = raw(target)
-    return style_loss(gram, target) * (4 * t.shape[-1] ** 2 / np.maximum((t * t).sum(axis=(-2, -1)), 1e-30))
+    size = (target * target).sum(axis=(-2, -1))
+    return style_loss(gram, target) * (4 * target.shape[-1] ** 2) / (size + TINY)

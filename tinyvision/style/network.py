@@ -22,16 +22,19 @@ arXiv:1610.07629, equation 5 (conditional instance norm), section 3.2 (mixtures)
 
 import numpy as np
 
+from .. import concatenate, nn
 from .. import functional as F
-from .. import nn
 from ..autograd import no_grad
+from ..backend import to_device
 from ..interpret.picture import total_variation
+from ..interpret.record import shown
 from ..nn.checks import at_least, positive, whole
 from ..optim import Adam
+from ..ops.device import on_host
 from ..ops.shapes import check_array
 from ..random import as_generator
-from ..tensor import Parameter, Tensor, raw
-from .features import StyleFeatures, as_photograph, relative_content, relative_style
+from ..tensor import Parameter, Tensor
+from .features import RandomFeatures, StyleFeatures, as_photograph, relative_content, relative_style
 from .transfer import as_list
 
 
@@ -58,7 +61,7 @@ class ConditionalInstanceNorm2d(nn.Module):
         if input.ndim != 4 or input.shape[1] != self.num_features or style.shape != (len(input), self.num_styles):
             raise ValueError(f"ConditionalInstanceNorm2d: input must be (N, {self.num_features}, H, W) and style (N, "
                              f"{self.num_styles}), got shapes {input.shape} and {style.shape}.")
-        style = style if isinstance(style, Tensor) else Tensor(style)
+        style = style if isinstance(style, Tensor) else Tensor(to_device(style, self.weight.device))
         scale, shift = style @ self.weight, style @ self.bias             # (N, C)
         return F.instance_norm(input, eps=self.eps) * scale[:, :, None, None] + shift[:, :, None, None]
 
@@ -121,7 +124,7 @@ class StyleNet(nn.Module):
 
     def shares(self, style, n, dtype):
         """Styles as shares, (n, num_styles)."""
-        s, k = np.asarray(raw(style)), self.num_styles
+        s, k = np.asarray(on_host(style)), self.num_styles
         if s.dtype.kind in "iu" and s.shape in ((), (n,)):
             if s.size and not (0 <= s.min() and s.max() < k):
                 raise ValueError(f"StyleNet: style must be a number from 0 to {k - 1}, got {style!r}.")
@@ -149,14 +152,15 @@ def train_styles(net, contents, styles, features=None, *, steps=300, batch_size=
     2
     """
     who = "train_styles"
-    features, generator, styles = StyleFeatures() if features is None else features, as_generator(who, generator), as_list(styles)
+    generator, styles = as_generator(who, generator), as_list(styles)
     if not isinstance(net, StyleNet) or len(styles) != net.num_styles:
         raise ValueError(f"{who}: net must be a StyleNet with a style for each picture, got {type(net).__name__} and "
                          f"{len(styles)} styles.")
     whole(who, steps=steps, batch_size=batch_size)
+    features = StyleFeatures(RandomFeatures(generator=0).to(net.last.weight.device)) if features is None else features
     positive(who, lr=lr)
     at_least(who, 0, content_weight=content_weight, style_weight=style_weight, tv_weight=tv_weight)
-    contents = np.stack([as_photograph(who, "contents", x, features.dtype) for x in raw(contents)])
+    contents = np.stack([as_photograph(who, "contents", x, features.dtype) for x in on_host(contents)])
     goals = [features.targets(contents[0], [as_photograph(who, "styles", s, features.dtype)], [1.0])[1][0][1] for s in styles]
     optimizer, history = Adam(net.parameters(), lr=lr), []
     net.train()
@@ -176,11 +180,12 @@ def train_styles(net, contents, styles, features=None, *, steps=300, batch_size=
 
 def batch_loss(net, features, x, chosen, goals, content_weight, style_weight, tv_weight):
     """The mean over a batch of the relative losses, each picture in its own style."""
+    x = shown(net, x)
     with no_grad():
-        wanted = features.content(Tensor(x))
-    y = net(Tensor(x), chosen)
+        wanted = features.content(x)
+        targets = {name: concatenate([goals[k][name] for k in chosen]) for name in features.style_layers}
+    y = net(x, chosen)
     content, grams = features.both(y)
     near = sum(relative_content(c, wanted[name]).mean() for name, c in content.items()) / len(content)
-    like = sum(relative_style(g, Tensor(np.concatenate([raw(goals[k][name]) for k in chosen]))).mean()
-               for name, g in grams.items()) / len(grams)
+    like = sum(relative_style(g, targets[name]).mean() for name, g in grams.items()) / len(grams)
     return content_weight * near + style_weight * like + tv_weight * total_variation(y).sum() / y.size

@@ -20,11 +20,13 @@ import numpy as np
 
 from ..autograd import enable_grad, grad
 from ..interpret.picture import total_variation
+from ..interpret.record import shown
 from ..nn.checks import at_least, whole
+from ..ops.device import on_host
 from ..ops.shapes import check_choice
 from ..packages import require
 from ..random import as_generator
-from ..tensor import Tensor, raw
+from ..tensor import raw
 from .colors import grey_pair, match_colors, with_colors
 from .features import StyleFeatures, as_photograph, relative_content, relative_style
 
@@ -131,14 +133,14 @@ class Goal:
 
     def __call__(self, x):
         """The total loss, and its gradient, of a picture as an array."""
-        x = Tensor(x[None].astype(self.features.dtype), requires_grad=True)
+        x = shown(self.features.model, x[None].astype(self.features.dtype), requires_grad=True)
         with enable_grad():
             terms = self.terms(x)
             total = sum(self.weights[name] * term for name, term in terms.items())
         (g,) = grad(total, x)
         for name, value in {**terms, "total": total}.items():
             self.losses[name].append(value.item())
-        return total.item(), raw(g)[0]
+        return total.item(), on_host(g)[0]
 
 
 def minimized(who, goal, first, steps, callback):

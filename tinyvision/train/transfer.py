@@ -26,10 +26,12 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from ..autograd import no_grad
+from ..backend import CPU
 from ..interpret.record import check_model, evaluating, run
 from ..nn import Identity, Linear, Module
+from ..ops.device import moved, on_host
 from ..packages import require
-from ..tensor import Tensor, raw
+from ..tensor import Tensor
 
 
 def head_name(model):
@@ -103,8 +105,7 @@ def attach_head(model, head, name=None):
             raise ValueError(f"attach_head: at {name!r} is {type(old).__name__}, no Linear layer, so the number of inputs is not "
                              "known. Pass the new layer.")
         head = Linear(old.in_features, head, bias=old.bias is not None)
-        if old.weight.dtype != head.weight.dtype:
-            head.to(old.weight.dtype)
+        head.to(old.weight.device, old.weight.dtype)
     setattr(holder, last, head)
     return old
 
@@ -219,16 +220,16 @@ def extract_features(model, loader, layer=None, *, pool=True):
     """
     who = "extract_features"
     check_model(who, model)
-    features, targets = [], []
+    features, targets, device = [], [], next((p.device for p in model.parameters()), CPU)
     with evaluating(model), no_grad():
         for batch in loader:
             inputs = batch[0] if isinstance(batch, (tuple, list)) else batch
-            x = inputs if isinstance(inputs, Tensor) else Tensor(inputs)
+            x = moved(inputs if isinstance(inputs, Tensor) else Tensor(inputs), device)
             y = before_head(who, model, x) if layer is None else run(who, model, x, [layer])[1][layer]
-            y = np.asarray(raw(y))
+            y = on_host(y)
             features.append(y.mean(axis=tuple(range(2, y.ndim))) if pool and y.ndim > 2 else y.copy())
             if isinstance(batch, (tuple, list)) and len(batch) > 1:
-                targets.append(np.asarray(raw(batch[1])))
+                targets.append(np.asarray(on_host(batch[1])))
     if not features:
         raise ValueError(f"{who}: the loader gave no batches. Check the data set, batch_size and drop_last.")
     return np.concatenate(features), np.concatenate(targets) if targets else None
