@@ -39,6 +39,7 @@ class RandomFeatures(nn.Module):
     generator: a numpy.random.Generator or a seed for the filters; None for the engine's.
     Raises ValueError for other pictures and sizes below 1.
 
+    >>> from tinyvision import Tensor
     >>> RandomFeatures(generator=0)(Tensor(np.zeros((1, 3, 32, 48), "float32"))).shape
     (1, 64, 4, 6)
     """
@@ -81,6 +82,7 @@ class StyleFeatures:
     `content(x)` gives {layer: features}, `grams(x)` {layer: Gram matrix}, `both(x)` the pair, for brightness (N, 3, H, W).
     Raises ValueError where layers must be named, and for layers that do not exist when called.
 
+    >>> from tinyvision import Tensor
     >>> compare = StyleFeatures()
     >>> content, grams = compare.both(Tensor(np.full((1, 3, 32, 32), 0.5, "float32")))
     >>> {name: x.shape for name, x in content.items()}, list(grams)
