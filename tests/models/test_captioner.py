@@ -17,9 +17,9 @@ def drawn(*shape, seed=0):
     return Tensor(np.random.default_rng(seed).random(shape).astype(np.float32))
 
 
-def small(cell="lstm", seed=0):
+def small(cell="lstm", seed=0, look="always"):
     manual_seed(seed)
-    model = Captioner(WORDS, 8, base_channels=2, embedding=4, hidden=5, depth=2, cell=cell).eval()
+    model = Captioner(WORDS, 8, base_channels=2, embedding=4, hidden=5, depth=2, cell=cell, look=look).eval()
     with no_grad():
         model.words.weight[...] = 3 * model.words.weight.data             # decided answers
     return model
@@ -37,23 +37,26 @@ def test_words_there_and_back():
 
 def test_captioner_counts():
     model = Captioner(WORDS, 8, base_channels=2, embedding=4, hidden=5, depth=2)
-    right = (27 * 2 + 4) + (18 * 4 + 8) + (4 * 4 + 1) * 4 + 6 * 4 + 20 * (4 + 5 + 2) + 6 * 6
+    right = (27 * 2 + 4) + (18 * 2 + 4) + (18 * 4 + 8) + (36 * 4 + 8) + (4 * 4 + 1) * 4 + 6 * 4 + 20 * (4 + 5 + 2) + 6 * 6
     assert sum(p.size for p in model.parameters()) == right
 
 
+@pytest.mark.parametrize("look", ["always", "once"])
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_teacher_forcing_by_hand(cell):
+def test_teacher_forcing_by_hand(cell, look):
     """The loss is the mean of - log p over words and ends, each p from the words before it, fillers left out."""
-    model, x = small(cell).double(), drawn(2, 3, 8, 8).astype("float64")
+    model, x = small(cell, look=look).double(), drawn(2, 3, 8, 8).astype("float64")
     tokens = WORDS.encode(["a red car", "car"])
     total = []
     with no_grad():
         for image, row in zip(x.data, tokens):
-            state = model.cell(model(Tensor(image[None])))
+            seen = model(Tensor(image[None]))
+            state = model.cell(seen) if look == "once" else None
             for word, following in zip(row, row[1:]):
                 if following == 0:
                     break
-                state = model.cell(model.embed(np.array([word])), state)
+                vector = model.embed(np.array([word]))
+                state = model.cell(vector if look == "once" else vector + seen, state)
                 h = state[0] if cell == "lstm" else state
                 z = (h.data @ model.words.weight.data.T + model.words.bias.data)[0]
                 total.append(np.log(np.exp(z).sum()) - z[following])
@@ -80,11 +83,11 @@ def log_probabilities(model, image, sentences):
     return found
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
-@pytest.mark.parametrize("seed", [0, 1])
-def test_wide_beam_finds_the_best_sentence(cell, seed):
+@pytest.mark.parametrize("cell, seed, look", [("lstm", 0, "always"), ("gru", 1, "always"), ("gru", 0, "once"),
+                                              ("lstm", 1, "once")])
+def test_wide_beam_finds_the_best_sentence(cell, seed, look):
     """A beam wider than the number of sentences: the best of all up to three words and an end, by mean log p per word."""
-    model, image = small(cell, seed), drawn(1, 3, 8, 8, seed=seed)
+    model, image = small(cell, seed, look), drawn(1, 3, 8, 8, seed=seed)
     every = [[1, *words, 2] for n in range(4) for words in itertools.product((3, 4, 5), repeat=n)]
     scores = np.array(log_probabilities(model, image, every)) / [len(row) - 1 for row in every]
     with no_grad():
@@ -135,6 +138,7 @@ def test_captioner_learns_sentences_in_the_loop():
     (ValueError, "Vocabulary: has no word 'blue'", lambda: WORDS.encode(["a blue car"])),
     (TypeError, "Captioner: vocabulary must be a Vocabulary, got list", lambda: Captioner(["a"], 8)),
     (ValueError, "Captioner: cell must be one of 'lstm', 'gru', got 'rnn'", lambda: Captioner(WORDS, 16, cell="rnn")),
+    (ValueError, "Captioner: look must be one of 'always', 'once', got 'twice'", lambda: Captioner(WORDS, 16, look="twice")),
     (ValueError, r"Captioner: size must be multiples of 2\^depth = 16, got \(24, 24\)", lambda: Captioner(WORDS, 24)),
     (ValueError, r"Captioner: pictures must be of size \(8, 8\), got \(16, 16\)", lambda: small()(drawn(1, 3, 16, 16))),
     (ValueError, r"Captioner: tokens must be integers \(N, T\) for 2 pictures", lambda: small().loss(drawn(2, 4), [[1, 2]])),

@@ -9,9 +9,10 @@ from tinyvision.metrics import LocalizationError
 
 
 def test_localizer_counts():
-    model = models.Localizer(7, (32, 16), 3, 4, 20, 2)
     flat = 8 * 8 * 4
-    assert sum(p.size for p in model.parameters()) == (27 * 4 + 8) + (36 * 8 + 16) + (flat + 1) * 20 + 21 * 7 + 21 * 4
+    for convs, more in ((1, 0), (2, (36 * 4 + 8) + (72 * 8 + 16))):
+        model = models.Localizer(7, (32, 16), 3, 4, 20, 2, convs=convs)
+        assert sum(p.size for p in model.parameters()) == (27 * 4 + 8) + (36 * 8 + 16) + more + (flat + 1) * 20 + 21 * 7 + 21 * 4
 
 
 def test_boxes_lie_about_the_picture():

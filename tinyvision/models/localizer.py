@@ -1,7 +1,7 @@
 """Localisation with two heads: one vector of a picture says what is there, and where.
 
     layer              output (N, ...)                  what it does
-    stage1..depth      B 2^(l-1), H/2^l, W/2^l          3x3 convolution, batch norm, ReLU, 2x2 max pool
+    stage1..depth      B 2^(l-1), H/2^l, W/2^l          2 of 3x3 convolution, batch norm, ReLU; 2x2 max pool
     vector             D                                dense, ReLU: all places at once, so the vector knows where
     classes            K                                dense: logits
     box                4                                dense, sigmoid: middle x, y, width, height, as shares of the picture
@@ -29,8 +29,9 @@ class Localizer(nn.Module):
     """A class and a box for the object of each picture.
 
     Shapes: input (N, in_channels, *size) -> (logits (N, num_classes), boxes (N, 4), x1, y1, x2, y2 in pixels).
-    size: height and width, one number or a pair, multiples of 2^depth; base_channels: B; hidden: D; box_weight: of the box in
-    `loss`, the criterion for train.fit; `predictions` gives what metrics.LocalizationError takes.
+    size: height and width, one number or a pair, multiples of 2^depth; base_channels: B; hidden: D; convs: convolutions of each
+    stage; box_weight: of the box in `loss`.  `loss` is the criterion for train.fit; `predictions` gives what
+    metrics.LocalizationError takes.
     Raises ValueError for pictures of another size.
 
     >>> from tinyvision.data import ShapeLocalization
@@ -40,16 +41,17 @@ class Localizer(nn.Module):
     ((1, 10), (1, 4))
     """
 
-    def __init__(self, num_classes, size, in_channels=3, base_channels=16, hidden=128, depth=4, *, box_weight=10.0):
+    def __init__(self, num_classes, size, in_channels=3, base_channels=16, hidden=128, depth=4, *, convs=2,
+                 box_weight=10.0):
         whole("Localizer", num_classes=num_classes, in_channels=in_channels, base_channels=base_channels, hidden=hidden,
-              depth=depth)
+              depth=depth, convs=convs)
         positive("Localizer", box_weight=box_weight)
         (self.size,) = sizes("Localizer", 2, size=size)
         if any(side % 2 ** depth for side in self.size):
             raise ValueError(f"Localizer: size must be multiples of 2^depth = {2 ** depth}, got {self.size}.")
         self.in_channels, self.box_weight = in_channels, box_weight
         channels = [base_channels * 2 ** level for level in range(depth)]
-        self.stages = nn.ModuleList([conv_stage(before, c, 1) for before, c in zip([in_channels, *channels], channels)])
+        self.stages = nn.ModuleList([conv_stage(before, c, convs) for before, c in zip([in_channels, *channels], channels)])
         flat = channels[-1] * self.size[0] * self.size[1] // 4 ** depth
         self.vector = nn.Linear(flat, hidden)
         self.classes = nn.Linear(hidden, num_classes)

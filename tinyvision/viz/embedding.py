@@ -91,7 +91,7 @@ def place(axes, picture, point, width, edge):
 def add_legend(figure, present, classes):
     from matplotlib.lines import Line2D
     handles = [Line2D([], [], linestyle="", marker="o", color=color(int(k)), label=class_name(classes, int(k))) for k in present]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6), fontsize=FONT, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 5), fontsize=FONT, frameon=False)
 
 
 def neighbour_grid(queries, gallery, numbers, *, labels=None, gallery_labels=None, classes=None, distances=None, size=1.3,
