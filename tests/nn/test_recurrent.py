@@ -126,6 +126,13 @@ def test_first_weights_are_within_the_bound():
     assert not np.array_equal(before, cell.weight_ih.numpy())
 
 
+@pytest.mark.parametrize("name, gates", [("RNNCell", 1), ("GRUCell", 3), ("LSTMCell", 4)])
+def test_cost_of_cells(name, gates):
+    """Every gate multiplies a matrix with the input and one with the state."""
+    summary = getattr(nn, name)(7, 5).summary((2, 7))
+    assert summary.macs == 2 * gates * (5 * 7 + 5 * 5) and summary.parameters == gates * (5 * 7 + 5 * 5 + 2 * 5)
+
+
 def test_state_takes_the_inputs_dtype():
     assert nn.GRUCell(2, 3).double()(Tensor(np.ones((1, 2)))).dtype == np.float64
 

@@ -5,7 +5,7 @@ import pytest
 
 from tinyvision import Tensor, grad
 from tinyvision.gradcheck import gradcheck
-from tinyvision.style import content_loss, gram_matrix, style_loss
+from tinyvision.style import content_loss, gram_matrix, style_loss, total_variation_loss
 
 
 def drawn(*shape, seed=0):
@@ -58,6 +58,13 @@ def test_gradients_of_the_losses():
     f, p = drawn(2, 3, 2, 3), drawn(2, 3, 2, 3, seed=1)
     assert gradcheck(lambda f: style_loss(gram_matrix(f), gram_matrix(p)), f, order=2)
     assert gradcheck(lambda f: content_loss(f, p), f, order=2)
+    assert gradcheck(total_variation_loss, f, order=2)
+
+
+def test_total_variation_by_hand():
+    x = drawn(2, 3, 4, 5)
+    right = [((x[n, :, 1:] - x[n, :, :-1]) ** 2).sum() + ((x[n, :, :, 1:] - x[n, :, :, :-1]) ** 2).sum() for n in range(2)]
+    np.testing.assert_allclose(total_variation_loss(x), np.array(right) / 60, rtol=1e-12)
 
 
 @pytest.mark.parametrize("words, call", [
@@ -65,6 +72,7 @@ def test_gradients_of_the_losses():
     ("content_loss: features and target must have one shape", lambda: content_loss(drawn(1, 2, 3), drawn(1, 3, 3))),
     (r"style_loss: gram and target must be Gram matrices .* got \(1, 3, 3\) and \(2, 2\)",
      lambda: style_loss(drawn(1, 3, 3), drawn(2, 2))),
+    (r"total_variation_loss: images must be \(N, C, ...\), got shape \(3, 4\)", lambda: total_variation_loss(drawn(3, 4))),
     ("style_loss: gram and target must be", lambda: style_loss(drawn(1, 3, 4), drawn(1, 3, 4))),
 ])
 def test_style_losses_refuse(words, call):

@@ -9,6 +9,7 @@ what forward computes between modules (F.relu, an addition) is not seen.  For th
         ConvTranspose   prod(input) * O/G * prod(K)           each input pixel paints a kernel, parts outside included
         Linear          prod(output) * I
         Bilinear        prod(output) * (I1 * I2 + I2)         a matrix, then a vector
+        recurrent cells N * gates * H * (I + H)               products with the input and with the state
         all others      0: pooling, normalisation, activations and the bias cost a few operations per number, not a product
                         with everything before
     activation bytes    memory of the outputs; an output that is a view of its input (Flatten, Identity) takes none
@@ -30,6 +31,7 @@ from ..memory import same_memory
 from ..tensor import Tensor, raw
 from .conv import Conv, ConvTranspose
 from .linear import Bilinear, Linear
+from .recurrent import Cell
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,8 @@ def multiply_adds(module, inputs, outputs):
         return outputs[0].size * module.in_features
     if isinstance(module, Bilinear):
         return outputs[0].size * (module.in1_features + 1) * module.in2_features
+    if isinstance(module, Cell):
+        return outputs[0].size * module.gates * (module.input_size + module.hidden_size)
     return 0
 
 

@@ -10,9 +10,14 @@ place.  A style has no places: it is which features come together anywhere, the 
 with P and A those of the picture that is imitated.  The paper has G = F F^T and the factor 1/(4 C^2 M^2), which is the same where
 both pictures have one size; with the mean they need not.
 
-Source: Gatys, Ecker and Bethge 2015, A neural algorithm of artistic style, arXiv:1508.06576, equations 1 to 5.
+The total variation, here the mean over pixels and channels of the squared differences to the next pixel below and to the right,
+keeps single pixels from standing out, of which neither loss knows.
+
+Source: Gatys, Ecker and Bethge 2015, A neural algorithm of artistic style, arXiv:1508.06576, equations 1 to 5; Mahendran and
+Vedaldi 2014, arXiv:1412.0035, section 3 (total variation).
 """
 
+from ..interpret.picture import total_variation
 from ..ops.shapes import check_array, check_same_shape
 
 
@@ -69,3 +74,20 @@ def style_loss(gram, target):
                          f"{target.shape}. gram_matrix(features) makes them.")
     d = gram - target
     return (d * d).sum(axis=(1, 2)) / (4 * gram.shape[1] ** 2)
+
+
+def total_variation_loss(images):
+    """How rough pictures are: squared differences of neighbouring pixels, over the number of pixels and channels.
+
+    Shapes: (N, C, *S) -> (N,).
+    Raises ValueError for fewer than three axes.
+    Source: Mahendran and Vedaldi 2014, arXiv:1412.0035, section 3, with beta = 2.
+
+    >>> import numpy as np
+    >>> total_variation_loss(np.array([[[[0.0, 1.0], [0.0, 3.0]]]]))                         # (1 + 9 + 0 + 4) / 4
+    array([3.5])
+    """
+    check_array("total_variation_loss", images=images)
+    if images.ndim < 3:
+        raise ValueError(f"total_variation_loss: images must be (N, C, ...), got shape {images.shape}.")
+    return total_variation(images) / (images.size / len(images))

@@ -26,7 +26,6 @@ from .. import concatenate, nn
 from .. import functional as F
 from ..autograd import no_grad
 from ..backend import to_device
-from ..interpret.picture import total_variation
 from ..interpret.record import shown
 from ..nn.checks import at_least, positive, whole
 from ..optim import Adam
@@ -35,6 +34,7 @@ from ..ops.shapes import check_array
 from ..random import as_generator
 from ..tensor import Parameter, Tensor
 from .features import RandomFeatures, StyleFeatures, as_photograph, relative_content, relative_style
+from .losses import total_variation_loss
 from .transfer import as_list
 
 
@@ -188,4 +188,4 @@ def batch_loss(net, features, x, chosen, goals, content_weight, style_weight, tv
     content, grams = features.both(y)
     near = sum(relative_content(c, wanted[name]).mean() for name, c in content.items()) / len(content)
     like = sum(relative_style(g, targets[name]).mean() for name, g in grams.items()) / len(grams)
-    return content_weight * near + style_weight * like + tv_weight * total_variation(y).sum() / y.size
+    return content_weight * near + style_weight * like + tv_weight * total_variation_loss(y).mean()

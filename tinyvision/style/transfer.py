@@ -2,7 +2,7 @@
 
     x* = argmin over x of   content_weight * mean over content layers of relative content loss
                           + style_weight * sum over styles of share * mean over style layers of relative style loss
-                          + tv_weight * mean over pixels of squared differences of neighbours
+                          + tv_weight * total variation
 
 starting from the content, or from noise: what remains of the content then is what its layers hold.  A relative loss is divided
 by its value for a layer that sees nothing, so the weights mean the same for every network and layer, random ones included.
@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..autograd import enable_grad, grad
-from ..interpret.picture import total_variation
 from ..interpret.record import shown
 from ..nn.checks import at_least, whole
 from ..ops.device import on_host
@@ -29,6 +28,7 @@ from ..random import as_generator
 from ..tensor import raw
 from .colors import grey_pair, match_colors, with_colors
 from .features import StyleFeatures, as_photograph, relative_content, relative_style
+from .losses import total_variation_loss
 
 
 @dataclass
@@ -129,7 +129,7 @@ class Goal:
         content, grams = self.features.both(x)
         near = sum(relative_content(y, self.content[name]).sum() for name, y in content.items())
         like = sum(share * relative_style(g, target[name]).sum() for share, target in self.styles for name, g in grams.items())
-        return {"content": near / len(content), "style": like / len(grams), "tv": total_variation(x).sum() / x.size}
+        return {"content": near / len(content), "style": like / len(grams), "tv": total_variation_loss(x).sum()}
 
     def __call__(self, x):
         """The total loss, and its gradient, of a picture as an array."""
