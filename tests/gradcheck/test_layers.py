@@ -13,10 +13,7 @@ RIGHT = [layer for layer in LAYERS if not layer.causes]
 SEEDS = range(2)
 
 # Found to be wrong, but named otherwise than they should be, on one of the seeds at least.
-MISNAMED = set("""
-    gated_cell_candidate_path_missing reflect_pad_border_not_folded_back nearest_upsampling_keeps_last torch_numpy_inside
-    second_conv_weight_gradient_flipped second_conv_weight_gradient_flipped_for_upstream second_energy_detached
-""".split())
+MISNAMED = set()
 
 
 @functools.cache
@@ -69,7 +66,7 @@ def test_on_more_seeds(layer, seed):
 
 def test_the_collections_are_large():
     names = [layer.name for layer in LAYERS]
-    assert len(names) == len(set(names)) and len(WRONG) >= 200 and len(RIGHT) >= 250
+    assert len(names) == len(set(names)) and len(WRONG) >= 300 and len(RIGHT) >= 350
     assert {cause for layer in WRONG for cause in layer.causes} <= set(CAUSES)
     assert {layer.collection for layer in WRONG} == {layer.collection for layer in RIGHT} == {"homework", "custom"}
 

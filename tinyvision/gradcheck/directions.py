@@ -12,7 +12,6 @@ import numpy as np
 
 from .numeric import EPS, RTOL, Rung, contract, scales_of, slopes
 from .report import InputReport
-from .subject import MISSING
 
 DIRECTIONS = 2
 MANY = 100_000                                            # above so many elements one direction moves all inputs together
@@ -44,7 +43,7 @@ def measure_directions(exam):
                           checked=DIRECTIONS if n in suspects else count)
         if i in exam.misshapen:
             row.passed, row.note = False, f"its gradient has the shape {np.shape(exam.misshapen[i])}"
-        elif i in exam.missing and exam.missing[i] is MISSING and exam.subject.is_data(i):
+        elif exam.is_data(i):
             row = InputReport(row.name, row.shape, how="not checked", note="backward returns no gradient for it: taken as data")
         elif n in skipped:
             row.how, row.note = "not checked", "others are wrong already"

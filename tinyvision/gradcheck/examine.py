@@ -102,7 +102,7 @@ class Examination:
         self.dtype = np.dtype(dtype)
         self.fuzz = float(np.finfo(self.dtype).eps / EPS)  # how much coarser than float64 backward computes
         self.outside = None                               # what forward raised at a point nearby
-        self.is_copy = False                              # whether it examines slices for the sake of another examination
+        self.is_copy = self.precise = False               # whether it examines slices for the sake of another; with no guesses
         self.low_output = self.low_gradient = self.stairs = None
         self.gap = 0.0                                    # how far directions were off at most, as a share of what was added up
         self.misshapen = {}
@@ -280,6 +280,11 @@ class Examination:
                                        "backward?", stop=True)
         return g.astype(np.float64).ravel()
 
+    def is_data(self, i):
+        """Whether input i is taken as data: no gradient is returned for it, and by its name none is due."""
+        named = getattr(self.subject, "named_as_data", lambda i: False)(i)
+        return i in self.missing and (self.missing[i] is MISSING and self.subject.is_data(i) or named)
+
     # --- 3. measure
 
     def measure(self):
@@ -407,8 +412,10 @@ class Examination:
         if not self.large:
             jitter = self.shake(4)[e.number]
             e.jitter = np.maximum(e.jitter, np.where(e.kink, 0, jitter if e.where is None else jitter[:, e.where]))
-        most = int(np.clip(self.patience / (100 * max(self.forward_seconds, 1e-6)), 3, 40))
+        most = int(np.clip(self.patience / (400 * max(self.forward_seconds, 1e-6)), 3, 40))        # a ladder takes 100 passes
         suspects, start = np.flatnonzero(e.wrong), time.perf_counter()
+        excess = (np.abs(e.a - e.n) - e.half)[:, suspects] / np.maximum(e.tolerance[:, suspects], 1e-300)
+        suspects = suspects[np.argsort(-np.where(np.isnan(excess), 0, excess).max(axis=0), kind="stable")]
         while suspects.size and time.perf_counter() - start < 2 * self.patience:
             some, suspects = suspects[:most], suspects[most:]
             self.measure_again(e, some)
@@ -432,7 +439,7 @@ class Examination:
         row = InputReport(e.name, e.x.shape, checked=e.n.shape[1], kinks=int(e.kink.sum()))
         if i in self.missing:
             row.note = "backward returned no gradient, which counts as zero"
-            if self.missing[i] is MISSING and self.subject.is_data(i):
+            if self.is_data(i):
                 row.how, row.note = "not checked", "backward returns no gradient for it: taken as data. Name it in wrt to check it"
                 return row
         if i in self.misshapen:

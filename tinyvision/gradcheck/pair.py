@@ -19,8 +19,9 @@ from ..tensor import raw
 from .chance import Chance
 from .subject import MISSING, Run, Subject, array_inputs, parameter_names
 
-# Arguments by these names are data, unless backward returns a gradient for them.
-CONSTANT_NAMES = {"y", "t", "target", "targets", "label", "labels", "y_true", "truth", "mask", "t_true"}
+# Arguments by these names are data, unless backward returns a gradient for them, other than None.
+CONSTANT_NAMES = {"y", "t", "target", "targets", "label", "labels", "y_true", "truth", "mask", "t_true", "gt",
+                  "one_hot", "onehot", "y_onehot"}
 
 
 def pair_subject(op, forward, backward, inputs, wrt, names):
@@ -77,7 +78,11 @@ class PairSubject(Subject):
         super().__init__(title, names, values, wanted, roots)
 
     def is_data(self, i):
-        """Labels and masks are data, though they may be floating point, unless the user asked for them."""
+        """Whether nothing needs to be returned for input i."""
+        return self.named_as_data(i)
+
+    def named_as_data(self, i):
+        """Labels and masks are data, though they may be floating point, unless the user asked for them; None will do for them."""
         return not self.chosen and self.names[i] in CONSTANT_NAMES
 
     def arguments(self, values):
@@ -209,8 +214,9 @@ class ObjectSubject(PairSubject):
         if wrt is not None:
             self.wanted = array_inputs(op, self.values, wrt, self.dtype, self.names)[1]
 
-    def renewed(self):
-        return ObjectSubject(*self.made_of)
+    def renewed(self, values=None):
+        op, layer, inputs, wrt, names = self.made_of
+        return ObjectSubject(op, layer, inputs if values is None else tuple(values[:self.count]), wrt, names)
 
     def probe(self):
         """One pass back and forth, after which the attributes dW and db exist; None where backward fails."""
@@ -373,7 +379,7 @@ class ModelSubject(LossSubject):
         self.model = copied(model)
         self.retype(self.model)
         Subject.__init__(self, type(model).__name__, [], [], [], (self.model,))
-        self.op, self.f = op, self.model.loss
+        self.op, self.f, self.chosen = op, self.model.loss, wrt is not None
         inputs = [np.array(x, self.dtype) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else raw(x) for x in inputs]
         self.count = len(inputs)
         self.keys = [key for key, v in self.model.params.items() if isinstance(v, np.ndarray) and v.dtype.kind == "f"]

@@ -137,12 +137,19 @@ def steps(whole, exam, dtype):
             # outputs full of kinks (ties) look alike; what is right need not be asked, and steps would be in most of them
             if k == 0 and (whole.report.passed or dtype != "float32" or stays.mean() < 0.25):
                 continue
-            if stays.any():
+            if stays.any() and (k == 0 or near(whole, dtype)):
                 shown[k].append(d[stays].max() / size)
             if len(shown[k]) == 2:
                 found(whole, exam, k, dtype, max(shown[k]))
                 return True
     return False
+
+
+def near(whole, dtype):
+    """Whether the gradients are off by no more than rounding to a type can explain: else it is no word on them."""
+    room = STEPS[dtype][-1]
+    return whole.report.passed or all((np.abs(e.a - e.n) - e.half <= 10 * e.bar + room * np.abs(e.a).max(axis=1, keepdims=True, initial=0)).all()
+                                      for e in whole.evidence)
 
 
 def rounding(exam, k):

@@ -8,7 +8,7 @@ import numpy as np
 
 from .chance import Chance
 from .diagnosis.rerun import resized
-from .numeric import EPS, contract, noise_of, scales_of, slopes
+from .elsewhere import STALE, close, copied, elsewhere, other_inputs, with_other_parameters
 from .precision import precision, types
 from .subject import MISSING, split
 
@@ -21,6 +21,7 @@ def probe(exam):
     layout(exam)
     try:
         (interleaved if exam.subject.interleaves else in_turn)(exam)
+        with_other_parameters(exam)
     except Exception as error:                            # it may insist on its own inputs; that much is said
         exam.note("a stale cache could not be looked for: with other inputs of the same shapes it raises "
                   f"{type(error).__name__}: {error}")
@@ -85,33 +86,7 @@ def strange(x):
     return view
 
 
-def close(exam, a, b, noise=0.0):
-    """Equal up to another order of summation; noise: how much rounding errors of the inputs change b."""
-    if a.shape != b.shape:
-        return False
-    with np.errstate(invalid="ignore"):
-        room = exam.fuzz * (1e-8 * np.abs(b) + 1e-10 * np.abs(b[np.isfinite(b)]).max(initial=1e-300)) + 1000 * np.max(noise, initial=0)
-        return bool(((np.abs(a - b) <= room) | (a == b) | (np.isnan(a) & np.isnan(b))).all())
-
-
 # --- caches
-
-
-def other_inputs(exam):
-    """Other inputs from the same domain: shuffled where both signs occur, else up to a quarter larger.  Parameters stay."""
-    values = exam.copies()
-    count = exam.subject.count
-    rng = np.random.default_rng(exam.seed + 1)
-    for i in exam.wanted:
-        if i < count and exam.missing.get(i) is not MISSING:          # not what is taken as data, such as labels
-            x = values[i]
-            mixed = x.size and x.min() < 0 < x.max()
-            values[i] = rng.permutation(x.ravel()).reshape(x.shape) if mixed else np.asarray(x * (1 + 0.25 * rng.random(x.shape)))
-    return values
-
-
-STALE = ("{} Keep what backward needs in a cache of that very call (a local variable, ctx, the op), not in a global variable, an "
-         "attribute of the class or a default argument.")
 
 
 def interleaved(exam):
@@ -128,53 +103,16 @@ def interleaved(exam):
             return
         raise
     compare(exam, found, "when the layer is called a second time before backward, backward uses the second call's numbers.")
-    right_at(exam, second, later.backward(_upstream(exam)))
+    elsewhere(exam, second, later.backward(_upstream(exam)))
 
 
 def in_turn(exam):
     """Forward and backward with other inputs, and then with the first ones again: each time the gradient belongs to its inputs."""
     others = other_inputs(exam)
-    later = exam.start([v.copy() if isinstance(v, np.ndarray) else v for v in others]).backward(_upstream(exam))
-    right_at(exam, others, later)
+    later = exam.start(copied(others)).backward(_upstream(exam))
+    elsewhere(exam, others, later)
     found = exam.start(exam.copies()).backward(_upstream(exam))
     compare(exam, found, "after a call with other inputs, the first inputs no longer give their gradient.")
-
-
-def right_at(exam, values, found):
-    """The gradients of a later call with other inputs, along one direction: a cache that is filled only once fails here."""
-    if not exam.report.passed or exam.large or exam.dtype != np.float64:
-        return                                            # wrong at the first inputs already: nothing follows from other ones
-    rng = np.random.default_rng(exam.seed + 2)
-    gradients = {i: g for i, g in zip(exam.wanted, found) if g is not None and g is not MISSING and np.shape(g) == np.shape(values[i])}
-    vs = {i: rng.choice([-1.0, 1.0], np.shape(values[i])) * scales_of(values[i]).reshape(np.shape(values[i])) for i in gradients}
-
-    def moved(t):
-        return [np.asarray(v + t * vs[i]) if i in vs else v.copy() if isinstance(v, np.ndarray) else v for i, v in enumerate(values)]
-    y0 = exam.flat(moved(0.0))
-    if not np.isfinite(y0).all():
-        return
-    noise = noise_of(lambda xs: exam.flat(exam.with_inputs(xs)), [values[i] for i in exam.wanted], y0, rng)
-
-    def measured(thorough):
-        s = slopes(lambda j, t: exam.flat(moved(t)), np.ones(1), np.ones(1), y0, noise, exam.u[:1], thorough)
-        n, half, bar, size, _, undefined, *_ = contract(s, exam.u[:1], False)
-        vague = undefined[0] or s.kink.any() or thorough and not bar[0, 0] <= 0.01 * size[0, 0]
-        return n[0, 0], half[0, 0] + 10 * bar[0, 0] + 1e-4 * size[0, 0], vague
-
-    def rate(found):
-        return sum(float((np.asarray(g, float) * vs[i]).sum()) for i, g in zip(exam.wanted, found) if i in vs)
-    a = rate(found)
-    usual = sum(np.linalg.norm(exam.a[exam.wanted.index(i)][0] * v.ravel()) for i, v in vs.items())
-    for thorough in (False, True):
-        n, room, vague = measured(thorough)
-        off = abs(a - n) - room - 1e-6 * usual
-        if vague or off <= 0:
-            return
-    nearby = [np.asarray(v * (1 + 4 * EPS * rng.choice([-1.0, 1.0], np.shape(v)))) if i in vs and i < exam.subject.count else v
-              for i, v in enumerate(values)]
-    if off > 100 * abs(rate(exam.start(nearby).backward(_upstream(exam))) - a):       # more than rounding explains
-        exam.fault("stale-cache", STALE.format("with the inputs of the first call the gradient is right, with those of a later "
-                                               "call it is not: something is computed once and kept."))
 
 
 def _upstream(exam):

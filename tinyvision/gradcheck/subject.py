@@ -13,6 +13,7 @@ from ..backend import CPU, device_of, to_device
 from ..ops.device import moved, on_host
 from ..tensor import Op, Parameter, Tensor, raw, result
 
+LIBRARY = __package__.partition(".")[0] + "."           # where operations come from that need no check
 MISSING = object()                                        # no gradient was returned at all for an input; None says it is zero
 
 
@@ -56,9 +57,13 @@ class Subject:
         """Names of parameters, not among the arguments, that a pass wrote to."""
         return []
 
-    def renewed(self):
-        """The same subject without what earlier calls left in it."""
+    def renewed(self, values=None):
+        """The same subject without what earlier calls left in it; values: those of its first call, where it needs one."""
         return self
+
+    def parts(self, values, alone=False):
+        """Subjects of the operations inside that the user wrote; None where they are not known, or there is one and not `alone`."""
+        return None
 
     def close(self):
         """Give back everything that was borrowed from the user."""
@@ -103,6 +108,18 @@ class TensorSubject(Subject):
         """The Subject of the second order."""
         return GradientSubject(self, upstreams)
 
+    def parts(self, values, alone=False):
+        nodes, waiting = {}, [y for y in self.call(self.tensors(values, requires_grad=True)) if isinstance(y, Tensor)]
+        while waiting:
+            t = waiting.pop()
+            if t.op is not None and t not in nodes:
+                nodes[t] = t.op
+                waiting += [x for x in t.op.inputs if isinstance(x, Tensor)]
+        if len(nodes) < 2 and not alone:
+            return None
+        own = [op for op in nodes.values() if not type(op).__module__.startswith(LIBRARY)]
+        return [part for op in own if (part := part_of(op)).wanted]
+
     def pull(self, outputs, tensors, upstreams, create_graph=False):
         """The gradients of <upstreams, outputs>; None where nothing leads from an output to the input."""
         live = [k for k, y in enumerate(outputs) if isinstance(y, Tensor) and y.requires_grad]
@@ -110,6 +127,14 @@ class TensorSubject(Subject):
             return [None] * len(self.wanted)
         return grad([outputs[k] for k in live], [tensors[i] for i in self.wanted], [upstreams[k] for k in live],
                     retain_graph=True, create_graph=create_graph, allow_unused=True)
+
+
+def part_of(op):
+    """The Subject of one operation in a graph, at the inputs that it had."""
+    values = [np.array(raw(x)) if isinstance(x, Tensor) else x for x in op.inputs]
+    wanted = [i for i, (x, v) in enumerate(zip(op.inputs, values))
+              if isinstance(x, Tensor) and x.requires_grad and v.dtype.kind == "f"]
+    return TensorSubject(op.name, op, parameter_names(op, len(values)), values, wanted)
 
 
 class ModuleSubject(TensorSubject):

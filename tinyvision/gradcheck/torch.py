@@ -1,5 +1,7 @@
 """PyTorch's tensors as a Subject: custom autograd.Functions and nn.Modules, where PyTorch is installed."""
 
+import contextlib
+
 import numpy as np
 
 from ..packages import require
@@ -99,6 +101,23 @@ class TorchSubject(Subject):
     def second(self, upstreams):
         return TorchGradientSubject(self, upstreams)
 
+    def parts(self, values, alone=False):
+        with self.torch.enable_grad():
+            own, count = functions_behind(self.call(self.tensors(values, True)))
+            calls = []
+            with watched(own, calls):
+                self.call(self.tensors(values, True))
+        if count < 2 and not alone or len(calls) < len(own):
+            return None
+        return [part for call in calls if (part := self.part_of(*call)).wanted]
+
+    def part_of(self, function, arguments):
+        """The Subject of one call of an autograd.Function."""
+        tensor = self.torch.Tensor
+        values = [x.detach().numpy().copy() if isinstance(x, tensor) else x for x in arguments]
+        wanted = [i for i, x in enumerate(arguments) if isinstance(x, tensor) and x.requires_grad and x.is_floating_point()]
+        return TorchSubject(function.apply, [f"input {i}" for i in range(len(values))], values, wanted, None)
+
     def close(self):
         for t, data in self.before:
             t.data = data
@@ -111,6 +130,37 @@ def positive(x):
     if all(s >= 0 for s in x.strides):
         return x
     return np.copy(x, order="F") if x.ndim > 1 else np.repeat(x, 2)[::2]
+
+
+def functions_behind(outputs):
+    """(the autograd.Functions that users wrote, how many nodes there are) in the graph behind some tensors."""
+    seen, waiting = set(), [y.grad_fn for y in outputs if y.grad_fn is not None]
+    while waiting:
+        node = waiting.pop()
+        if node not in seen:
+            seen.add(node)
+            waiting += [before for before, _ in node.next_functions if before is not None]
+    return {own for node in seen if (own := getattr(type(node), "_forward_cls", None)) is not None}, \
+        sum(type(node).__name__ != "AccumulateGrad" for node in seen)
+
+
+@contextlib.contextmanager
+def watched(functions, calls):
+    """Inside, every call of one of these autograd.Functions is kept in `calls`, with its arguments."""
+    def watch(function):
+        apply = function.apply
+
+        def noted(*arguments):
+            calls.append((function, arguments))
+            return apply(*arguments)
+        function.apply = noted
+    for function in functions:
+        watch(function)
+    try:
+        yield
+    finally:
+        for function in functions:
+            del function.apply
 
 
 class TorchGradientSubject(TorchSubject):

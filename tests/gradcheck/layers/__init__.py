@@ -2,7 +2,7 @@
 ones, many of them numerically nasty or of an unusual form, which it has to pass.
 
     homework/    plain NumPy: pairs of functions, objects with forward and backward, losses that return their gradient
-    custom/      for an engine: Ops, Modules, functions of Tensors, functions of PyTorch
+    custom/      for an engine: Ops, Modules, functions of Tensors, functions of PyTorch, small networks with their loss
 
 Each is a small function of a generator that returns what the front of its form is called with; its docstring says what is wrong,
 or what makes it hard.  A file is a family, wrong_linear.py one of wrong layers; LAYERS has them all.
@@ -19,10 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 
 import tinyvision.random
-from tinyvision.gradcheck import check_loss, check_module, check_op, check_pair, check_torch, gradcheck
+from tinyvision.gradcheck import check_loss, check_module, check_network, check_op, check_pair, check_torch, gradcheck
 
 FRONTS = {"pair": check_pair, "object": check_pair, "loss": check_loss, "op": check_op, "call": gradcheck, "module": check_module,
-          "torch": check_torch}
+          "torch": check_torch, "network": check_network}
 LAYERS = []
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 

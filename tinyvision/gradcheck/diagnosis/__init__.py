@@ -11,6 +11,7 @@ diagnosis: from the certain to the general, so that a wrong sign is not called a
     terms.py       what is missing looks like one path of the function
     points.py      the same function at other inputs, where the mistake does not show
     rerun.py       the same function on smaller inputs
+    inside.py      the operations that it is made of
 """
 
 import time
@@ -18,28 +19,30 @@ import time
 import numpy as np
 
 from ..precision import STEPS
-from . import moved, patterns, points, rerun, structure, terms, values
+from . import inside, moved, patterns, points, rerun, structure, terms, values
 from .case import Case
 from .values import WHOLE
 
 HYPOTHESES = [
     values.nothing, values.whole_numbers, values.upstream_ignored, values.not_linear, values.constant_factor, values.swapped,
-    values.mask_missing, structure.diagonal_only, moved.gradient_moved, values.local_derivative_missing, structure.overwritten,
-    structure.summed_over_another_axis, structure.outputs_dropped, moved.upstream_moved, structure.one_of_several,
-    structure.another_mask, values.only_the_sum_of_upstream, moved.other_replaced, moved.other_moved,
-    patterns.jacobian_transposed, patterns.one_slice_of_another, terms.path_missing, structure.leaks, values.region,
-    points.symmetric, points.all_positive, moved.slices_permuted, structure.factor_by_element, values.at_labels,
-    values.part, structure.wrong_axis, structure.contributions_dropped, terms.statistics_missing, terms.elementwise,
-    structure.factor_by_output, patterns.other_in_its_place, moved.moved_but_for_the_border, moved.reshaped_wrongly,
+    values.mask_missing, structure.diagonal_only, moved.gradient_moved, moved.gradient_moved_in_sample,
+    values.local_derivative_missing, structure.overwritten, structure.summed_over_another_axis, structure.outputs_dropped,
+    moved.upstream_moved, structure.one_of_several, structure.another_mask, values.only_the_sum_of_upstream,
+    moved.parts_exchanged, moved.other_replaced, moved.other_moved, patterns.jacobian_transposed,
+    patterns.one_slice_of_another, terms.path_missing, structure.leaks, values.at_repeated, values.at_maxima, values.region,
+    points.symmetric, points.at_ones, points.all_positive, rerun.one_example, moved.slices_permuted,
+    structure.factor_by_element, values.at_labels, values.part, moved.upstream_reshaped, structure.wrong_axis,
+    structure.contributions_dropped, terms.statistics_missing, terms.elementwise, structure.factor_by_output,
+    patterns.other_in_its_place, moved.moved_but_for_the_border, moved.reshaped_wrongly,
     structure.misplaced, structure.contributions_added, patterns.direct_path, patterns.term_field, patterns.between_outputs,
     patterns.uses, patterns.function_of_right_one, terms.constant_term, points.of_slices, terms.separable,
     structure.factor_by_any_element, rerun.batch_only, rerun.nonsquare_only, patterns.path_not_followed, points.invariant,
-    rerun.one_step, points.without, points.small, points.whole_term, values.most_of_it,
+    rerun.one_step, points.without, points.share_of_small, rerun.reduced, points.small, points.whole_term, values.most_of_it,
 ]
 # What can be seen from a sample of elements: asked before smaller inputs are tried.
 ON_SAMPLES = [
     values.nothing, values.whole_numbers, values.upstream_ignored, values.not_linear, values.constant_factor, values.mask_missing,
-    values.region, values.part, values.most_of_it,
+    moved.gradient_moved_in_sample, values.local_derivative_missing, values.region, values.part, values.most_of_it,
 ]
 
 # Faults after which the numbers mean nothing, or which explain them; the others are harmless where the numbers are right.
@@ -55,10 +58,7 @@ def diagnose(exam):
     for i, g in exam.misshapen.items():
         row = next(row for row in report.inputs if row.name == exam.subject.names[i])
         row.cause, row.diagnosis = misshapen(row.name, g, row.shape)
-    exam.deadline = time.perf_counter() + 2 * exam.patience
-    asked, certainty = {}, {}
-    for row, e in wrong_rows(exam):
-        row.cause, row.diagnosis, certainty[row.name] = explain(exam, e, asked)
+    certainty = explain(exam)
     fault = next(((cause, text) for wanted in DECISIVE for cause, text in report.faults if cause == wanted), None)
     rows = [row for row in report.inputs if not row.passed]
     known = sorted((row for row in rows if row.cause not in ("", "unknown")), key=lambda row: certainty.get(row.name, -1))
@@ -83,32 +83,59 @@ def wrong_rows(exam):
             yield row, e
 
 
-def explain(exam, e, asked):
-    """(cause, sentence, place of the hypothesis in the order: the earlier, the more certain) for one input."""
-    case = Case(exam, e, asked)
+def explain(exam):
+    """Fill in the rows' causes; {name: place of the hypothesis in the order}, the lower, the more certain.
+
+    Each hypothesis is asked about every wrong input before the next one is: a precise word on one of them is worth more than a
+    guess at another, and takes less time.
+    """
+    exam.deadline = time.perf_counter() + 2 * exam.patience
+    asked = {}
+    cases = {row.name: Case(exam, e, asked) for row, e in wrong_rows(exam)}
+    found = {name: at_once(exam, case) for name, case in cases.items()}
+    part = inside.of_parts(exam)
+    cut = not part and inside.is_cut(exam)
+    if part and part[0] != "unknown":
+        found = {name: answer or (*part, 0) for name, answer in found.items()}
+    ask(exam, cases, found, ON_SAMPLES, [name for name, case in cases.items() if not case.whole])
+    if any(not case.whole and not found[name] for name, case in cases.items()) and not cut:
+        small = rerun.small_copy(exam) if not exam.is_copy else None
+        for name, case in cases.items():
+            if small is not None and not case.whole and not found[name]:
+                found[name] = small.cause, f"{small.diagnosis} (Seen on smaller slices of the inputs.)", 0
+    exact = exam.is_copy and exam.precise
+    whole = [name for name, case in cases.items() if case.whole or not cut]
+    ask(exam, cases, found, HYPOTHESES[:HYPOTHESES.index(rerun.batch_only)] if exact else HYPOTHESES, whole)
+    for row, _ in wrong_rows(exam):
+        if cut:
+            found[row.name] = inside.of_cut(row.name, found[row.name]) or ("term-missing", inside.CUT.format(row.name), len(HYPOTHESES) - 1)
+        row.cause, row.diagnosis, place = found[row.name] or ("unknown", unknown(row), len(HYPOTHESES))
+        found[row.name] = row.cause, row.diagnosis, place
+    return {name: place for name, (_, _, place) in found.items()}
+
+
+def at_once(exam, case):
+    """What needs no hypothesis: elements on a kink, gradients made of rounding errors."""
+    e = case.e
     if not case.wrong.any() and (e.wrong.any() or any(number == e.number for number, _ in exam.ties)):
         return *at_kinks(exam, e), 0
     if case.cancelled:
         return "zero-gradient", (f"the gradient of {e.name} is zero but for rounding errors, though the output depends on it: "
                                  "its terms cancel, and must not. A factor that differs from term to term is missing."), len(HYPOTHESES)
-    if not case.whole:
-        for hypothesis in ON_SAMPLES:
-            found = hypothesis(case)
-            if found:
-                return *found, HYPOTHESES.index(hypothesis)
-        small = rerun.small_copy(exam) if not exam.is_copy else None
-        if small is not None:
-            return small.cause, f"{small.diagnosis} (Seen on smaller slices of the inputs.)", 0
-    exact = exam.is_copy and exam.precise
-    for place, hypothesis in enumerate(HYPOTHESES[:HYPOTHESES.index(rerun.batch_only)] if exact else HYPOTHESES):
-        if case.late:
-            break
-        found = hypothesis(case)
-        if found:
-            # a slice that is wrong may be so by chance: what is precise about another input comes first
-            return *found, place if hypothesis is not values.part else HYPOTHESES.index(terms.constant_term)
-    row = next(row for row in exam.report.inputs if row.name == e.name)
-    return "unknown", unknown(row), len(HYPOTHESES)
+    return None
+
+
+def ask(exam, cases, found, hypotheses, names):
+    """Put hypotheses to the inputs that nothing has explained yet."""
+    for hypothesis in hypotheses:
+        for name in names:
+            if found[name] or cases[name].late:
+                continue
+            answer = hypothesis(cases[name])
+            if answer:
+                # a slice that is wrong may be so by chance: what is precise about another input comes first
+                found[name] = *answer, HYPOTHESES.index(terms.constant_term if hypothesis is values.part else hypothesis)
+                exam.deadline = min(exam.deadline, time.perf_counter() + exam.patience / 2)
 
 
 def at_kinks(exam, e):

@@ -21,6 +21,7 @@ class Case:
         """asked: a dict that the cases of one examination share, for what they all ask of backward."""
         self.exam, self.e, self.name = exam, e, e.name
         self.asked = {} if asked is None else asked
+        self.kept = {}                                    # what several hypotheses about this input use
         self.a, self.n, self.u, self.x, self.shape = e.a, e.n, exam.u, e.x, e.x.shape
         self.judged = ~e.undefined & ~e.kink
         self.whole = e.where is None
@@ -61,7 +62,16 @@ class Case:
         """Whether backward is proportional to the upstream gradient."""
         if not self.exam.subject.upstream:
             return True
-        return all(self.close(self.ask(c * self.u[0]), c * self.a[0]) for c in (-1.0, 0.0, 3.0, 1e3, 1e-3))
+        return all(self.close(self.ask(c * self.u[0]), c * self.a[0]) for c in (-1.0, 0.0, 3.0, 1e3, 1e-3)) and self.additive
+
+    @cached_property
+    def additive(self):
+        """Whether the gradient for the sum of two upstream gradients is the sum of theirs."""
+        if len(self.u) < 2 or not self.u[1].any():
+            return True
+        c = np.linalg.norm(self.u[0]) / np.linalg.norm(self.u[1])
+        both = self.a[0] + c * self.a[1]
+        return self.close(self.ask(self.u[0] + c * self.u[1]), both, np.abs(self.a[0]).max(initial=0) + c * np.abs(self.a[1]).max(initial=0))
 
     @cached_property
     def cancelled(self):

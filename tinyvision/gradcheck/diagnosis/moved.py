@@ -33,9 +33,10 @@ def rearranged(shape):
         for axes in combinations(large, count):
             yield "flipped", f"reversed along {axes_text(axes)}", lambda z, axes=axes: np.flip(z, axes)
     for axis in large:
-        for step in (1, -1, 2, -2):
-            if abs(step) < shape[axis]:
+        for step in (1, -1, 2, -2, 3, -3, 4, -4):
+            if abs(step) < shape[axis] and abs(step) < 3:
                 yield "shifted", f"moved by {step} along axis {axis}", lambda z, s=step, a=axis: shift(z, s, a)
+            if abs(step) < shape[axis]:
                 yield "shifted", f"rolled by {step} along axis {axis}", lambda z, s=step, a=axis: np.roll(z, s, a)
     for axes in combinations([d for d in large if d >= 2], 2):
         for step in (1, -1, 2, -2):
@@ -70,6 +71,24 @@ def gradient_moved(case):
     for cause, words, move in rearranged(case.shape):
         if case.explains(np.stack([move(row).ravel() for row in rows])):
             return cause, f"the gradient of {case.name} is the right one {words}. {HINTS[cause]}."
+    return None
+
+
+def gradient_moved_in_sample(case):
+    """The same where N is known at some elements only: it is looked for in A, where it has gone to."""
+    if case.whole or case.x.size > 300_000:
+        return None
+    a, places = case.exam.a[case.e.number], np.arange(case.x.size)
+    for cause, words, move in rearranged(case.shape):
+        source = move(places.reshape(case.shape) + 1).ravel() - 1         # where each element of A comes from; -1 for a zero
+        gone = np.full(case.x.size, -1)
+        gone[source[source >= 0]] = places[source >= 0]
+        seen = case.judged & (gone[case.e.where] >= 0)
+        if seen.sum() < 8 or not (case.wrong & seen).any():
+            continue
+        off = np.abs(a[:, gone[case.e.where]] - case.n)[:, seen]
+        if (off <= case.slack[:, seen]).all() and (off.max(axis=1) <= 0.1 * np.abs(case.a - case.n)[:, seen].max(axis=1)).all():
+            return cause, f"the gradient of {case.name} is the right one {words}, as far as elements were looked at. {HINTS[cause]}."
     return None
 
 
@@ -120,6 +139,36 @@ def slices_permuted(case):
             return "transposed", (f"the slices of the gradient of {case.name} along axis {axis} are in the wrong order: "
                                   f"{order} instead of {list(range(size))}. Look at the reshapes: which index runs fastest?")
     return None
+
+
+def parts_exchanged(case):
+    """Two inputs are wrong, and A is the gradient where the two halves of the output, or of a weight behind it, are exchanged."""
+    if sum(not row.passed for row in case.exam.report.inputs) < 2:
+        return None
+    if case.out_shape is not None and case.j is not None and case.exam.subject.upstream:
+        for axis in halved(case.out_shape):
+            u = np.stack([half_turned(row.reshape(case.out_shape), axis).ravel() for row in case.u])
+            if case.explains(u @ case.j.T):
+                return "swapped-gradients", PARTS.format(case.name, f"the output along axis {axis}")
+    for i, name, other in case.others():
+        for axis in halved(other.shape):
+            values = case.exam.copies()
+            values[i] = half_turned(other, axis)
+            if not case.late and case.explained_at(values, tries=1) and case.explained_at(values):
+                return "swapped-gradients", PARTS.format(case.name, f"{name} along axis {axis}")
+    return None
+
+
+PARTS = ("the gradient of {} is the one for the other half of {}: two parts, put together in forward (concatenate, stack), are "
+         "taken apart in the wrong order.")
+
+
+def halved(shape):
+    return [axis for axis, size in enumerate(shape) if size > 1 and size % 2 == 0]
+
+
+def half_turned(z, axis):
+    return np.roll(z, z.shape[axis] // 2, axis)
 
 
 def other_moved(case):
@@ -175,6 +224,25 @@ def reshaped_wrongly(case):
                                           f"reshaped to {inner} and transposed by {p}. Backward has to undo forward's reshapes "
                                           "and "
                                           "transposes in the reverse order.")
+    return None
+
+
+def upstream_reshaped(case):
+    """A = J^T of an upstream gradient after a reshape and a transpose that split an axis in two: heads, groups, blocks."""
+    if case.j is None or not case.exam.subject.upstream or not case.out_shape or case.u.shape[1] > 600:
+        return None
+    probe = np.random.default_rng(case.exam.seed).permutation(np.flatnonzero(case.judged))[:6]
+    index, few, room = np.arange(case.u.shape[1]), case.j[probe], case.slack[0, probe]
+    for inner in splits(case.out_shape):
+        if len(inner) > 6 or len(inner) == len(case.out_shape) or case.late:
+            continue
+        for p in permutations(range(len(inner))):
+            order = index.reshape(inner).transpose(p).ravel()
+            for moved in (order, np.argsort(order)):
+                if (np.abs(few @ case.u[0][moved] - case.a[0, probe]) <= room).all() and case.explains(case.u[:, moved] @ case.j.T):
+                    return "transposed", (f"the gradient of {case.name} is that of an upstream gradient in the wrong order: reshaped to "
+                                          f"{inner} and transposed by {p}. Backward has to undo forward's reshapes and transposes in the "
+                                          "reverse order; a reshape alone exchanges no axes.")
     return None
 
 

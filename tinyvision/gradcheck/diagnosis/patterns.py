@@ -53,7 +53,7 @@ def direct_path(case):
     whole, part = aligned(case.j, case, pairs), aligned(clean, case, pairs)
     if not part > whole or clean.any(axis=1).sum() < 3:
         return None
-    more = (case.b[clean != 0] ** 2).sum() > 4 * (case.j[clean != 0] ** 2).sum()
+    more = np.abs(case.j[clean != 0]).max() <= 1e-6 * size            # where J has something as well, a path is more likely lost
     what = "something is added to" if more else "a part is missing of"
     return ("extra-term" if more else "term-missing"), (
         f"in the gradient of {case.name} {what} what an element does to the outputs with the same index along "
@@ -155,8 +155,10 @@ def term_field(case):
     if live.sum() < 6:
         return None
     for name, z in arrays:
+        if np.count_nonzero(z) < z.size / 2:
+            continue
         with np.errstate(all="ignore"):
-            fields = [collapsed(np.where(live, m / z, np.nan)) for m in (d, j, b)]
+            fields = [collapsed(np.where(live, m / np.where(z, z, np.nan), np.nan)) for m in (d, j, b)]
         if len(fields[0][1]) < min(len(fields[1][1]), len(fields[2][1])) and fields[0][0].size * 2 <= live.sum():
             return "term-missing", (f"what is missing in the gradient of {case.name} is a separate term: "
                                     f"{f'{name} times ' if name else ''}a "

@@ -23,11 +23,54 @@ def symmetric(case):
                 continue
             values = case.exam.copies()
             values[i] = (other + other.swapaxes(p, q)) / 2
-            if case.right_at(values) and case.right_at([np.copy(v) if k != i else 2.5 * v for k, v in enumerate(values)]):
+            if case.right_at(values) and case.right_at([np.copy(v) if k != i else 2.5 * v for k, v in enumerate(values)]) \
+                    and as_wrong_unless_symmetric(case, i, other, p, q):
                 return "transposed", (f"the gradient of {case.name} is right as soon as {name} is symmetric (equal to itself "
                                       f"with axes {p} and {q} exchanged), and wrong otherwise: in backward a transpose of "
                                       f"{name} is missing, or one too many.")
     return None
+
+
+def as_wrong_unless_symmetric(case, i, other, p, q):
+    """The control: numbers mixed with shuffled ones are as small as symmetric ones, but the mistake shows at them."""
+    rng = np.random.default_rng(case.exam.seed + 31)
+    for _ in range(2):
+        values = case.exam.copies()
+        values[i] = (other + rng.permutation(other.ravel()).reshape(other.shape)) / 2
+        if case.right_at(values) is not False:
+            return False
+        values[i] = (values[i] + values[i].swapaxes(p, q)) / 2
+        if case.right_at(values) is False:
+            return False
+    return True
+
+
+def at_ones(case):
+    """Right as soon as another input is one everywhere: it is a factor that backward leaves out, or uses in another power."""
+    if case.right_at(case.exam.copies()) is not False:
+        return None
+    for i, name, other in case.others():
+        if case.late or not other.size or (other == 1).all() or case.exam.is_data(i):
+            continue
+        at = [[np.full_like(other, c) if k == i else v.copy() if isinstance(v, np.ndarray) else v for k, v in enumerate(values)]
+              for c, values in ((1.0, case.exam.copies()), (1.0, scaled(case, 1.5)), (2.0, case.exam.copies()), (1e-3, case.exam.copies()))]
+        if case.right_at(at[0]) and case.right_at(at[1]) and case.right_at(at[2]) is False and left_over(case, at[3]):
+            return "factor-per-axis" if other.size > 1 else "constant-factor", (
+                f"the gradient of {case.name} is right as soon as {name} is one everywhere, and wrong otherwise: {name} is a factor "
+                "that is missing on the way back, or is there in another power.")
+    return None
+
+
+def left_over(case, values):
+    """Whether backward gives more than it must: at a factor of nearly zero, one without the factor does."""
+    a, n = both(case, values)
+    return a is not None and np.linalg.norm(a) > np.linalg.norm(n)
+
+
+def scaled(case, most):
+    """The inputs, each number of them larger or smaller by up to a factor."""
+    rng = np.random.default_rng(case.exam.seed + 43)
+    return [v * rng.uniform(1 / most, most, v.shape) if i in case.exam.wanted else v for i, v in enumerate(case.exam.copies())]
 
 
 def all_positive(case):
@@ -59,11 +102,18 @@ def of_slices(case):
         for axis, size in enumerate(other.shape):
             if not 2 <= size <= MOST or case.late:
                 continue
-            for k, which in ((size - 1, "last"), (0, "first")):
-                if only(case, i, axis, k):
-                    return "overwritten", (f"the gradient of {case.name} is right as soon as {name} is zero but for its {which} "
-                                           f"slice along axis {axis}: of the contributions along it only that of the {which} "
-                                           "counts. Add them up (+=) in backward.")
+            ends = [k for k in (size - 1, 0) if alone(case, i, axis, k)]
+            kept = [k for k in range(size) if k in ends or alone(case, i, axis, k)] if ends else []
+            if len(kept) == 1:
+                which = "first" if kept == [0] else "last"
+                return "overwritten", (f"the gradient of {case.name} is right as soon as {name} is zero but for its {which} "
+                                       f"slice along axis {axis}: of the contributions along it only that of the {which} "
+                                       "counts. Add them up (+=) in backward.")
+            lost = [k for k in range(size) if k not in kept]
+            if kept and lost and case.right_at(with_zeros(case, i, axis, lost)):
+                return "term-missing", (f"the gradient of {case.name} is right as soon as {name} is zero at "
+                                        f"{'index' if len(lost) == 1 else 'indices'} {indices(lost, size)} of axis {axis}: the path "
+                                        f"from {case.name} to the output that leads through them is not followed, or wrong.")
             for k in range(size):
                 if size > 2 and case.right_at(with_zeros(case, i, axis, [k])):
                     return "term-missing", (f"the gradient of {case.name} is right as soon as {name} is zero at index "
@@ -72,10 +122,9 @@ def of_slices(case):
     return None
 
 
-def only(case, i, axis, k):
-    """Whether the gradient is right where input i is zero along an axis but for index k, and is not without it."""
-    rest = [d for d in range(np.shape(case.exam.values[i])[axis]) if d != k]
-    return case.right_at(with_zeros(case, i, axis, rest)) and case.right_at(with_zeros(case, i, axis, [*rest[1:], k])) is not True
+def alone(case, i, axis, k):
+    """Whether the gradient is right where input i is zero along an axis but for index k."""
+    return case.right_at(with_zeros(case, i, axis, [d for d in range(np.shape(case.exam.values[i])[axis]) if d != k])) is True
 
 
 def with_zeros(case, i, axis, at):
@@ -142,32 +191,50 @@ def both(case, values, draws=8):
     return (a, n) if np.isfinite(a).all() and np.isfinite(n).all() else (None, None)
 
 
-def small(case):
-    """Where all inputs are small the function is simple: what is left of the mistake there, and how fast does it vanish?"""
-    exam, pairs = case.exam, []
-    if case.late or not case.whole:
+def at_small(case):
+    """(analytic, numeric) slopes where all inputs are a tenth, a hundredth, a thousandth of what they are; None where that fails."""
+    if "small" not in case.kept:
+        pairs = []
+        for t in (1e-1, 1e-2, 1e-3) if case.whole and not case.late else ():
+            values = case.exam.copies()
+            for i in case.exam.wanted:
+                values[i] = t * values[i]
+            a, n = both(case, values)
+            pairs.append((a, n) if a is not None and n.any() and a.any() else None)
+        case.kept["small"] = pairs if pairs and None not in pairs else None
+    return case.kept["small"]
+
+
+def share_of_small(case):
+    """Where all inputs are small the function is simple: what is the share of the right gradient that backward gives there?"""
+    pairs = at_small(case)
+    if pairs is None or better_when_small(pairs):
         return None
-    for t in (1e-1, 1e-2, 1e-3):
-        values = exam.copies()
-        for i in exam.wanted:
-            values[i] = t * values[i]
-        a, n = both(case, values)
-        if a is None or not n.any() or not a.any():
-            return None
-        pairs.append((a, n))
-    shares = [np.linalg.norm(a - n) / np.linalg.norm(n) for a, n in pairs]
-    if shares[1] < 0.2 * shares[0] and shares[0] < 1:
-        return "wrong-local-derivative", (f"the smaller the inputs, the better the gradient of {case.name}: with a tenth of "
-                                          "them it is off "
-                                          f"by {100 * shares[0]:.2g} %, with a hundredth by {100 * shares[1]:.2g} %. The path "
-                                          "is there, and "
-                                          "its linear part is right: look at the derivative of a nonlinear function inside (its "
-                                          "square, its argument).")
     left = [np.linalg.norm(a) / np.linalg.norm(n) for a, n in pairs]
     if left[2] < 0.2 * left[1] < 0.04 * left[0]:
         return "term-missing", (f"the smaller the inputs, the less is left of the gradient of {case.name}: relative to the "
                                 "right one it vanishes. The most direct path to the output is missing.")
     return factor_of_small(case, pairs)
+
+
+def better_when_small(pairs):
+    shares = [np.linalg.norm(a - n) / np.linalg.norm(n) for a, n in pairs]
+    return shares if shares[1] < 0.2 * shares[0] and shares[0] < 1 else None
+
+
+def small(case):
+    """Where all inputs are small nothing is left of the mistake."""
+    pairs = at_small(case)
+    shares = pairs and better_when_small(pairs)
+    if not shares:
+        return None
+    whole = None if case.exam.subject.upstream else whole_term(case)      # of a loss: polynomials have terms of higher powers
+    if whole:
+        return whole
+    return "wrong-local-derivative", (f"the smaller the inputs, the better the gradient of {case.name}: with a tenth of them it is "
+                                      f"off by {100 * shares[0]:.2g} %, with a hundredth by {100 * shares[1]:.2g} %. The path is "
+                                      "there, and its linear part is right: look at the derivative of a nonlinear function inside "
+                                      "(its square, its argument).")
 
 
 def factor_of_small(case, pairs):

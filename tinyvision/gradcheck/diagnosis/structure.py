@@ -3,11 +3,13 @@
 J (n, m) is the numeric Jacobian, B (n, m) the analytic one, got from one backward pass for each output; the right B is J itself.
 """
 
+import warnings
 from itertools import combinations
 
 import numpy as np
 
 from .case import axes_text, figure, listed, quadratic
+from .terms import elsewhere, statistics_missing
 from .values import indices, sum_to
 
 
@@ -69,12 +71,20 @@ def one_contribution(case):
     """Without B: each wrong element is equal to a single contribution J_io u_o, for every upstream gradient."""
     if case.j is None or case.zero[case.wrong].any() or not case.wrong.any():
         return None
+    kept = np.zeros(case.j.shape[1], bool)
     for row in np.flatnonzero(case.wrong):
         terms = case.j[row] * case.u
         live = np.abs(case.j[row]) > 1e-9 * np.abs(case.j).max()
         fits = (np.abs(terms - case.a[:, row, None]) <= case.slack[:, row, None]).all(axis=0) & live
         if live.sum() < 2 or fits.sum() < 1 or len(case.u) < 2:
             return None
+        kept |= fits
+    array = np.repeat(np.arange(len(case.exam.shapes)), [int(np.prod(shape)) for shape in case.exam.shapes])
+    used = np.unique(array[kept])
+    if len(used) == 1 < len(case.exam.shapes) and (np.abs(case.j[case.wrong]) > 0)[:, array != used[0]].any():
+        others = listed(int(k) for k in np.unique(array) if k != used[0])
+        return "term-missing", (f"the gradient of {case.name} comes from output {used[0]} alone; the path to output {others} is not "
+                                "followed, or its share is overwritten where it must be added up.")
     return "overwritten", (f"every wrong element of the gradient of {case.name} equals the contribution of a single output: "
                            "overwritten where it must be added up. Use += in backward.")
 
@@ -98,6 +108,24 @@ def outputs_dropped(case):
                 extra = f" The path from {case.name} to them is not followed." if branch else " Look at how far the loop or the slice runs."
                 return cause, (f"in the gradient of {case.name} the outputs at {'index' if len(lost) == 1 else 'indices'} "
                                f"{indices(lost, case.out_shape[axis])} of axis {axis} do not count.{extra}")
+        return box_dropped(case, dropped, live)
+    return None
+
+
+def box_dropped(case, dropped, live):
+    """outputs_dropped, where the outputs are a box of several axes: the last window."""
+    there, silent = live.any(axis=0), (dropped == live).all(axis=0) & live.any(axis=0)
+    if not silent.any() or silent.sum() == there.sum() or dropped[:, ~silent].any():
+        return None
+    index = np.stack(np.unravel_index(np.arange(live.shape[1]), case.out_shape))
+    for part, words in ((silent, "do not count"), (there & ~silent, "alone count")):
+        sides = [np.unique(row[part]) for row in index]
+        box = np.all([np.isin(row, side) for row, side in zip(index, sides)], axis=0)
+        if (box & there).sum() == part.sum() and all((np.diff(side) == 1).all() for side in sides):
+            texts = [f"{indices(side, size)} of axis {axis}" for axis, (side, size) in enumerate(zip(sides, case.out_shape))
+                     if len(side) < size]
+            return "wrong-slice", (f"in the gradient of {case.name} the outputs at {' and '.join(texts)} {words}. Look at how far the "
+                                   "loops or the slices run.")
     return None
 
 
@@ -148,14 +176,18 @@ def misplaced(case):
     """Every output's contributions have the right values, and land in the wrong elements."""
     if case.b is None or case.difference[0].all():
         return None
-    size = np.abs(case.j).max()
-    shared, used = ({round(v, 6) for v in m[np.abs(m) > 1e-6 * size] / size} for m in (case.j, case.b))
-    if used <= shared and 3 <= 2 * len(shared) < np.count_nonzero(case.j) and len(shared) > 2:
+    smooth = np.ones(case.j.shape[1], bool) if case.e.kink_at is None else ~case.e.kink_at.any(axis=0)
+    j, b = case.j[:, smooth], case.b[:, smooth]           # where elements tie, their contributions are anybody's guess
+    size = np.abs(j).max(initial=0)
+    if not size or not (np.abs(b - j) > 1e-6 * size).any():
+        return None
+    shared, used = ({round(v, 6) for v in m[np.abs(m) > 1e-6 * size] / size} for m in (j, b))
+    if used <= shared and len(used) > 2 and 3 <= 2 * len(shared) < np.count_nonzero(j) and len(shared) > 2:
         return "shifted", (f"the gradient of {case.name} is made of the right numbers, but they meet the wrong elements. Look "
                            "at where the windows begin, and at stride, dilation and padding in backward.")
     for axis, words in ((0, "every output's contributions have the right values but land in the wrong elements"),
                         (1, "every element gets contributions of the right values, but from the wrong outputs")):
-        if case.j.shape[axis] > 2 and (np.abs(np.sort(case.b, axis) - np.sort(case.j, axis)) <= 1e-6 * size).all():
+        if j.shape[axis] > 2 and (np.abs(np.sort(b, axis) - np.sort(j, axis)) <= 1e-6 * size).all():
             return "shifted", (f"in the gradient of {case.name} {words}. Look at where the windows begin, and at stride, "
                                "dilation and padding in backward.")
     return None
@@ -226,8 +258,28 @@ def factor_named(case, f, axes, rest, live, of_its_own):
         return "wrong-local-derivative", (f"each element of the gradient of {case.name} is right but for a factor of its own, "
                                           f"{span}, whatever the upstream gradient: the last factor on the way to it is missing "
                                           "or wrong.")
+    if not match and not case.exam.subject.upstream and axes == (0,) and len(case.shape) > 1:
+        return of_rows(case, values)
     return "factor-per-axis", (f"the gradient of {case.name} is right but for a factor that depends on "
                                f"{axes_text(axes)}: {listed(map(figure, values))}{match}.")
+
+
+def of_rows(case, factors):
+    """A loss of many rows, whose gradients have the right directions and the wrong lengths."""
+    found = elsewhere(case)
+    if found is not None:
+        rows = [z.reshape(len(factors), -1) for z in found[:2]]
+        new = (rows[0] * rows[1]).sum(axis=1) / np.maximum((rows[1] ** 2).sum(axis=1), 1e-300)
+        if np.abs(new - factors)[np.isfinite(factors)].max(initial=0) <= 1e-4 * np.nanmax(np.abs(factors)):
+            return "factor-per-axis", (f"each row of the gradient of {case.name} is right but for a factor of its own that does not "
+                                       f"depend on {case.name}: {listed(map(figure, factors))}. A weight (of the class, of the example) "
+                                       "or a count is missing or misused.")
+    start = (f"each row of the gradient of {case.name} is right but for a factor of its own ({listed(map(figure, factors))}): what is "
+             "computed from the row's number")
+    if (factors > 0).all() and (factors < 1).all():
+        return "term-missing", (f"{start} has a derivative of more terms than backward has (the product rule: a factor that depends "
+                                f"on {case.name} too is treated as a constant weight).")
+    return "wrong-local-derivative", f"{start} has another derivative than backward has."
 
 
 def by_output(case, live, factor, values):
@@ -245,18 +297,16 @@ def one_output_each(case, live):
 
 
 def nan_mean(z, axes):
-    import warnings
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)   # a slice without any usable element has the mean nan
         return np.nanmean(z, axis=axes, keepdims=True) if axes else z
 
 
 def matched(case, f, axes):
-    """Which other input the factor is: itself, its inverse, its square."""
+    """Which other input the factor is, or which length of a slice: itself, its inverse, its square."""
     f = f.reshape(-1)
     ok = np.isfinite(f)
-    for _, name, other in case.others():
-        z = other.reshape(-1)
+    for name, z in [*((name, other.reshape(-1)) for name, other in arrays(case)), *lengths(case, axes)]:
         if z.size != f.size:
             continue
         with np.errstate(all="ignore"):
@@ -264,6 +314,27 @@ def matched(case, f, axes):
                 if np.allclose(f[ok], form[ok], rtol=1e-5):
                     return f", which is {word}"
     return ""
+
+
+def arrays(case):
+    """(name, array) of all other inputs, also of those that are not differentiated; weights of classes as labels pick them."""
+    exam = case.exam
+    floats = [(name, v) for name, v in zip(exam.subject.names, exam.values) if isinstance(v, np.ndarray) and v.dtype.kind == "f"]
+    yield from ((name, v) for name, v in floats if v is not case.x)
+    for label, y in zip(exam.subject.names, exam.values):
+        if isinstance(y, np.ndarray) and y.dtype.kind in "iu" and y.size and y.min() >= 0:
+            yield from ((f"{name}[{label}]", v[y]) for name, v in floats if v.ndim == 1 and y.max() < len(v))
+
+
+def lengths(case, axes):
+    """(name, numbers) of each slice along the axes: norm and standard deviation, of x and of what lies between it and another."""
+    if len(axes) != 1 or len(case.shape) < 2:
+        return
+    others = [(f"{case.name} - {name}", case.x - v) for name, v in arrays(case) if v.shape == case.shape]
+    for name, z in [(case.name, case.x), *others]:
+        z = np.moveaxis(z, axes[0], 0).reshape(case.shape[axes[0]], -1)
+        yield f"the norm of {name}", np.sqrt((z ** 2).sum(axis=1))
+        yield f"the standard deviation of {name}", z.std(axis=1)
 
 
 def factor_by_output(case):
@@ -362,6 +433,13 @@ def wrong_axis(case):
                               "of sums and means.")
     if case.shape == case.out_shape and all((p, p) in found for p in range(len(case.shape)) if case.shape[p] > 1):
         return None                                       # nothing is coupled any more: a term is missing
+    statistic = statistics_missing(case)
+    if statistic:
+        return statistic                                  # the sum over this axis is not a wrong one, it is left out
+    if not set(pairs) - found - right:
+        return "term-missing", (f"in the gradient of {case.name} elements and outputs with different indices along {text_of(new)} have "
+                                "nothing to do with each other any more, but in forward they are coupled through a sum, a mean or a norm: "
+                                "its derivative is left out.")
     return "wrong-axis", (f"the gradient of {case.name} leaves out couplings along {text_of(new)}: forward sums over this axis "
                           "as well, backward does not. Look at the axis arguments of sums and means.")
 

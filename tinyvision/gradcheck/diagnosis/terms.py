@@ -100,9 +100,20 @@ def along(case, d, axes, candidates):
             return "term-missing", (f"what is missing in the gradient of {case.name} is a multiple of {name} minus its mean "
                                     f"along {axes_text(axes)}: the term that goes through the variance.")
         if fits(case, d, constant + project(d - constant, centred[None], over)) and np.prod([case.shape[a] for a in axes]) > 4:
-            return "term-missing", (f"what is missing in the gradient of {case.name} are the terms that go through mean and "
-                                    f"variance along {axes_text(axes)}: both depend on every element.")
+            sentence = (f"what is missing in the gradient of {case.name} are the terms that go through mean and variance along "
+                        f"{axes_text(axes)}: both depend on every element.")
+            if pointwise(case):
+                return "diagonal-only", f"{sentence} They are treated as constants, and so every output as a function of its own input."
+            return "term-missing", sentence
     return None
+
+
+def pointwise(case):
+    """Whether backward multiplies each element of the upstream gradient by a number, and does no more."""
+    if case.out_shape != case.shape or len(case.u) < 2:
+        return False
+    factors = case.a / case.u
+    return bool(np.abs(factors[1] - factors[0]).max() <= 1e-5 * np.abs(factors).max())
 
 
 def fits(case, d, model):

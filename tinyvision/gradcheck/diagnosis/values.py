@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 
 from .case import axes_text, figure, listed
+from .terms import elsewhere, separable
 
 WHOLE = 4.0                                               # by so much the sum of a few numbers, each cut to a whole one, is off
 
@@ -34,7 +35,7 @@ def whole_numbers(case):
 def upstream_ignored(case):
     """A(u) does not change with u."""
     exam = case.exam
-    if not exam.subject.upstream or not case.close(case.ask(2.5 * case.u[0]), case.a[0]):
+    if not exam.subject.upstream or not case.a[0].any() or not case.close(case.ask(2.5 * case.u[0]), case.a[0]):
         return None
     if not case.close(case.ask(np.roll(case.u[0], 1) + 0.25), case.a[0]):
         return None
@@ -68,7 +69,8 @@ def not_linear(case):
     if (np.abs(case.a - case.n).max(axis=1) <= 2e-3 * np.abs(case.n).max(axis=1)).all():
         return "precision-lost", (f"the gradient of {case.name} is right to about three digits and not quite proportional to the "
                                   "upstream gradient: somewhere in backward numbers are rounded, as by float16.")
-    if all(case.close(case.ask(c * case.u[0]), c * case.a[0]) for c in (3.0, 1e3, 1e-3)):
+    odd = case.close(case.ask(-case.u[0]), -case.a[0])
+    if not odd and all(case.close(case.ask(c * case.u[0]), c * case.a[0]) for c in (3.0, 1e3, 1e-3)):
         return "guided", (f"negative upstream gradients are treated differently in the gradient of {case.name}: doubling dout "
                           "doubles it, but turning its sign round does not turn it round. Guided backpropagation makes fine "
                           "pictures, but no gradients: the mask belongs to the input (x > 0), not to dout.")
@@ -132,10 +134,11 @@ def meaning(case, c):
 
 def local_derivative_missing(case):
     """A = u, or its sum over the axes along which the input was broadcast."""
-    if case.out_shape is None or not case.exam.subject.upstream or not case.whole:
+    if case.out_shape is None or not case.exam.subject.upstream:
         return None
     passed = [sum_to(row.reshape(case.out_shape), case.shape) for row in case.u]
-    if passed[0] is None or not case.explains(np.stack([p.ravel() for p in passed])):
+    at = slice(None) if case.whole else case.e.where
+    if passed[0] is None or not case.explains(np.stack([p.ravel()[at] for p in passed])):
         return None
     what = "the upstream gradient itself" if case.out_shape == case.shape else "the sum of the upstream gradient"
     return "local-derivative-missing", (f"the gradient of {case.name} is {what}: the function's own derivative is missing. "
@@ -191,10 +194,21 @@ def region(case):
             if limit[0] < limit[1]:
                 if is_slice(case) and (found := part(case)):
                     return found                          # a whole slice; that its values are small or large comes with it
+                if not a_branch(case):
+                    return None
                 edge = figure(sum(limit) / 2) if not limit[0] < 0 <= limit[1] else "0"
                 return "wrong-region", (f"the gradient of {case.name} is wrong exactly where {name} {relation} {edge} "
                                         f"({int(case.wrong.sum())} elements){inside(case)}. Look at that branch of the function.")
     return None
+
+
+def a_branch(case):
+    """Whether it may be a branch of the function: where a loss's gradient is zero and must depend on other elements, it is none."""
+    found = elsewhere(case) if not case.exam.subject.upstream and not case.a[:, case.wrong].any() else None
+    if found is None:
+        return True
+    still = np.setdiff1d(np.flatnonzero(case.wrong), found[2])
+    return not still.size or np.abs(found[1] - case.n[0])[still].max() <= 1e-5 * np.abs(case.n[0]).max()
 
 
 def is_slice(case):
@@ -236,16 +250,41 @@ def part(case, most=False):
     for axis, size in enumerate(case.shape):
         bad = np.unique(places[:, axis])
         if len(bad) < len(np.unique(shown[:, axis])):
-            if case.whole and len(bad) > 2 and np.ptp(np.diff(bad)):
+            if not case.whole:                            # others in between were not looked at
+                bad = np.arange(bad[0], bad[-1] + 1)
+                if len(bad) > 0.75 * size:
+                    continue
+            if len(bad) > 2 and np.ptp(np.diff(bad)):
                 return None                               # scattered indices are no part that anybody would write a loop for
             if case.whole and not most and len(bad) > 1 and len(bad) == size - 1:
                 return None                               # all steps but the last: something goes wrong from step to step
             kept &= np.isin(shown[:, axis], bad)
             texts.append(f"{'index' if len(bad) == 1 else 'indices'} {indices(bad, size)} of axis {axis}")
-    if not texts or kept.sum() > 1.25 * len(places) + 1 or kept.all():
+    if not texts or kept.sum() > 1.25 * len(places) + 1 or kept.all() or not most and wanders(case):
         return None
+    other = inside(case) == "" and not most and separable(case)
+    if other:
+        return other[0], f"{other[1]} (Only at {' and '.join(texts)}, right elsewhere.)"
     return "wrong-slice", (f"the gradient of {case.name} is wrong only at {' and '.join(texts)} ({len(places)} elements), right "
                            f"elsewhere{inside(case)}. Look at how far the loop or the slice runs.")
+
+
+def wanders(case):
+    """Whether at other inputs other elements are wrong: then the part is one by chance (units that were off elsewhere)."""
+    if not case.whole or case.exam.large:
+        return False
+    exam, rng = case.exam, np.random.default_rng(case.exam.seed + 37)
+    for _ in range(2):
+        values = exam.copies()
+        for i in exam.wanted:
+            values[i] = rng.permutation(values[i].ravel()).reshape(values[i].shape)
+        a = case.gradient_at(values)
+        for _ in range(2):
+            v = np.where(case.wrong | ~case.judged, 0, rng.choice([-1.0, 1.0], case.x.size) * rng.uniform(0.5, 1.5, case.x.size))
+            rate = case.slope(values, exam.u[0], v.reshape(case.shape)) if a is not None else np.nan
+            if np.isfinite(rate) and abs(a @ v - rate) > 1e-4 * np.linalg.norm(a * v) + 1e-6 * np.linalg.norm(case.a[0]):
+                return True
+    return False
 
 
 def most_of_it(case):
@@ -276,6 +315,48 @@ def at_border(case, places, shown):
             return "wrong-slice", (f"the gradient of {case.name} is wrong only at the border, {width} "
                                    f"element{'s' * (width > 1)} deep ({len(places)} elements), right inside{inside(case)}. "
                                    "Look at the padding.")
+    return None
+
+
+def at_repeated(case):
+    """Wrong exactly at the rows (or columns) that an array of indices names more than once."""
+    if not case.whole or not case.wrong.any():
+        return None
+    wrong, shown = case.array(case.wrong), case.array(case.judged & ~case.zero | case.wrong)
+    for name, index in zip(case.exam.subject.names, case.exam.values):
+        if not isinstance(index, np.ndarray) or index.dtype.kind not in "iu" or not index.size or index.min() < 0:
+            continue
+        for axis, size in enumerate(case.shape):
+            if index.max() >= size:
+                continue
+            rest = tuple(d for d in range(len(case.shape)) if d != axis)
+            count, bad = np.bincount(index.ravel(), minlength=size), wrong.any(axis=rest)
+            once = (count == 1) & shown.any(axis=rest)
+            if once.any() and (bad == ((count > 1) & shown.any(axis=rest))).all():
+                return "overwritten", (f"the gradient of {case.name} is wrong exactly at the indices of axis {axis} that {name} holds more "
+                                       f"than once ({listed(np.flatnonzero(bad))}): of their contributions one counts. Use np.add.at, or "
+                                       "+= one by one; x[idx] += g adds only once.")
+    return None
+
+
+def at_maxima(case):
+    """Wrong, or right, exactly at the largest (or smallest) element of every group along some axes."""
+    if not case.whole or not (case.judged | case.wrong).all():
+        return None
+    wrong = case.array(case.wrong)
+    for count in range(1, len(case.shape) + 1):
+        for axes in combinations(range(len(case.shape)), count):
+            size = int(np.prod([case.shape[d] for d in axes]))
+            if size < 3 or wrong.size < 3 * size:
+                continue
+            for word, best in (("largest", case.x.max(axis=axes, keepdims=True)), ("smallest", case.x.min(axis=axes, keepdims=True))):
+                here = case.x == best
+                if (wrong == ~here).all():
+                    return "mask-missing", (f"the gradient of {case.name} is right at the {word} element along {axes_text(axes)}, and wrong "
+                                            "at all others: what belongs to the maximum alone goes to every element. Its mask is missing.")
+                if (wrong == here).all():
+                    return "term-missing", (f"the gradient of {case.name} is wrong exactly at the {word} element along {axes_text(axes)}: the "
+                                            "path through the maximum is not followed.")
     return None
 
 
