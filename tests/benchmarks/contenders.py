@@ -51,6 +51,9 @@ def tinyvision(layer, seed):
 
 def through_front(examiner, layer, seed):
     """The examiner's verdict on the Subject that the layer's front makes; an error while checking is a rejection."""
+    if layer.form == "network":
+        return Verdict(None, text="it checks a function, not the layers of a network")
+
     def examined(subject, order=1, seed=seed, dtype=np.float64):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

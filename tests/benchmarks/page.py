@@ -58,6 +58,22 @@ FAMILIES = {
     "torch": (
         "Functions of PyTorch",
         "The same mistakes in a `torch.autograd.Function`, and those that its context invites."),
+    "blocks": (
+        "Blocks, cells and layers by several hands",
+        "The same mistakes in other handwritings: loops and einsum, dictionaries and objects. Where a path through a gate, a "
+        "statistic or the second of two outputs is forgotten, the rest looks right."),
+    "criteria": (
+        "Losses of several terms",
+        "A weight that depends on the prediction has a derivative, and so have a penalty, a denominator and a temperature."),
+    "composite": (
+        "One mistake among several steps",
+        "Everything but one line is right. Take the function apart: each step by itself shows plainly what their composition blurs."),
+    "mixed": (
+        "Of every kind",
+        "No order in this room: guess the kind of mistake first, then the line."),
+    "torch_blocks": (
+        "Parts of PyTorch modules",
+        "What is detached is gone, and a function inside a module is best checked by itself."),
     "second_order": (
         "The gradient of the gradient",
         "Right in the first order, wrong in the second: what the backward pass takes out of the graph counts as a "
