@@ -164,11 +164,27 @@ class Captioner(nn.Module):
         try:
             with no_grad():
                 seen = self.eval()(images)
-                found = [self.search(seen[i:i + 1], beam, most) for i in range(len(seen))]
+                found = self.speak(seen, most) if beam == 1 else [self.search(seen[i:i + 1], beam, most) for i in range(len(seen))]
         finally:
             for module, mode in modes:
                 module.training = mode
         return [self.vocabulary.decode([tokens])[0] for tokens in found]
+
+    def speak(self, seen, most=20):
+        """The likeliest next word again and again, for all pictures at once; `decode` reads the numbers, (N, T), <start> first.
+
+        Shapes: seen (N, E), as forward gives it -> int64 (N, T), T at most most + 1.
+        """
+        whole("speak", most=most)
+        sentences, state, ended = [np.full(len(seen), START)], None, np.zeros(len(seen), bool)
+        with no_grad():
+            while len(sentences) <= most and not ended.all():
+                h, state = self.listen(self.embed(sentences[-1].tolist()), seen, state)
+                logits = np.array(on_host(self.words(h)))
+                logits[:, [PAD, START]] = -np.inf
+                sentences.append(np.where(ended, PAD, logits.argmax(axis=1)))
+                ended |= sentences[-1] == END
+        return np.stack(sentences, axis=1)
 
     def search(self, seen, beam, most):
         """Beam search for one picture: the numbers of the likeliest sentence found, by its mean log p per word."""

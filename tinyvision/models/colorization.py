@@ -85,14 +85,22 @@ class Colorizer(nn.Module):
         grey, training = np.asarray(on_host(grey)), [(module, module.training) for module in self.modules()]
         try:
             with no_grad():
-                probabilities = F.softmax(self.eval()(Tensor(grey, device=next(self.parameters()).device)), 1)
+                ab = self.colors(self.eval()(Tensor(grey, device=next(self.parameters()).device)), temperature)
         finally:
             for module, mode in training:
                 module.training = mode
-        ab = Tensor(self.bins.decode(probabilities, temperature).astype(np.float32))
-        ab = raw(F.interpolate(ab, scale_factor=4, mode="bilinear"))
         lightness = rgb_to_lab(np.repeat(grey, 3, axis=1))[:, :1]
         return lab_to_rgb(np.concatenate([lightness, ab], axis=1).astype(np.float32))
+
+    def colors(self, logits, temperature=0.38):
+        """The colours a, b that logits say: (N, Q, H/4, W/4) -> (N, 2, H, W), decoded, then enlarged.
+
+        >>> Colorizer(base_channels=2).colors(Tensor(np.zeros((1, 76, 4, 4), "float32"))).shape
+        (1, 2, 16, 16)
+        """
+        with no_grad():
+            ab = self.bins.decode(F.softmax(logits, 1), temperature).astype(np.float32)
+            return raw(F.interpolate(Tensor(ab), scale_factor=4, mode="bilinear"))
 
 
 def stage(in_channels, channels, convs, stride=1, dilation=1):
