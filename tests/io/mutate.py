@@ -119,7 +119,7 @@ def onnx_nets():
                          nn.AvgPool2d(3, 2, 1))
     labels = nn.Sequential(nn.Conv2d(1, 3, 3, stride=2), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2),
                            nn.AdaptiveAvgPool2d((2, 2)), nn.Flatten(), nn.Linear(12, 4), nn.Softmax(1))
-    return [models.UNet(1, 2, base_channels=2, depth=1), norm, labels]
+    return [models.UNet(1, 2, base_channels=2, depth=1), norm, labels, models.SegNet(1, 2, 2, depth=1)]
 
 
 def exported(path, net):
@@ -142,7 +142,7 @@ def rewired(path, generator, good):
     nodes = model.graph.node
     for _ in range(generator.choice([1, 1, 2, 5])):
         node, other = generator.choice(nodes), generator.choice(nodes)
-        kind = generator.randrange(7)
+        kind = generator.randrange(8)
         if kind == 0:
             node.op_type = generator.choice([other.op_type, *STEPS])
         elif kind == 1 and node.input and other.output:
@@ -152,6 +152,8 @@ def rewired(path, generator, good):
         elif kind == 3 and other.attribute:
             node.attribute.append(generator.choice(other.attribute))
         elif kind == 4:
+            node.output.append(generator.choice(["second", other.output[0], ""]))
+        elif kind == 5:
             tensors = [t for n in nodes for a in n.attribute if a.HasField("t") for t in [a.t]] + list(model.graph.initializer)
             tensor = generator.choice(tensors)
             if generator.random() < 0.5 and tensor.dims:

@@ -1,133 +1,16 @@
-"""Networks in ONNX: onnxruntime computes from the file what the network computes, for every model and several batch sizes."""
+"""Networks in ONNX: onnxruntime computes from the file what the network computes, for every layer and several batch sizes."""
 
 import numpy as np
 import pytest
 
 import tinyvision.functional as F
-from tinyvision import Tensor, concatenate, manual_seed, models, nn, no_grad, where
+from tinyvision import Tensor, concatenate, models, nn, no_grad, where
 from tinyvision.io import export_onnx, load_onnx
 
+from .onnx_twins import Net, compare, evaluated, prepared, session
+
 onnx = pytest.importorskip("onnx")
-runtime = pytest.importorskip("onnxruntime")
-
-MODELS = {
-    "LeNet5": (models.LeNet5, (1, 1, 28, 28)),
-    "LeNet5 32": (models.LeNet5, (1, 1, 32, 32)),
-    "LeNet5 classic": (lambda: models.LeNet5(classic=True), (1, 1, 28, 28)),
-    "MLP": (lambda: models.MLP(48), (1, 3, 4, 4)),
-    "resnet20": (models.resnet20, (1, 3, 32, 32)),
-    "UNet": (lambda: models.UNet(1, 3, base_channels=4, depth=2), (1, 1, 16, 24)),
-    "UNet nearest": (lambda: models.UNet(2, 2, base_channels=4, depth=2, up="nearest"), (1, 2, 16, 16)),
-    "UNet valid": (lambda: models.UNet(1, 2, base_channels=4, depth=1, padding="valid", norm=False), (1, 1, 44, 44)),
-    "UNet 1d": (lambda: models.UNet(1, 2, base_channels=4, depth=2, dims=1), (1, 1, 24)),
-    "UNet 3d": (lambda: models.UNet(1, 2, base_channels=2, depth=1, dims=3, up="nearest"), (1, 1, 4, 6, 8)),
-    "PlainNet": (lambda: models.PlainNet(5, 3, 4), (1, 3, 64, 64)),
-    "FCN": (lambda: models.FCN(3, 8, 3, 4), (1, 3, 64, 64)),
-    "SegNet nearest": (lambda: models.SegNet(1, 2, 4, 2, "nearest"), (1, 1, 16, 16)),
-    "SegNet transpose": (lambda: models.SegNet(1, 2, 4, 2, "transpose"), (1, 1, 16, 16)),
-    "Colorizer": (lambda: models.Colorizer(base_channels=4), (1, 1, 32, 32)),
-    "ConvAutoencoder": (lambda: models.ConvAutoencoder(1, 16, 8, 4), (1, 1, 16, 16)),
-}
-SEVERAL = {  # with several outputs
-    "HED": (lambda: models.HED(3, 4), (1, 3, 32, 32)),
-    "Localizer": (lambda: models.Localizer(10, 32, base_channels=4, depth=3), (1, 3, 32, 32)),
-}
-DEEP = {
-    name: (getattr(models, name), (1, 3, 32, 32) if name[6:] in ("32", "44", "56", "110") else (1, 3, 64, 64))
-    for name in ("resnet32", "resnet44", "resnet56", "resnet110", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
-}
-
-
-def prepared(make):
-    """The network with statistics as training might leave them, in training mode still."""
-    manual_seed(0)
-    net, rng = make(), np.random.default_rng(0)
-    for name, buffer in net.named_buffers():
-        if name.endswith("running_mean"):
-            buffer.data = rng.normal(0, 0.2, buffer.shape).astype("f4")
-        if name.endswith("running_var"):
-            buffer.data = rng.uniform(0.5, 1.5, buffer.shape).astype("f4")
-    return net
-
-
-def session(path):
-    return runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-
-
-def evaluated(net, *inputs):
-    net.eval()
-    with no_grad():
-        return net(*map(Tensor, inputs))
-
-
-def compare(net, shape, path, batches=(1, 3), low=-1.0, tolerance=1e-5):
-    """What the file gives, by onnxruntime and read back, beside the network itself."""
-    export_onnx(net, shape, path)
-    there, back, rng = session(path), load_onnx(path), np.random.default_rng(1)
-    for batch in batches:
-        x = rng.uniform(low, 1, (batch, *shape[1:])).astype("f4")
-        y = evaluated(net, x).data
-        scale = max(1, np.abs(y).max())
-        assert y.std() > 1e-4 and np.isfinite(y).all()  # else there would be nothing to compare
-        (theirs,) = there.run(None, {"input": x})
-        assert theirs.shape == y.shape and theirs.dtype == y.dtype
-        np.testing.assert_allclose(theirs, y, rtol=tolerance, atol=tolerance * scale)
-        np.testing.assert_allclose(evaluated(back, x).data, y, rtol=1e-6, atol=1e-6 * scale)
-    return onnx.load(path)
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_every_model(tmp_path, name):
-    make, shape = MODELS[name]
-    compare(prepared(make), shape, tmp_path / "net.onnx", (1, 2, 5))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", DEEP)
-def test_every_deep_model(tmp_path, name):
-    make, shape = DEEP[name]
-    compare(prepared(make), shape, tmp_path / "net.onnx", tolerance=1e-4)
-
-
-@pytest.mark.parametrize("name", SEVERAL)
-def test_every_model_with_several_outputs(tmp_path, name):
-    make, shape = SEVERAL[name]
-    net, path, x = prepared(make), tmp_path / "net.onnx", np.random.default_rng(1).uniform(-1, 1, (2, *shape[1:])).astype("f4")
-    export_onnx(net, shape, path)
-    wanted, back = evaluated(net, x), evaluated(load_onnx(path), x)
-    there = session(path).run(None, {"input": x})
-    assert len(wanted) == len(back) == len(there)
-    for y, a, b in zip(wanted, back, there):
-        np.testing.assert_allclose(a.data, y.data, rtol=1e-6, atol=1e-6)
-        np.testing.assert_allclose(b, y.data, rtol=1e-5, atol=1e-5 * max(1, np.abs(y.data).max()))
-
-
-def test_no_model_is_left_out():
-    covered = {name.split()[0] for name in (*MODELS, *DEEP, *SEVERAL)} | {"CifarResNet", "ResNet"}            # of resnet20 and 18
-    covered |= {"Captioner"}                              # a loop over words: its rounds depend on what is said
-    made = {name: getattr(models, name) for name in models.__all__}
-    assert covered >= {name for name, x in made.items() if name.startswith("resnet") or isinstance(x, type) and issubclass(x, nn.Module)}
-
-
-def test_unpooling_by_places_is_refused(tmp_path):
-    with pytest.raises(NotImplementedError, match="Scatter in .* has no translation to ONNX"):
-        export_onnx(models.SegNet(1, 2, 4, 2, "max"), (1, 1, 16, 16), tmp_path / "net.onnx")
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("name", ["resnet20", "UNet", "LeNet5"])
-def test_weights_keep_their_names_and_come_back(tmp_path, name):
-    make, shape = MODELS[name]
-    net = prepared(make)
-    export_onnx(net, shape, tmp_path / "net.onnx")
-    state = {key: value.data for key, value in net.state_dict().items() if not key.endswith("num_batches_tracked")}
-    back = load_onnx(tmp_path / "net.onnx")
-    assert back.state_dict().keys() == state.keys() == {w.name for w in onnx.load(tmp_path / "net.onnx").graph.initializer}
-    assert {key for key, _ in back.named_parameters()} == {key for key, _ in net.named_parameters()}
-    for key, value in back.state_dict().items():
-        np.testing.assert_array_equal(value.data, state[key])
-    other = prepared(make)  # and fit the network they came from
-    other.load_state_dict(back.state_dict() | {k: v for k, v in other.state_dict().items() if k.endswith("tracked")})
+pytest.importorskip("onnxruntime")
 
 
 def test_a_network_that_came_back_can_be_trained(tmp_path):
@@ -247,18 +130,6 @@ def test_every_layer(tmp_path, layer, shape):
     compare(prepared(lambda: nn.Sequential(layer)), shape, tmp_path / "net.onnx")
 
 
-class Net(nn.Module):
-    """A forward that is handed in."""
-
-    def __init__(self, function, **layers):
-        self.function = function
-        for name, layer in layers.items():
-            setattr(self, name, layer)
-
-    def forward(self, *inputs):
-        return self.function(self, *inputs)
-
-
 EXPRESSIONS = {
     "arithmetic": lambda net, x: (2 * x + 1) / (x * x + 3) - x**3,
     "exp log": lambda net, x: ((x.exp() + 1).log()) * 0.5,
@@ -282,6 +153,7 @@ EXPRESSIONS = {
     "maximum": lambda net, x: np.maximum(x, 0.1) + np.minimum(x, -x),
     "mask": lambda net, x: where(np.eye(9, 7) > 0, x, 0.0),
     "an array": lambda net, x: x * np.linspace(0, 1, 7),
+    "an array of equal rows": lambda net, x: x * np.linspace(1, 2, 7, dtype="f4") * np.ones((len(x), 4, 1, 7), "f4"),
     "broadcast": lambda net, x: x[:, :, :1] + np.zeros((9, 7), "f4"),
 }
 
@@ -382,7 +254,7 @@ BAKED = {
     "the largest value": lambda net, x: x - np.asarray(x.detach().data).max(),
     "a mask": lambda net, x: where(x.data > 0, x, 2 * x),
     "the batch size": lambda net, x: x * len(x),
-    "an array of the batch size": lambda net, x: x + np.ones((len(x), 1, 1, 1), "f4"),
+    "an array of the batch size": lambda net, x: x + np.arange(len(x), dtype="f4")[:, None, None, None],
     "an index": lambda net, x: x.max(axis=1),
     "a condition": lambda net, x: x * 2 if len(x) == 2 else x + 1,
     "a sum over the batch": lambda net, x: x / len(x) + x.sum(axis=0),
@@ -415,11 +287,14 @@ def test_outputs_that_cannot_be(tmp_path, function, match):
 
 def test_arguments_that_cannot_be(tmp_path):
     net, path = nn.Sequential(nn.Linear(3, 2)), tmp_path / "net.onnx"
-    for inputs in np.ones((1, 3), int), (), np.float32(1):
-        with pytest.raises(TypeError, match="export_onnx: inputs must be shapes, or arrays of floats with a batch axis"):
+    for inputs in np.ones((1, 3), bool), (), np.float32(1):
+        with pytest.raises(TypeError, match="export_onnx: inputs must be shapes, or arrays of floats or integers"):
             export_onnx(net, inputs, path)
-    with pytest.raises(TypeError, match="export_onnx: model must be a Module, got function"):
-        export_onnx(lambda x: x, (1, 3), path)
+    for model, forward in (lambda x: x, None), (net, "forward"):
+        with pytest.raises(TypeError, match="export_onnx: model must be a Module and forward a function, got"):
+            export_onnx(model, (1, 3), path, forward=forward)
+    with pytest.raises(ValueError, match="integers must be an array that holds the smallest and the largest number"):
+        export_onnx(net, np.ones((1, 3), int), path)
     for given in ["a", "b"], [], ["a", "a"], [1]:
         with pytest.raises(ValueError, match="export_onnx: input_names must be 1 different names"):
             export_onnx(net, (1, 3), path, input_names=given)

@@ -115,6 +115,14 @@ def test_files_of_pytorch(path, name, batch):
         np.testing.assert_allclose(load_onnx(path)(Tensor(x.numpy())).data, net(x).numpy(), rtol=1e-4, atol=1e-5)
 
 
+def pooled(*outputs, **attributes):
+    return helper.make_node("MaxPool", ["x"], outputs, kernel_shape=[2, 2], **attributes)
+
+
+def parts(*outputs, **attributes):
+    return helper.make_node("Split", ["x"], outputs, **attributes)
+
+
 INT = np.int64
 NODES = {
     "clip as attributes": ([node("Clip", "x", min=-0.5, max=0.25)], {}, 6 + 1),
@@ -218,6 +226,26 @@ NODES = {
     ),
     "resize cubic": ([node("Resize", "x", "", "", "s", mode="cubic")], {"s": np.array([3, 2, 9, 5], INT)}, 18),
     "dropout": ([node("Dropout", "x")], {}, 18),
+    "unpooling": ([pooled("m", "i", strides=[2, 2]), node("MaxUnpool", "m", "i", kernel_shape=[2, 2], strides=[2, 2])], {}, 18),
+    "unpooling to a size": (
+        [pooled("m", "i", strides=[3, 2]), node("MaxUnpool", "m", "i", "s", kernel_shape=[3, 2], strides=[3, 2])],
+        {"s": np.array([3, 2, 4, 4], INT)},
+        18,
+    ),
+    "scatter": (
+        [node("ScatterElements", "x", "i", "u", axis=-1)],
+        {"i": np.arange(48).reshape(3, 2, 4, 2) % 5 % 4 - 4, "u": np.linspace(-1, 1, 48).reshape(3, 2, 4, 2).astype("f4")},
+        18,
+    ),
+    "split equally": ([parts("a", "b", axis=2), node("Sub", "a", "b")], {}, 13),
+    "split by count": ([parts("a", "b", "c", axis=-1, num_outputs=3), node("Mul", "a", "b")], {}, 18),
+    "split by sizes": (
+        [helper.make_node("Split", ["x", "s"], ["a", "b", "c"], axis=2), node("Concat", "c", "a", axis=2)],
+        {"s": np.array([1, 0, 3], INT)},
+        18,
+    ),
+    "split as attribute": ([parts("a", "b", axis=3, split=[3, 1]), node("Add", "a", "b")], {}, 11),
+    "split in one": ([node("Split", "x", num_outputs=1)], {}, 18),
     "selu": ([node("Selu", "x", alpha=1.5, gamma=0.5)], {}, 18),
     "gelu": ([node("Gelu", "x")], {}, 20),
 }
@@ -312,7 +340,10 @@ HOSTILE = {
     "twice": ([node("Relu", "x"), node("Relu", "x")], {}, "makes y, which is there already"),
     "no output": ([node("Relu", "x", output="z")], {}, "nothing makes its output y"),
     "no nodes": ([], {}, "no graph"),
-    "two outputs": ([helper.make_node("MaxPool", ["x"], ["y", "i"], kernel_shape=[2, 2])], {}, "has 2 outputs"),
+    "two outputs": ([helper.make_node("Dropout", ["x"], ["y", "i"])], {}, "its node Dropout, named y, has 2 outputs"),
+    "an output left out": ([parts("", "y")], {}, "leaves one out before another"),
+    "an output twice": ([parts("y", "y")], {}, "makes y, which is there already"),
+    "outputs": ([parts(*map(str, range(100_001)))], {}, "more than 100000 nodes or results"),
     "old softmax": ([node("Softmax", "x")], {}, "is of opset 11"),
 }
 
@@ -336,6 +367,8 @@ BOMBS = {
     "conv padding": [node("Conv", "x", "w", pads=[10**6] * 4)],
     "pool padding": [node("MaxPool", "x", kernel_shape=[2, 2], pads=[10**6] * 4)],
     "pool kernel": [node("Pad", "x", "some", output="p"), node("MaxPool", "p", kernel_shape=[2000, 2000], pads=[0] * 4)],
+    "unpooling": [node("MaxUnpool", "x", "places", kernel_shape=[10**6] * 2, strides=[10**6] * 2)],
+    "unpooling to a size": [node("MaxUnpool", "x", "places", "big", kernel_shape=[2, 2])],
     "stride": [node("ConvTranspose", "x", "w", strides=[10**6] * 2)],
     "outer product": [
         node("Reshape", "x", "column", output="c"),
@@ -357,6 +390,7 @@ def test_results_out_of_proportion_are_refused_before_they_are_made(path, name):
         "widths": np.array([0, 0, 10**6, 0, 0, 0, 0, 10**6], INT),
         "some": np.array([0, 0, 0, 0, 0, 0, 10, 10], INT),
         "w": np.ones((2, 2, 2, 2), "f4"),
+        "places": np.zeros((1, 2, 4, 4), INT),
         "column": np.array([32, 1], INT),
         "row": np.array([1, 32], INT),
     }
@@ -384,6 +418,32 @@ def test_errors_of_nodes_name_the_node(path):
     with pytest.raises(
         ValueError, match=r"OnnxModule: node y \(Conv\) failed, input \(1, 2, 4, 4\) and weight \(1, 3, 1, 1\) do not"
     ):
+        net(Tensor(X))
+
+
+FAILING = {
+    "places": ([node("ScatterElements", "x", "far", "u")], r"indices must lie in 0\.\.0"),
+    "negative places": ([node("ScatterElements", "x", "low", "u")], r"indices must lie in 0\.\.0"),
+    "places of another shape": ([node("ScatterElements", "x", "few", "u")], r"indices \(2,\) and updates \(1, 2, 4, 4\) do"),
+    "places between places": ([node("ScatterElements", "x", "u", "u")], "indices integers"),
+    "another type": ([node("ScatterElements", "x", "low", "low")], "updates of the data's type"),
+    "a sum": ([node("ScatterElements", "x", "low", "u", reduction="add")], "reduction add is not known"),
+    "no axis": ([node("ScatterElements", "x", "low", "u", axis=4)], "the axis must be one"),
+    "places in another plane": ([node("MaxUnpool", "x", "far", kernel_shape=[2, 2], strides=[2, 2])], r"must lie in 0\.\.127"),
+    "other pictures": ([node("MaxUnpool", "x", "low", "few", kernel_shape=[2, 2])], "cannot be unpooled to"),
+    "by columns": ([pooled("m", "i", storage_order=1), node("Relu", "m")], "indices by columns"),
+    "three outputs": ([pooled("m", "i", "j"), node("Relu", "m")], "more than 2 outputs"),
+    "parts": ([helper.make_node("Split", ["x", "few"], ["m", "i"], axis=2), node("Relu", "m")], "4 cannot be split into"),
+    "parts of no axis": ([parts("m", "i", axis=9), node("Relu", "m")], "no axis 9"),
+}
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_nodes_that_cannot_be_run(path, name):
+    nodes, match = FAILING[name]
+    places = {"far": np.full(X.shape, 1000), "low": np.full(X.shape, -2), "few": np.array([3, 2]), "u": np.ones(X.shape, "f4")}
+    net = load_onnx(saved(path, nodes, places))
+    with pytest.raises(ValueError, match=f"OnnxModule: node .* failed, .*{match}"):
         net(Tensor(X))
 
 

@@ -96,6 +96,21 @@ def test_training_repeats():
     assert ends[0] == ends[1]
 
 
+def test_a_mixture_has_a_gradient():
+    """By central differences, along a random direction."""
+    net, x = StyleNet(3, 2, 1).double(), Tensor(drawn(2, 3, 8, 8).astype("f8"))
+    rng = np.random.default_rng(0)
+    for p in net.parameters():
+        p.data = p.data + rng.normal(0, 0.1, p.shape)
+    s, way, g = rng.random((2, 3)), rng.standard_normal((2, 3)), rng.standard_normal((2, 3, 8, 8))
+    style = Tensor(s, requires_grad=True)
+    y = net(x, style)
+    np.testing.assert_array_equal(y.data, net(x, s).data)
+    y.backward(Tensor(g))
+    ahead, behind = (float((net(x, s + h * way).data * g).sum()) for h in (1e-6, -1e-6))
+    np.testing.assert_allclose((style.grad.data * way).sum(), (ahead - behind) / 2e-6, rtol=1e-5)
+
+
 @pytest.mark.parametrize("words, call", [
     (r"StyleNet: input must be \(N, 3, H, W\), H and W multiples of 4",
      lambda: StyleNet(2, 2, depth=2)(Tensor(drawn(1, 3, 10, 12)), 0)),

@@ -5,8 +5,9 @@
     safetensors_file.py   save and load, the format this library writes
     npz_file.py           save_npz and load_npz, for those who have only NumPy
     zip_entries.py        a stranger's zip archive
-    onnx_file.py          export_onnx: networks for other runtimes; onnx_trace.py and onnx_ops.py do the translation
-    onnx_load.py          load_onnx: the way back; onnx_proto.py reads the file, onnx_steps.py runs its nodes
+    onnx_file.py          export_onnx: networks for other runtimes; onnx_trace.py and onnx_ops.py do the translation,
+                          onnx_integers.py follows the inputs that look something up
+    onnx_load.py          load_onnx: the way back; onnx_proto.py reads the file, onnx_steps.py and onnx_layers.py run its nodes
     atomic.py             replacing a file in one step
     state.py              what may be saved
     elements.py           the types of numbers in files, bfloat16 among them

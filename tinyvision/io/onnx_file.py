@@ -22,28 +22,34 @@ OPSET, IR_VERSION = 18, 8                                 # of 2022: old enough 
 LARGEST = 2 ** 31 - 1                                     # bytes of a message of protobuf
 
 
-def export_onnx(model, inputs, path, *, input_names=None, output_names=None, dynamic_batch=True):
+def export_onnx(model, inputs, path, *, forward=None, input_names=None, output_names=None, dynamic_batch=True):
     """Write a network, in evaluation mode, as an ONNX file (opset 18) that onnxruntime and others run.
 
     inputs: an example, or a tuple of them, one for each argument of forward: a shape with its batch axis, a Tensor or an array.
-        Only their shapes, dtypes and ranges count: the network is run on random numbers to see what it does.
+        Only their shapes, dtypes and ranges count (of a shape: -1 to 1): the network is run on random numbers to see what it
+        does.  Integers, which look something up, are arrays that hold the smallest and the largest that may come.
+    forward: what to write instead of model(...): model.encode, or any function of the inputs that uses the model.
     input_names, output_names: by default "input" and "output", with a number where there are several.
     dynamic_batch: leave the first axis of inputs and outputs open; False fixes it to the example's.
     Layers behave as in model.eval(); the model's modes are as before afterwards.  The file appears whole or not at all.
     Raises NotImplementedError, naming operation and layer, for what ONNX has no node for; ValueError where the computation
-    depends on the numbers in the input (indices, masks) or on its batch size; TypeError for inputs that are not floats.
+    depends on the numbers in the input (masks, largest elements) or on its batch size, and for integers that are all equal;
+    TypeError for inputs that are neither floats nor integers.
 
     >>> net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 10))
     >>> export_onnx(net, (1, 1, 8, 8), "net.onnx")
     >>> import onnx
     >>> [node.op_type for node in onnx.load("net.onnx").graph.node]
     ['Conv', 'Relu', 'Flatten', 'Gemm']
+    >>> words = nn.Embedding(9, 4)
+    >>> export_onnx(words, np.array([[0, 8, 1]]), "mean.onnx", forward=lambda numbers: words(numbers).mean(axis=1))
     """
     require("export_onnx", "onnx")
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"export_onnx: model must be a Module, got {type(model).__name__}.")
+    if not isinstance(model, nn.Module) or not (forward is None or callable(forward)):
+        raise TypeError(f"export_onnx: model must be a Module and forward a function, got {type(model).__name__} and "
+                        f"{type(forward).__name__}.")
     examples = as_examples(inputs, model)
-    first, second = passes(model, examples, dynamic_batch)
+    first, second = passes(model, forward or model, examples, dynamic_batch)
     found = tensors(first.outputs), tensors(second.outputs)
     input_names = names("input", input_names, len(examples))
     output_names = names("output", output_names, len(found[0]))
@@ -54,7 +60,7 @@ def export_onnx(model, inputs, path, *, input_names=None, output_names=None, dyn
         graph = Graph(trace, state | {id(x): name for x, name in zip(trace.inputs, input_names)})
         lists.append((graph.build(outputs), [graph.name(y) for y in outputs]))
     (graph, ends), (other, _) = lists
-    nodes = merged(alive(graph.nodes, ends), alive(other.nodes, ends))
+    nodes = merged(alive(graph.nodes, ends), alive(other.nodes, ends), input_names[0])
     nodes = rename(nodes, ends, output_names, {*input_names, *state.values()})
     sizes = [[value_info(name, x, y, dynamic_batch) for name, x, y in zip(names_, *pair)] for names_, pair in
              ((input_names, (first.inputs, second.inputs)), (output_names, found))]
@@ -62,15 +68,18 @@ def export_onnx(model, inputs, path, *, input_names=None, output_names=None, dyn
 
 
 def as_examples(inputs, model):
-    """A list of arrays of floats."""
+    """A list of arrays of floats and integers."""
     one = not isinstance(inputs, (tuple, list)) or (inputs and all(isinstance(size, int) for size in inputs))
     dtype = next((p.dtype for p in model.parameters() if p.dtype.kind == "f"), np.dtype(np.float32))
     examples = [inputs] if one else list(inputs)
     arrays = [np.zeros(x, dtype) if isinstance(x, (tuple, list)) else np.asarray(raw(x)) for x in examples]
-    if not arrays or any(x.dtype.kind != "f" or x.ndim == 0 for x in arrays):
-        raise TypeError("export_onnx: inputs must be shapes, or arrays of floats with a batch axis, got "
-                        f"{', '.join(f'{x.dtype} {x.shape}' for x in arrays) or 'none'}. Layers that look up integers "
-                        "cannot be exported.")
+    if not arrays or any(x.dtype.kind not in "fiu" or x.ndim == 0 for x in arrays):
+        raise TypeError("export_onnx: inputs must be shapes, or arrays of floats or integers with a batch axis, got "
+                        f"{', '.join(f'{x.dtype} {x.shape}' for x in arrays) or 'none'}.")
+    for x in arrays:
+        if x.dtype.kind != "f" and np.unique(x).size < 2:
+            raise ValueError("export_onnx: integers must be an array that holds the smallest and the largest number that may "
+                             f"come, got {x.dtype} {x.shape} with {np.unique(x).size} different numbers.")
     return arrays
 
 
@@ -144,7 +153,8 @@ def write(model, nodes, inputs, outputs, path):
             arguments.pop()                               # optional inputs at the end are left away
         attributes = {key: helper.np_dtype_to_tensor_dtype(value) if isinstance(value, np.dtype) else value
                       for key, value in node.attributes.items()}
-        protos.append(helper.make_node(node.kind, arguments, [node.output], name=node.output, **attributes))
+        outputs_ = [node.output] if node.second is None else [node.output, node.second]
+        protos.append(helper.make_node(node.kind, arguments, outputs_, name=node.output, **attributes))
     used = {x for node in nodes for x in node.inputs if isinstance(x, str)}
     weights = [numpy_helper.from_array(np.ascontiguousarray(raw(x)).reshape(x.shape), name) for name, x in known.items()
                if name in used]

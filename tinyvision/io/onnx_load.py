@@ -13,9 +13,10 @@ import numpy as np
 from .. import nn
 from ..packages import require
 from ..tensor import Parameter, Tensor
+from . import onnx_layers                                 # noqa: F401  (it adds its kinds of nodes to STEPS)
 from .damage import Damaged, Refused, text
 from .onnx_proto import parse
-from .onnx_steps import STEPS
+from .onnx_steps import SEVERAL, STEPS
 
 GROWTH, SPARE = 1024, 1 << 14     # a result may have 1024 times the elements of inputs and weights together, and these
 
@@ -72,7 +73,7 @@ class OnnxModule(nn.Module):
         values |= {name: state[path] for name, path in self.paths.items()}
         most = GROWTH * (self.weight_size + sum(x.size for x in inputs)) + SPARE
         for i, step in enumerate(program.steps):
-            values[step.output] = run(step, [values[name] if name else None for name in step.inputs], most)
+            values |= zip(step.outputs, run(step, [values[name] if name else None for name in step.inputs], most))
             for name in {*step.inputs} - {*program.outputs}:
                 if self._last[name] == i and name:
                     del values[name]                      # the graph, if there is one, keeps what it needs
@@ -87,6 +88,8 @@ def check_step(step, opset):
     """Whether the kind and all attributes are known."""
     if step.kind not in STEPS:
         raise Refused(f"it has a node {text(step.kind)}, named {text(step.name)}, which is not known here")
+    if len(step.outputs) > 1 and step.kind not in SEVERAL:
+        raise Refused(f"its node {text(step.kind)}, named {text(step.name)}, has {len(step.outputs)} outputs, and one is read")
     unknown = step.attributes.keys() - STEPS[step.kind][1].keys()
     if unknown:
         raise Refused(f"its node {text(step.kind)}, named {text(step.name)}, has an attribute {text(min(unknown))} that is "
@@ -133,7 +136,7 @@ def check_inputs(wanted, inputs):
 
 
 def run(step, inputs, most):
-    """The result of one step, if it is not out of proportion."""
+    """The results of one step, as many as it has outputs, if they are not out of proportion."""
     def room(shape, divided=1):
         """The shape, if an array of it finds room: at most so many elements, counted `divided` times less."""
         if any(size < 0 for size in shape) or prod(map(int, shape)) // max(divided, 1) > most:
@@ -141,9 +144,11 @@ def run(step, inputs, most):
         return tuple(shape)
 
     function, defaults = STEPS[step.kind]
+    attributes = defaults | step.attributes
     try:
         with np.errstate(all="ignore"):
-            return function(room, defaults | step.attributes, *inputs)
+            count = len(step.outputs)
+            return (function(room, attributes, *inputs),) if count == 1 else SEVERAL[step.kind](room, attributes, count, *inputs)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         reason = ascii(str(error))[1:-1][:400]
         raise ValueError(f"OnnxModule: node {text(step.name)} ({step.kind}) failed, {reason}") from error

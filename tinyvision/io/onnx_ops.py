@@ -11,7 +11,7 @@ from math import isfinite, pi, prod, sqrt
 
 import numpy as np
 
-from ..kernels.pool import spans
+from ..kernels import pool as kernels
 from ..ops import (activation, activation_smooth, adaptive, arithmetic, broadcast, conv, elementwise, index, matmul, movement,
                    normalize, pool, reduce, resample, softmax)
 from ..ops.activation_smooth import SELU_ALPHA, SELU_SCALE
@@ -93,6 +93,8 @@ def maximum(graph, op, y, a, b):
 
 @emits(arithmetic.WhereOp)
 def where(graph, op, y, a, b):
+    if raw(a) is raw(b):                                  # what `embedding` does with the row that is not learned
+        return graph.name(a if isinstance(a, Tensor) else b)
     return graph.add("Where", np.asarray(op.condition, bool), operand(graph, a, y), operand(graph, b, y))
 
 
@@ -109,7 +111,7 @@ def clip(graph, op, y, x):
 
 @emits(elementwise.AstypeOp)
 def astype(graph, op, y, x):
-    return graph.add("Cast", graph.name(x), to=y.dtype)
+    return graph.name(x) if x.dtype == y.dtype else graph.add("Cast", graph.name(x), to=y.dtype)
 
 
 # --- activations
@@ -261,7 +263,7 @@ def getitem(graph, op, y, x):
     name = sliced(graph, graph.name(x), [part if isinstance(part, slice) else slice(None) for part in axes])
     for axis, part in reversed(list(enumerate(axes))):
         if not isinstance(part, slice):
-            name = graph.add("Gather", name, np.asarray(part, np.int64), axis=axis)
+            name = graph.add("Gather", name, operand(graph, part, integers()), axis=axis)
     left = [part for part in parts if part is None or isinstance(part, slice)]
     new = [axis for axis, part in enumerate(left) if part is None]
     return graph.add("Unsqueeze", name, integers(*new)) if new else name
@@ -317,9 +319,38 @@ def overhanging(window, sizes, out):
 @emits(pool.MaxPoolOp)
 def max_pool(graph, op, y, x):
     pads = overhanging(op.window, x.shape[2:], op.out)
+    graph.maxima.append(y)
     if any(hi >= k for (_, hi), k in zip(pads, op.window.size)):          # of a window with dilation; runtimes refuse such pads
         return graph.add("MaxPool", graph.name(x), ceil_mode=1, **window_attributes(op.window))
     return graph.add("MaxPool", graph.name(x), **window_attributes(op.window, pads))
+
+
+@emits(pool.ScatterOp)
+def unpool(graph, op, y, u):
+    """ScatterElements along flat planes: unlike MaxUnpool it is for any dtype, any output_size, and on most runtimes."""
+    C = y.shape[1]
+    batch = graph.add("Shape", graph.name(u), start=0, end=1)
+    zeros = graph.add("Expand", like(y, 0), graph.add("Concat", batch, integers(C, prod(op.sizes)), axis=0))
+    values = graph.add("Reshape", graph.name(u), integers(0, C, -1))
+    flat = graph.add("ScatterElements", zeros, places(graph, op.index), values, axis=2)
+    return graph.add("Reshape", flat, integers(0, *y.shape[1:]))
+
+
+def places(graph, index):
+    """Indices within planes (N, C, O): the second output of the max pooling that found them, which counts on through all planes.
+
+    The op knows them as numbers only, so the pooling is the one with these numbers; where there are two such (of x and of
+    2x) they are not told apart.
+    """
+    found = {(id(x), repr(m.op.window)): (m, x) for m in graph.maxima for x in m.op.inputs
+             if m.shape == index.shape and (kernels.tap_index(m.op.tap, m.op.window, x.shape[2:]) == index).all()}
+    if not found:
+        return index.reshape(*index.shape[:2], -1)
+    if len(found) > 1:
+        raise unsupported("unpooling to places that two different poolings found", graph.layer)
+    ((maxima, x),) = found.values()
+    within = graph.add("Mod", graph.second(graph.name(maxima), "indices"), integers(prod(x.shape[2:])))
+    return graph.add("Reshape", within, integers(0, x.shape[1], -1))
 
 
 def average_pool(graph, x, window, out):
@@ -350,7 +381,7 @@ def adaptive_sum(graph, op, y, x):
         return graph.add("Mul", average_pool(graph, x, tiles(size), op.out), like(y, prod(size)))
     name = graph.name(x)
     for axis, (h, o) in enumerate(zip(x.shape[2:], op.out), 2):
-        start, count = spans(h, o)
+        start, count = kernels.spans(h, o)
         place = np.arange(h)
         inside = (place >= start[:, None]) & (place < (start + count)[:, None])
         name = product_along(graph, name, inside.astype(y.dtype), axis, x.ndim)

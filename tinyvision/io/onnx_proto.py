@@ -25,12 +25,12 @@ INT, FLOAT, STRING, TENSOR, FLOATS, INTS = 2, 1, 3, 4, 6, 7               # Attr
 
 @dataclass
 class Step:
-    """One node: inputs are names, "" for one that was left out."""
+    """One node: inputs are names, "" for one that was left out, and so are the outputs, one or more."""
 
     kind: str
     name: str
     inputs: tuple
-    output: str
+    outputs: tuple
     attributes: dict
 
 
@@ -67,8 +67,9 @@ def program_of(model):
     graph = model.graph
     if not graph.node or not graph.output:
         raise Damaged("it has no graph, or one without nodes or outputs")
-    if len(graph.node) > NODES or model.functions or model.training_info or graph.sparse_initializer:
-        raise Refused(f"it has functions, sparse weights, a part for training or more than {NODES} nodes")
+    results = sum(max(1, len(node.output)) for node in graph.node)
+    if results > NODES or model.functions or model.training_info or graph.sparse_initializer:
+        raise Refused(f"it has functions, sparse weights, a part for training or more than {NODES} nodes or results")
     weights = {}
     for tensor in graph.initializer:
         if word(tensor.name) in weights or not tensor.name:
@@ -169,11 +170,13 @@ def packed(integers, element, name):
 
 
 def step_of(node):
-    kind, outputs = word(node.op_type), [word(name) for name in node.output if name]
+    kind, outputs = word(node.op_type), [word(name) for name in node.output]
+    while outputs and not outputs[-1]:
+        outputs.pop()                                     # left out
     if node.domain not in ("", "ai.onnx"):
         raise Refused(f"its node {text(kind)} is of the domain {text(node.domain)}, which is not ONNX's own")
-    if len(outputs) != 1 or not node.output[0]:
-        raise Refused(f"its node {text(kind)} has {len(outputs)} outputs, and one is read")
+    if not outputs or not all(outputs):
+        raise Refused(f"its node {text(kind)} has no first output, or leaves one out before another")
     attributes = {}
     for attribute in node.attribute:
         values = {INT: attribute.i, FLOAT: attribute.f, STRING: attribute.s, INTS: list(attribute.ints),
@@ -185,7 +188,7 @@ def step_of(node):
             attributes[word(attribute.name)] = value.decode("latin-1") if isinstance(value, bytes) else value
         else:
             raise Refused(f"its node {text(kind)} has an attribute {text(attribute.name)} of a kind that is not read")
-    return Step(kind, word(node.name) or outputs[0], tuple(map(word, node.input)), outputs[0], attributes)
+    return Step(kind, word(node.name) or outputs[0], tuple(map(word, node.input)), tuple(outputs), attributes)
 
 
 def check_names(inputs, weights, steps, outputs):
@@ -195,9 +198,10 @@ def check_names(inputs, weights, steps, outputs):
         for name in step.inputs:
             if name and name not in known:
                 raise Damaged(f"its node {text(step.name)} uses {text(name)} before anything makes it")
-        if step.output in known:
-            raise Damaged(f"its node {text(step.name)} makes {text(step.output)}, which is there already")
-        known.add(step.output)
+        for name in step.outputs:
+            if name in known:
+                raise Damaged(f"its node {text(step.name)} makes {text(name)}, which is there already")
+            known.add(name)
     for name in outputs:
         if name not in known:
             raise Damaged(f"nothing makes its output {text(name)}")

@@ -84,7 +84,8 @@ class StyleNet(nn.Module):
     """A network that paints pictures in one of several styles, or between them.
 
     Shapes: forward(x, style): x (N, 3, H, W), brightness 0..1, H and W multiples of 2^depth and at least 8 -> (N, 3, H, W), 0..1.
-    style: the number of a style, one number for each picture (N,), or shares (num_styles,) or (N, num_styles) of a mixture.
+    style: the number of a style, one number for each picture (N,), or shares (num_styles,) or (N, num_styles) of a mixture, the
+    last with a gradient where it is a Tensor.
     channels: C; blocks: residual blocks in the middle; depth: how many times the size is halved; kernel_size: k, odd.
     Raises ValueError for other pictures and styles that it does not have.
 
@@ -124,6 +125,8 @@ class StyleNet(nn.Module):
 
     def shares(self, style, n, dtype):
         """Styles as shares, (n, num_styles)."""
+        if isinstance(style, Tensor) and style.dtype == dtype and style.shape == (n, self.num_styles):
+            return style
         s, k = np.asarray(on_host(style)), self.num_styles
         if s.dtype.kind in "iu" and s.shape in ((), (n,)):
             if s.size and not (0 <= s.min() and s.max() < k):
