@@ -54,7 +54,7 @@ MODELS = {  # what makes it, examples, and what of it is exported where that is 
     "PlainNet": (lambda: models.PlainNet(5, 3, 2), (1, 3, 64, 64)),
     "FCN 8": (lambda: models.FCN(3, 8, 3, 2, 16), (1, 3, 64, 32)),
     "FCN 16": (lambda: models.FCN(3, 16, 3, 2, 16), (1, 3, 32, 64)),
-    "FCN 32": (lambda: models.FCN(3, 32, 3, 2, 16, norm=False), (1, 3, 64, 64)),
+    "FCN 32": (lambda: models.FCN(3, 32, 3, 2, 16, norm=False), (1, 3, 32, 64)),
     "SegNet": (lambda: models.SegNet(1, 2, 4, 3), (1, 1, 16, 24)),
     "SegNet nearest": (lambda: models.SegNet(1, 2, 4, 2, "nearest"), (1, 1, 16, 16)),
     "SegNet transpose": (lambda: models.SegNet(1, 2, 4, 2, "transpose"), (1, 1, 16, 16)),
