@@ -20,7 +20,10 @@
 // channels a step has several taps.  `pack_filters` brings the filters into that order beforehand, m fastest, filled up with
 // zeros to whole steps, so that `correlate` reads them four at a time without a question.
 //
-// Constants: TYPE of the numbers; BM BN BK TM TN the tile; BQ; T0 T1 T2 (window.cuh).
+// With the constant TF32, tensor cores do the products of a step (tf32.cuh); loads, stores and steps around them are the same.
+// There a step is over so soon that BK is 16, or the next one would not have come.
+//
+// Constants: TYPE of the numbers; BM BN BK TM TN the tile; BQ; T0 T1 T2 (window.cuh); TF32, for float.
 
 typedef TYPE T;
 
@@ -29,38 +32,59 @@ typedef TYPE T;
 #define THREADS ((BM / TM) * (BN / TN))
 
 // Threads that live on a processor at a time: its registers, 65536, are shared out among them.
-#define RESIDENT 512
+#define RESIDENT (TM * TN > 64 ? 256 : 512)
 
-// The sums of a thread are VEC neighbours wide: TM/VEC groups of rows and TN/VEC groups of columns, spread over the tile so that
-// the threads of a warp read neighbouring numbers of shared memory.
+// Numbers that are read together
 #define VEC 4
-#define ROW(i) ((i) / VEC * (BM * VEC / TM) + ty * VEC + (i) % VEC)
-#define COLUMN(j) ((j) / VEC * (BN * VEC / TN) + tx * VEC + (j) % VEC)
-
-// Rows of shared memory are longer than the tile: where neighbouring threads write down a column, they meet different banks.
-#define PAD 4
 
 struct __align__(16) Vector { T v[VEC]; };
 
+// Rows of shared memory are longer than the tile: where neighbouring threads write down a column, they meet different banks.
+#if defined(TF32) && !defined(BQ)
+#define PAD (32 / BK)
+#else
+#define PAD 4
+#endif
+
+#ifdef TF32
+#include "tf32.cuh"
+
+struct __align__(8) Group { T v[GROUP]; };
+#else
+// The sums of a thread are VEC neighbours wide: TM/VEC groups of rows and TN/VEC groups of columns, spread over the tile so that
+// the threads of a warp read neighbouring numbers of shared memory.
+#define GROUP VEC
+#define ROW(i) (top + (i) / VEC * (BM * VEC / TM) + (i) % VEC)
+#define COLUMN(j) (left + (j) / VEC * (BN * VEC / TN) + (j) % VEC)
+
+typedef Vector Group;
+
+__device__ __forceinline__ int first_row(int thread) { return thread / (BN / TN) * VEC; }
+
+__device__ __forceinline__ int first_column(int thread) { return thread % (BN / TN) * VEC; }
+
+__device__ __forceinline__ T rounded(T x) { return x; }
+
 // One step of the product: BK outer products of a column of a and a row of b
-__device__ __forceinline__ void multiply(const T (*a)[BM + PAD], const T (*b)[BN + PAD], int ty, int tx, T (*sum)[TN])
+__device__ __forceinline__ void multiply(const T (*a)[BM + PAD], const T (*b)[BN + PAD], int top, int left, T (*sum)[TN])
 {
 #pragma unroll
     for (int k = 0; k < BK; ++k) {
-        T left[TM], right[TN];
+        T from_a[TM], from_b[TN];
 #pragma unroll
         for (int i = 0; i < TM; i += VEC)
-            *(Vector*)&left[i] = *(const Vector*)&a[k][ROW(i)];
+            *(Vector*)&from_a[i] = *(const Vector*)&a[k][ROW(i)];
 #pragma unroll
         for (int j = 0; j < TN; j += VEC)
-            *(Vector*)&right[j] = *(const Vector*)&b[k][COLUMN(j)];
+            *(Vector*)&from_b[j] = *(const Vector*)&b[k][COLUMN(j)];
 #pragma unroll
         for (int i = 0; i < TM; ++i)
 #pragma unroll
             for (int j = 0; j < TN; ++j)
-                sum[i][j] += left[i] * right[j];
+                sum[i][j] += from_a[i] * from_b[j];
     }
 }
+#endif
 
 #ifdef BQ
 #define BT (BK / BQ)
@@ -77,7 +101,7 @@ pack_filters(const T* __restrict__ w, T* __restrict__ packed, const Geometry s)
     int tap = t / (T1 * T2) * s.filter_step[0] + t / T2 % T1 * s.filter_step[1] + t % T2 * s.filter_step[2];
     bool there = m < s.rows && q < s.channels && t < TAPS;
     packed[(long long)g * s.depth * s.width + e] =
-        there ? w[(long long)g * s.filter_group + s.filter_first + m * s.filter_row + q * s.filter_channel + tap] : T(0);
+        there ? rounded(w[(long long)g * s.filter_group + s.filter_first + m * s.filter_row + q * s.filter_channel + tap]) : T(0);
 }
 
 // grid: (tiles of the N*O pixels, tiles of the M filters, G)
@@ -94,7 +118,7 @@ correlate(const T* __restrict__ packed, const T* __restrict__ x, const T* __rest
     __shared__ __align__(16) T a[2][BK][BM + PAD], b[2][BK][BN + PAD];
     __shared__ int tap_offset[TAP_STEPS * BT];
 
-    int thread = threadIdx.x, ty = thread / (BN / TN), tx = thread % (BN / TN), group = thread / (BN > THREADS ? THREADS : BN);
+    int thread = threadIdx.x, group = thread / (BN > THREADS ? THREADS : BN), top = first_row(thread), left = first_column(thread);
     int positions = s.out[0] * s.out[1] * s.out[2], plane = s.size[0] * s.size[1] * s.size[2];
     int m0 = blockIdx.y * BM, g = blockIdx.z, steps = s.depth / BK;
     int columns = s.images * positions, p0 = blockIdx.x * BN;
@@ -149,7 +173,7 @@ correlate(const T* __restrict__ packed, const T* __restrict__ x, const T* __rest
         for (int i = 0; i < ROWS; ++i)
 #pragma unroll
             for (int c = 0; c < MINE; ++c)
-                b[half][group * ROWS + i][BN > THREADS ? thread + c * THREADS : thread % BN] = next_b[c][i];
+                b[half][group * ROWS + i][BN > THREADS ? thread + c * THREADS : thread % BN] = rounded(next_b[c][i]);
     };
 
     T sum[TM][TN] = {};
@@ -158,36 +182,36 @@ correlate(const T* __restrict__ packed, const T* __restrict__ x, const T* __rest
     for (int step = 0; step < steps; ++step) {
         __syncthreads();
         if (step + 1 < steps) fetch(step + 1);
-        multiply(a[step & 1], b[step & 1], ty, tx, sum);
+        multiply(a[step & 1], b[step & 1], top, left, sum);
         if (step + 1 < steps) store(~step & 1);
     }
 
     int to_plane = s.to_size[0] * s.to_size[1] * s.to_size[2];
     bool dense = s.to_step[0] == 1 && s.to_step[1] == 1 && s.to_step[2] == 1 && to_plane == positions;
 #pragma unroll
-    for (int j = 0; j < TN; j += VEC) {
+    for (int j = 0; j < TN; j += GROUP) {
         int p = p0 + COLUMN(j);
-        T* to[VEC];
+        T* to[GROUP];
 #pragma unroll
-        for (int v = 0; v < VEC; ++v) {
+        for (int v = 0; v < GROUP; ++v) {
             int n = p + v < columns ? (p + v) / positions : -1, rest = p + v - n * positions;
             Place o = dense ? Place{0, 0, 0} : unravel(n < 0 ? 0 : rest, s.out);
             to[v] = n < 0 ? 0 : y + target(n, g, m0, o, s) + (dense ? rest : 0);
         }
-        bool together = dense && positions % VEC == 0 && to[0];
+        bool together = dense && positions % GROUP == 0 && to[0];
 #pragma unroll
         for (int i = 0; i < TM; ++i) {
             int m = ROW(i);
             if (m0 + m >= s.rows) continue;
             T add = bias ? bias[g * s.rows + m0 + m] : T(0);
-            Vector r;
+            Group r;
 #pragma unroll
-            for (int v = 0; v < VEC; ++v) r.v[v] = sum[i][j + v] + add;
+            for (int v = 0; v < GROUP; ++v) r.v[v] = sum[i][j + v] + add;
             if (together)
-                *(Vector*)(to[0] + (long long)m * to_plane) = r;
+                *(Group*)(to[0] + (long long)m * to_plane) = r;
             else
 #pragma unroll
-                for (int v = 0; v < VEC; ++v)
+                for (int v = 0; v < GROUP; ++v)
                     if (to[v]) to[v][(long long)m * to_plane] = r.v[v];
         }
     }
@@ -207,7 +231,7 @@ correlate_weight(const T* __restrict__ u, const T* __restrict__ x, T* __restrict
     __shared__ __align__(16) T a[2][BK][BM + PAD], b[2][BK][BN + PAD];
     __shared__ int column_offset[BN], column_tap[BN];
 
-    int thread = threadIdx.x, ty = thread / (BN / TN), tx = thread % (BN / TN);
+    int thread = threadIdx.x, top = first_row(thread), left = first_column(thread);
     int positions = s.out[0] * s.out[1] * s.out[2], plane = s.size[0] * s.size[1] * s.size[2];
     int columns = s.channels * TAPS, m0 = blockIdx.y * BM, c0 = blockIdx.x * BN;
     int g = blockIdx.z % s.groups, part = blockIdx.z / s.groups;
@@ -255,12 +279,12 @@ correlate_weight(const T* __restrict__ u, const T* __restrict__ x, T* __restrict
 #pragma unroll
         for (int i = 0; i < A; ++i) {
             int e = thread + i * THREADS;
-            if (BM * BK % THREADS == 0 || e < BM * BK) a[half][e % BK][e / BK] = next_a[i];
+            if (BM * BK % THREADS == 0 || e < BM * BK) a[half][e % BK][e / BK] = rounded(next_a[i]);
         }
 #pragma unroll
         for (int i = 0; i < B; ++i) {
             int e = thread + i * THREADS;
-            if (BN * BK % THREADS == 0 || e < BN * BK) b[half][e % BK][e / BK] = next_b[i];
+            if (BN * BK % THREADS == 0 || e < BN * BK) b[half][e % BK][e / BK] = rounded(next_b[i]);
         }
     };
 
@@ -270,7 +294,7 @@ correlate_weight(const T* __restrict__ u, const T* __restrict__ x, T* __restrict
     for (int k0 = 0, half = 0; k0 < count; k0 += BK, half ^= 1) {
         __syncthreads();
         if (k0 + BK < count) fetch();
-        multiply(a[half], b[half], ty, tx, sum);
+        multiply(a[half], b[half], top, left, sum);
         if (k0 + BK < count) store(half ^ 1);
     }
 

@@ -4,6 +4,7 @@ __version__ = "0.1.0"
 
 from . import cuda, ops  # noqa: F401  (ops gives Tensor its operators)
 from .autograd import enable_grad, grad, is_grad_enabled, no_grad
+from .kernels.cuda.tf32 import allow_tf32, is_tf32_allowed
 from .kernels.registry import get_num_threads, set_num_threads, use_kernels
 from .ops.arithmetic import add, divide, maximum, minimum, multiply, negative, power, subtract, where
 from .ops.broadcast import broadcast_to, sum
@@ -17,5 +18,5 @@ from .random import default_generator, manual_seed
 from .tensor import Op, Parameter, Tensor, from_dlpack
 
 # What `from tinyvision import *` takes.  NumPy's names stay behind `tinyvision.`, or they would hide Python's own sum and max.
-__all__ = ["Op", "Parameter", "Tensor", "cuda", "default_generator", "enable_grad", "from_dlpack", "get_num_threads", "grad",
-           "is_grad_enabled", "manual_seed", "no_grad", "set_num_threads", "use_kernels"]
+__all__ = ["Op", "Parameter", "Tensor", "allow_tf32", "cuda", "default_generator", "enable_grad", "from_dlpack", "get_num_threads",
+           "grad", "is_grad_enabled", "is_tf32_allowed", "manual_seed", "no_grad", "set_num_threads", "use_kernels"]

@@ -17,7 +17,7 @@ import numpy as np
 
 from tinyvision.backend import array_module
 
-from . import module
+from . import module, tf32
 
 # (rows and columns of a tile, depth of a step, rows and columns of a thread): the speed of a processor that is full of such
 # tiles, in TFLOP/s of a whole H200.  Few filters want wide tiles; 144 columns are 16 channels of 3x3 taps.
@@ -27,6 +27,21 @@ TILES_OF_DOUBLES = {(16, 128, 4, 4, 4): 10, (32, 64, 4, 4, 4): 15, (64, 64, 8, 4
 WEIGHT_TILES = {(8, 128, 8, 4, 4): 9, (16, 144, 8, 4, 4): 14, (16, 128, 8, 8, 4): 14, (32, 144, 8, 8, 4): 18, (32, 128, 8, 8, 4): 18,
                 (64, 64, 16, 4, 4): 20, (64, 144, 8, 8, 8): 23, (64, 128, 8, 8, 8): 23, (128, 128, 8, 8, 8): 27}
 WEIGHT_TILES_OF_DOUBLES = {(8, 64, 8, 4, 4): 5, (32, 64, 8, 4, 4): 8, (64, 64, 8, 4, 4): 10}
+
+
+def estimate(tile):
+    """Products for each number that goes through shared memory, which tensor cores wait for: what warps read, what is written."""
+    BM, BN, _, TM, TN = tile
+    warps = BM // (8 * TM) * (BN // (4 * TN))
+    return BM * BN / (warps * (8 * TM + 4 * TN) + BM + BN)
+
+
+# The same for tensor cores: rows and columns of a thread mean 8 and 4 times as many of a warp.  No GPU has timed them yet.
+TF32_TILES = {tile: estimate(tile) for tile in
+              ((16, 256, 16, 2, 8), (32, 256, 16, 4, 8), (64, 64, 16, 4, 8), (64, 128, 16, 8, 8), (128, 128, 16, 8, 8))}
+TF32_WEIGHT_TILES = {tile: estimate(tile) for tile in
+                     ((16, 128, 16, 2, 8), (32, 128, 16, 2, 8), (64, 64, 16, 4, 8), (64, 144, 16, 8, 6), (64, 128, 16, 4, 8),
+                      (128, 128, 16, 8, 8))}
 MOST_PHASES, MOST_TAPS, MOST_DIRECT = 64, 512, 8          # launches of one pass; rows of a table; filters of conv_direct.cu
 MOST_ELEMENTS = (1 << 31) - (1 << 16)                     # what an int counts, with room for the last tile
 
@@ -60,15 +75,18 @@ def declined(*arrays):
     return any(a.dtype.char not in "fd" or a.dtype != arrays[0].dtype or a.size == 0 or a.size >= MOST_ELEMENTS for a in arrays)
 
 
-def constants(tile, taps, dtype):
-    return dict(TYPE=dtype, **dict(zip(("BM", "BN", "BK", "TM", "TN", "T0", "T1", "T2"), (*tile, *taps))))
+def constants(tile, taps, dtype, coarse=False):
+    """coarse: with the tile for tensor cores that it is."""
+    known = dict(TYPE=dtype, **dict(zip(("BM", "BN", "BK", "TM", "TN", "T0", "T1", "T2"), (*tile, *taps))))
+    return known | dict(TF32=1) if coarse else known
 
 
 @functools.lru_cache(maxsize=None)
-def choose(kind, char, rows, columns, depth):
+def choose(kind, char, coarse, rows, columns, depth):
     """The tile with the least time: the blocks of the busiest processor, times the work of one, over its speed."""
-    tiles = {("image", "f"): TILES, ("image", "d"): TILES_OF_DOUBLES, ("weight", "f"): WEIGHT_TILES,
-             ("weight", "d"): WEIGHT_TILES_OF_DOUBLES}[kind, char]
+    tiles = {("image", "f", False): TILES, ("image", "d", False): TILES_OF_DOUBLES, ("image", "f", True): TF32_TILES,
+             ("weight", "f", False): WEIGHT_TILES, ("weight", "d", False): WEIGHT_TILES_OF_DOUBLES,
+             ("weight", "f", True): TF32_WEIGHT_TILES}[kind, char, coarse]
 
     def time(tile):
         blocks = module.blocks(columns, tile[1]) * module.blocks(rows, tile[0]) * depth
@@ -80,13 +98,13 @@ def channels_of_step(channels, taps, BK):
     """How many channels a step takes, BQ, so that the fewest rows are zeros; and the rows of all steps."""
     def depth(BQ):
         return module.blocks(channels, BQ) * module.blocks(taps, BK // BQ) * BK
-    return min(((BQ, depth(BQ)) for BQ in (8, 4, 2, 1) if BQ <= BK), key=lambda found: found[1])
+    return min(((BQ, depth(BQ)) for BQ in (16, 8, 4, 2, 1) if BQ <= BK), key=lambda found: found[1])
 
 
 class Sum:
     """All launches for the sums of one window over x: what depends on sizes only, found once."""
 
-    def __init__(self, taps, dtype, **integers):
+    def __init__(self, taps, dtype, coarse, **integers):
         self.record, rows, channels = geometry(**integers), integers["rows"], integers["channels"]
         columns, groups = integers["images"] * prod(integers["out"]), integers["groups"]
         self.packed = None
@@ -97,13 +115,13 @@ class Sum:
             self.run = module.function("conv_direct", "direct", TYPE=dtype, ROWS=ROWS, PIXELS=PIXELS, **dict(zip(("T0", "T1", "T2"), taps)))
             self.grid, self.block = (module.blocks(columns, 256 * PIXELS), groups), (256,)
             return
-        tile = BM, BN, BK, TM, TN = choose("image", dtype.char, rows, columns, groups)
+        tile = BM, BN, BK, TM, TN = choose("image", dtype.char, coarse, rows, columns, groups)
         BQ, depth = channels_of_step(channels, prod(taps), BK)
         width = module.blocks(rows, 4) * 4
         self.record["depth"], self.record["width"], self.packed = depth, width, (groups, depth, width)
-        self.pack = module.function("conv", "pack_filters", BQ=BQ, **constants(tile, taps, dtype))
+        self.pack = module.function("conv", "pack_filters", BQ=BQ, **constants(tile, taps, dtype, coarse))
         self.pack_grid = module.blocks(depth * width, 256), groups
-        self.run = module.function("conv", "correlate", BQ=BQ, **constants(tile, taps, dtype))
+        self.run = module.function("conv", "correlate", BQ=BQ, **constants(tile, taps, dtype, coarse))
         self.grid, self.block = (module.blocks(columns, BN), module.blocks(rows, BM), groups), (BM // TM * (BN // TN),)
 
     def __call__(self, w, x, bias, y):
@@ -119,7 +137,7 @@ class Sum:
 def conv(x, w, bias, window, groups):
     if declined(x, w):
         return NotImplemented
-    plan = conv_plan(module.compiler.device(), x.shape, w.shape, x.dtype, window, groups)
+    plan = conv_plan(module.compiler.device(), x.shape, w.shape, x.dtype, tf32.wanted(x.dtype), window, groups)
     if plan is None:
         return NotImplemented
     shape, run = plan
@@ -130,15 +148,15 @@ def conv(x, w, bias, window, groups):
 
 
 @functools.lru_cache(maxsize=4096)
-def conv_plan(device, x, w, dtype, window, groups):
-    """The shape of the result, and its Sum; None where the reference shall do it.  x, w: shapes."""
+def conv_plan(device, x, w, dtype, coarse, window, groups):
+    """The shape of the result, and its Sum; None where the reference shall do it.  x, w: shapes; coarse: TensorFloat-32."""
     taps, (N, _, *sizes), (O, Q), out = three(window.size, 1), x, w[:2], window.output(x[2:])
     T, flat = prod(taps), len(out)
     if T > MOST_TAPS or N * O * prod(out) >= MOST_ELEMENTS:
         return None
     shape = (N, O, *out)
     return shape, prod(shape) and Sum(
-        taps, dtype, images=N, groups=groups, rows=O // groups, channels=Q, size=tuple(sizes), out=out, stride=window.stride,
+        taps, dtype, coarse, images=N, groups=groups, rows=O // groups, channels=Q, size=tuple(sizes), out=out, stride=window.stride,
         first=tuple(-lo for lo, _ in window.padding), step=window.dilation, filter_row=Q * T, filter_channel=T,
         filter_group=O // groups * Q * T, filter_step=pitches(window.size), to_size=out, to_first=(0,) * flat, to_step=(1,) * flat)
 
@@ -146,7 +164,8 @@ def conv_plan(device, x, w, dtype, window, groups):
 def conv_transpose(u, w, bias, window, groups, sizes):
     if declined(u, w):
         return NotImplemented
-    plan = transpose_plan(module.compiler.device(), u.shape, w.shape, u.dtype, window, groups, tuple(sizes))
+    plan = transpose_plan(module.compiler.device(), u.shape, w.shape, u.dtype, tf32.wanted(u.dtype), window, groups,
+                          tuple(sizes))
     if plan is None:
         return NotImplemented
     shape, holes, phases = plan
@@ -159,7 +178,7 @@ def conv_transpose(u, w, bias, window, groups, sizes):
 
 
 @functools.lru_cache(maxsize=4096)
-def transpose_plan(device, u, w, dtype, window, groups, sizes):
+def transpose_plan(device, u, w, dtype, coarse, window, groups, sizes):
     """The shape of the result, whether no window reaches some of its pixels, and a Sum for each phase."""
     N, O, M, T, n = u[0], w[0], w[1], prod(window.size), len(sizes)
     shape = (N, groups * M, *sizes)
@@ -171,8 +190,8 @@ def transpose_plan(device, u, w, dtype, window, groups, sizes):
         taps = three([r.taps for r in phase], 1)
         if prod(taps):
             sums.append(Sum(
-                taps, dtype, images=N, groups=groups, rows=M, channels=O // groups, size=tuple(u[2:]), out=tuple(r.pixels for r in phase),
-                stride=(1,) * n, first=tuple(r.first for r in phase), step=tuple(r.step for r in phase), filter_row=T,
+                taps, dtype, coarse, images=N, groups=groups, rows=M, channels=O // groups, size=tuple(u[2:]),
+                out=tuple(r.pixels for r in phase), stride=(1,) * n, first=tuple(r.first for r in phase), step=tuple(r.step for r in phase), filter_row=T,
                 filter_channel=M * T, filter_group=O // groups * M * T, filter_first=sum(r.filter_first for r in phase),
                 filter_step=tuple(r.filter_step for r in phase), to_size=sizes, to_first=tuple(r.start for r in phase),
                 to_step=window.stride))
@@ -202,7 +221,7 @@ def axis_phases(size, taps, stride, padding, dilation, pitch):
 def conv_weight_grad(x, u, window, groups):
     if declined(x, u):
         return NotImplemented
-    plan = weight_plan(module.compiler.device(), x.shape, u.shape, x.dtype, window, groups)
+    plan = weight_plan(module.compiler.device(), x.shape, u.shape, x.dtype, tf32.wanted(x.dtype), window, groups)
     if plan is None:
         return NotImplemented
     shape, run, grid, block, record = plan
@@ -212,7 +231,7 @@ def conv_weight_grad(x, u, window, groups):
 
 
 @functools.lru_cache(maxsize=4096)
-def weight_plan(device, x, u, dtype, window, groups):
+def weight_plan(device, x, u, dtype, coarse, window, groups):
     """The shape of the parts, and the launch that computes them."""
     (N, C, *sizes), O, out, taps = x, u[1], tuple(u[2:]), three(window.size, 1)
     M, Q, pixels = O // groups, C // groups, N * prod(out)
@@ -225,10 +244,10 @@ def weight_plan(device, x, u, dtype, window, groups):
         count = max(1, min(N, module.blocks(8 * module.multiprocessors(), groups)))
         run = module.function("conv_direct", "direct_weight", TYPE=dtype, ROWS=1, PIXELS=1, **dict(zip(("T0", "T1", "T2"), taps)))
         return (count, O, Q, *window.size), run, (groups, count), (256,), record
-    tile = BM, BN, BK, TM, TN = choose("weight", dtype.char, M, columns, 1 << 20)
+    tile = BM, BN, BK, TM, TN = choose("weight", dtype.char, coarse, M, columns, 1 << 20)
     record["pixels_each"], count = share(tile, M, columns, groups, pixels)
     grid = module.blocks(columns, BN), module.blocks(M, BM), groups * count
-    run = module.function("conv", "correlate_weight", **constants(tile, taps, dtype))
+    run = module.function("conv", "correlate_weight", **constants(tile, taps, dtype, coarse))
     return (count, O, Q, *window.size), run, grid, (BM // TM * (BN // TN),), record
 
 

@@ -112,10 +112,16 @@ def blocks(size, each):
 
 def multiprocessors():
     """The number of processors of the GPU, each of which runs several blocks at a time."""
-    return properties(compiler.device())
+    return properties(compiler.device())[0]
+
+
+def capability():
+    """The compute capability of the GPU, a pair like (9, 0): which instructions it has."""
+    return properties(compiler.device())[1]
 
 
 @functools.lru_cache(maxsize=None)
 def properties(device):
     import cupy
-    return cupy.cuda.Device(device).attributes["MultiProcessorCount"]
+    found = cupy.cuda.runtime.getDeviceProperties(device)
+    return found["multiProcessorCount"], (found["major"], found["minor"])

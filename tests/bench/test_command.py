@@ -52,6 +52,7 @@ def test_all_tables_are_asked_for(monkeypatch, capsys):
     (["--json", "no/such/a.json"], "the folder of no/such/a.json does not exist"),
     (["--json", "folder"], "folder is a folder"),
     (["--json", "a.png", "--plot", "a.png"], "the same file"),
+    (["--tf32"], "--tf32 is for a GPU: add --device cuda"),
     (["--speed"], "unrecognized arguments: --speed"),
 ])
 def test_a_mistake_gets_one_sentence_before_anything_runs(arguments, words, tmp_path, monkeypatch, capsys):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from tests.bench.engines import Right, field
-from tinyvision.bench import layers, memory, scaling, startup, steps
-from tinyvision.bench.compare import difference
+from tinyvision import is_tf32_allowed
+from tinyvision.bench import gpu, layers, memory, scaling, startup, steps
+from tinyvision.bench.compare import difference, same_losses
 from tinyvision.bench.table import Table, digits
 from tinyvision.bench.workloads import QUICK, QUICK_NETWORKS
 
@@ -105,3 +106,20 @@ def test_startup_compares_with_the_warm_cache(monkeypatch, capsys):
         ("tinyvision", "empty cache", 6.5), ("tinyvision", "warm cache", 1.0), ("numpy", "", 1.0), ("wrong", "", 1.0)]
     assert [r.get("ratio") for r in rows] == [1.0 / 6.5, None, 1.0, None] and rows[3]["refused"].startswith("other loss")
     assert "6.50 (0.15)" in capsys.readouterr().out
+
+
+def test_tf32_is_on_for_both_sides_and_bounds_are_looser():
+    torch = pytest.importorskip("torch")
+    cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+
+    def modes():
+        return is_tf32_allowed(), cuda.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
+    before = modes()
+    assert same_losses([1.0, 0.52], [1.0, 0.5])
+    for on in True, False:
+        with pytest.raises(KeyError), gpu.precision(on):
+            assert modes() == (on, on, on, True)
+            assert on == (same_losses([1.0, 0.52], [1.0, 0.5]) is None)
+            assert same_losses([1.0, 0.8], [1.0, 0.5])
+            raise KeyError("the measurement fails")
+        assert modes() == before

@@ -9,6 +9,7 @@ Facts from CuPy 14.2: cupy/_core/core.pyx, _kernel.pyx and _routines_indexing.py
 
 import collections
 import operator
+import types
 
 import numpy as np
 
@@ -176,6 +177,7 @@ class ndarray:
     itemsize = property(lambda self: self._host.itemsize)
     nbytes = property(lambda self: self._host.nbytes)
     strides = property(lambda self: self._host.strides)
+    data = property(lambda self: types.SimpleNamespace(ptr=self._host.ctypes.data))
     device = property(lambda self: Device(self.number))
     flags = property(lambda self: Flags(self._host, self.base is None))
     T = property(lambda self: wrap(self._host.T, self))

@@ -4,7 +4,9 @@ To let the engine use another function, look up its arguments in CuPy's sources 
 """
 
 import contextlib
+import ctypes
 import sys
+import threading
 import types
 
 import numpy as np
@@ -204,6 +206,31 @@ class Stream:
         pass
 
 
+def memory(address, rows, columns, pitch):
+    """A matrix of float32 by columns, as BLAS finds it: where it is, and how far its columns are apart."""
+    size = pitch * (columns - 1) + rows
+    flat = np.frombuffer((ctypes.c_float * size).from_address(address), np.float32)
+    return np.lib.stride_tricks.as_strided(flat, (rows, columns), (4, 4 * pitch))
+
+
+class Cublas:
+    """One function of cuBLAS, and the modes of its handles: in that of TensorFloat-32 (3) it rounds the factors to 11 bits."""
+
+    modes = {}
+    getMathMode = staticmethod(lambda handle: Cublas.modes.get(handle, 0))
+    setMathMode = staticmethod(modes.__setitem__)
+
+    @staticmethod
+    def sgemm(handle, turn_a, turn_b, m, n, k, alpha, a, pitch_a, b, pitch_b, beta, c, pitch_c):
+        a = memory(a, k, m, pitch_a).T if turn_a else memory(a, m, k, pitch_a)
+        b = memory(b, n, k, pitch_b).T if turn_b else memory(b, k, n, pitch_b)
+        if Cublas.getMathMode(handle) == 3:
+            a, b = [np.ldexp(np.rint(np.ldexp(f, 11)), e - 11).astype(np.float32) for f, e in map(np.frexp, (a, b))]
+        one, zero = memory(alpha, 1, 1, 1).item(), memory(beta, 1, 1, 1).item()
+        assert (one, zero) == (1, 0)
+        memory(c, m, n, pitch_c)[...] = a @ b
+
+
 def set_allocator(allocator=None):
     state.allocator = allocator or state.malloc
 
@@ -234,6 +261,7 @@ def modules():
         CUDARuntimeError=fake.CUDARuntimeError, getDeviceCount=lambda: state.devices, getDevice=lambda: state.device,
         memGetInfo=lambda: (state.limit - state.used, state.limit), getDeviceProperties=properties,
         deviceSynchronize=lambda: None, runtimeGetVersion=lambda: 13000, driverGetVersion=lambda: 13000)
+    cuda.cublas, cuda.device = Cublas, types.SimpleNamespace(get_cublas_handle=threading.get_ident)
     cuda.memory, cuda.nccl = types.SimpleNamespace(OutOfMemoryError=fake.OutOfMemoryError), types.SimpleNamespace(available=False)
     cupyx.empty_pinned, cuda.PinnedMemoryPointer = empty_pinned, PinnedMemoryPointer
     special.erf = erf

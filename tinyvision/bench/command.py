@@ -18,12 +18,14 @@ UNITS = {"*seconds": "s", "*_bytes, bytes": "bytes, read and written once from t
 
 
 def run_bench(torch=False, layers=False, steps=False, scaling=False, memory=False, startup=False, json=None, plot=None,
-              quick=False, threads=None, device="cpu"):
+              quick=False, threads=None, device="cpu", tf32=False):
     """Print the tables asked for (by default steps and a short table of layers), write the files."""
     chosen = [name for name, wanted in zip(TABLES, (layers, steps, scaling, memory, startup)) if wanted]
     refuse(chosen, json, plot)
     if device != "cpu":
-        return on_gpu(chosen, json, plot or torch or threads, quick)
+        return on_gpu(chosen, json, plot or torch or threads, quick, tf32)
+    if tf32:
+        raise BenchError("--tf32 is for a GPU: add --device cuda.")
     contenders, absent = find(torch)
     with_torch = any("torch" in c.packages for c in contenders)
     threads = threads or default_threads()
@@ -49,12 +51,12 @@ def run_bench(torch=False, layers=False, steps=False, scaling=False, memory=Fals
     return found
 
 
-def on_gpu(chosen, json, more, quick):
+def on_gpu(chosen, json, more, quick, tf32):
     """The tables for a GPU."""
     if more or not set(chosen) <= {"layers", "steps"}:
         raise BenchError("--device cuda measures --layers and --steps, and writes --json; leave out the other options.")
     from . import gpu
-    found = gpu.run(chosen, quick) | {"units": UNITS}
+    found = gpu.run(chosen, quick, tf32) | {"units": UNITS}
     if json:
         write(json, found)
         print(f"saved {json}")

@@ -4,12 +4,19 @@ from time import perf_counter
 
 import numpy as np
 
+from ..kernels.cuda.tf32 import is_tf32_allowed
 from .contenders import Unsupported, first_line
 from .measure import in_turns, rest
 
 TOLERANCE = 1e-4                                          # of the largest number of a result: float32, thousands of terms
 KINKED = 3e-3                                             # of the sum of squares: a few elements of a million
 LOSSES, FALL, ROUNDING = 1e-4, 1e-2, 2e-6                 # relative: of a loss, of its fall in a step, of float32 in a loss
+COARSE = 20                                               # times as much with TensorFloat-32: 2e-3 of the largest number
+
+
+def slack():
+    """By what the bounds above are multiplied."""
+    return COARSE if is_tf32_allowed() else 1
 
 
 def attempt(contender, refused, make):
@@ -43,7 +50,7 @@ def checked(contender, call, wanted, refused, kinked=False):
     if found is None:
         return None
     gap = difference(found, wanted, kinked)
-    if gap > (KINKED if kinked else TOLERANCE):
+    if gap > slack() * (KINKED if kinked else TOLERANCE):
         refused[contender.key] = f"wrong by {gap:.0e}"
         return None
     return call
@@ -67,8 +74,9 @@ def same_losses(losses, wanted, fall=FALL):
     (None, 'other losses: 1 for 1, 0.999 for 0.9989')
     """
     (a, a2), (b, b2) = losses, wanted
-    near = abs(a - b) <= LOSSES * abs(b) and abs(a2 - b2) <= max(LOSSES * abs(b2), fall * abs(b - b2))
-    if near and abs((a - a2) - (b - b2)) <= fall * abs(b - b2) + ROUNDING * abs(b):
+    same, fall, rounding = LOSSES * slack(), min(fall * slack(), 0.5), ROUNDING * slack()
+    near = abs(a - b) <= same * abs(b) and abs(a2 - b2) <= max(same * abs(b2), fall * abs(b - b2))
+    if near and abs((a - a2) - (b - b2)) <= fall * abs(b - b2) + rounding * abs(b):
         return None
     return "other losses: " + ", ".join(f"{a:.6g} for {b:.6g}" for a, b in zip(losses, wanted))
 

@@ -1,8 +1,8 @@
 """The tables for a GPU: tinyvision beside PyTorch with cuDNN, and beside its own references in CuPy's functions.
 
-All compute in float32; TensorFloat-32, which keeps 10 bits of a factor, is off for everybody.  PyTorch may try out cuDNN's
-algorithms for each shape (cudnn.benchmark).  Times are those of calls in a row up to the end of the last one's work, so the
-time in which the processor prepares a launch counts where the GPU waits for it.
+All compute in float32; TensorFloat-32, which keeps 10 bits of a factor, is off for everybody, or with --tf32 on for everybody but
+the references.  PyTorch may try out cuDNN's algorithms for each shape (cudnn.benchmark).  Times are those of calls in a row up to
+the end of the last one's work, so the time in which the processor prepares a launch counts where the GPU waits for it.
 """
 
 import contextlib
@@ -13,9 +13,9 @@ import numpy as np
 from .. import functional as F
 from .. import optim
 from ..backend import cupy
-from ..kernels.cuda import module
+from ..kernels.cuda import module, tf32
 from ..tensor import Tensor
-from . import layers, steps
+from . import BenchError, layers, steps
 from .contenders import Contender, Unsupported
 from .measure import Times
 from .ours import Ours, Reference, build
@@ -83,18 +83,20 @@ def torch_on_gpu():
 
 
 @contextlib.contextmanager
-def single_precision():
-    """PyTorch without TensorFloat-32, and with the fastest of cuDNN's algorithms."""
-    if find_spec("torch") is None:
-        yield
-        return
-    import torch
-    kept = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
-    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = False, False, True
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = kept
+def precision(coarse):
+    """Both sides with TensorFloat-32, or both without, and PyTorch with the fastest of cuDNN's algorithms."""
+    with tf32.allow_tf32(coarse):
+        if find_spec("torch") is None:
+            yield
+            return
+        import torch
+        cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+        kept = cuda.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
+        cuda.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = coarse, coarse, True
+        try:
+            yield
+        finally:
+            cuda.allow_tf32, cudnn.allow_tf32, cudnn.benchmark = kept
 
 
 def find():
@@ -126,15 +128,18 @@ def describe():
     return texts, {"flop_per_second": flop, "bytes_per_second": bandwidth}
 
 
-def run(chosen, quick):
-    """Print the tables; returns them with what stands above."""
+def run(chosen, quick, coarse=False):
+    """Print the tables; returns them with what stands above.  coarse: with TensorFloat-32."""
     texts, limits = describe()
+    if coarse and module.capability() < tf32.FIRST:
+        raise BenchError(f"--tf32: {texts['device']} has no TensorFloat-32, which begins with 8.0. Leave the option out.")
+    texts["products"] = "TensorFloat-32, 10 bits of a factor's mantissa; the limits are those of float32" if coarse else "float32"
     for name, text in texts.items():
         print(f"{name:11s} {text}")
     contenders, absent = find()
     print("".join(f"note: {sentence}\n" for sentence in absent), end="")
     tables = {}
-    with single_precision():
+    with precision(coarse):
         if not chosen or "steps" in chosen:
             print(flush=True)
             tables["steps"] = steps.measure(contenders, QUICK_NETWORKS if quick else GPU_NETWORKS, 0.1 if quick else 1.5)

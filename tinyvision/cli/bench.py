@@ -31,6 +31,7 @@ def add(commands):
     bench.add_argument("--quick", action="store_true", help="small sizes and few rounds: less than a minute, and says little")
     bench.add_argument("--threads", type=whole_number(1), metavar="N", help="threads of every contender (as many as processors)")
     bench.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="measure a GPU instead, beside PyTorch with cuDNN")
+    bench.add_argument("--tf32", action="store_true", help="with --device cuda: everybody may use TensorFloat-32 (allow_tf32)")
     bench.set_defaults(run=run)
 
 

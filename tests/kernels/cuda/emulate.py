@@ -106,11 +106,11 @@ def digest(*texts):
 
 
 @contextlib.contextmanager
-def emulated(processors=4):
-    """Let the launchers compile for this CPU, as if it were a GPU with so many processors."""
+def emulated(processors=4, capability=(9, 0)):
+    """Let the launchers compile for this CPU, as if it were a GPU with so many processors of that kind."""
     before = module.compiler.make, module.compiler.device, module.properties
-    module.compiler.make, module.compiler.device = HostModule, lambda: f"host{processors}"
-    module.properties = lambda device: processors
+    module.compiler.make, module.compiler.device = HostModule, lambda: f"host {processors} {capability}"
+    module.properties = lambda device: (processors, capability)
     try:
         yield
     finally:

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <utility>
 #include <vector>
 #include <ucontext.h>
@@ -33,9 +34,11 @@ namespace host {
 
 enum State { READY, AT_BARRIER, AT_WARP, DONE };
 
+static const size_t STACK = 64 << 10;
+
 struct Fiber {
     ucontext_t context;
-    std::vector<char> stack = std::vector<char>(64 << 10);
+    std::unique_ptr<char[]> stack{new char[STACK]};       // not filled: what is not touched takes no memory
     State state;
     uint3 index;
 };
@@ -73,8 +76,8 @@ inline void run_block(int order) {
     }
     for (Fiber* f : fibers) {
         getcontext(&f->context);
-        f->context.uc_stack.ss_sp = f->stack.data();
-        f->context.uc_stack.ss_size = f->stack.size();
+        f->context.uc_stack.ss_sp = f->stack.get();
+        f->context.uc_stack.ss_size = STACK;
         f->context.uc_link = nullptr;
         makecontext(&f->context, run_thread, 0);
         f->state = READY;
@@ -154,6 +157,35 @@ template <class V> unsigned same(V value) {
     return found;
 }
 
+// What tf32.cuh has of a GPU: a float with 10 bits of mantissa (cvt.rna), by adding half of the last bit that stays.
+inline float round_to_tf32(float x) {
+    uint32_t bits;
+    std::memcpy(&bits, &x, 4);
+    bits = x != x ? 0x7fffffffu : (bits & 0x7f800000u) == 0x7f800000u ? bits : (bits + 0x1000u) & ~0x1fffu;
+    std::memcpy(&x, &bits, 4);
+    return x;
+}
+
+// mma.m16n8k8 of TensorFloat-32: all lanes show their fragments, and each adds up its four numbers of C, one after the other.
+// The 13 last bits of a factor are overlooked, as a GPU does.
+inline void multiply_add_tf32(float* c, const float* a, const float* b) {
+    static float shown[1024][6];
+    int me = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z), warp = me / 32 * 32, lane = me % 32;
+    for (int i = 0; i < 6; ++i) {
+        uint32_t bits;
+        std::memcpy(&bits, i < 4 ? &a[i] : &b[i - 4], 4);
+        bits &= ~0x1fffu;
+        std::memcpy(&shown[me][i], &bits, 4);
+    }
+    leave(AT_WARP);
+    for (int i = 0; i < 4; ++i) {
+        int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+        for (int k = 0; k < 8; ++k)
+            c[i] += shown[warp + row % 8 * 4 + k % 4][row / 8 + k / 4 * 2] * shown[warp + column * 4 + k % 4][4 + k / 4];
+    }
+    leave(AT_WARP);
+}
+
 inline int lane() { return (threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z)) % 32; }
 
 }  // namespace host
@@ -181,3 +213,9 @@ inline float rsqrtf(float x) { return 1 / std::sqrt(x); }
 inline double rsqrt(double x) { return 1 / std::sqrt(x); }
 inline float __uint_as_float(unsigned u) { float f; std::memcpy(&f, &u, 4); return f; }
 inline unsigned __float_as_uint(float f) { unsigned u; std::memcpy(&u, &f, 4); return u; }
+inline float to_tf32(float x) { return host::round_to_tf32(x); }
+inline void multiply_add(float& c0, float& c1, float& c2, float& c3, const float* a, const float* b) {
+    float c[4] = {c0, c1, c2, c3};
+    host::multiply_add_tf32(c, a, b);
+    c0 = c[0], c1 = c[1], c2 = c[2], c3 = c[3];
+}

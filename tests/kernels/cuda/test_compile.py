@@ -31,7 +31,9 @@ def pooling():
 
 SETS = {  # the constants that the launchers of a source use
     "conv": [*tiles(conv.TILES, FLOAT, BQ=4), *tiles(conv.TILES_OF_DOUBLES, DOUBLE, BQ=4), *tiles(conv.WEIGHT_TILES, FLOAT),
-             *tiles(conv.WEIGHT_TILES_OF_DOUBLES, DOUBLE), *tiles(list(conv.TILES)[:1], FLOAT, (5, 5, 5), BQ=1)],
+             *tiles(conv.WEIGHT_TILES_OF_DOUBLES, DOUBLE), *tiles(list(conv.TILES)[:1], FLOAT, (5, 5, 5), BQ=1),
+             *tiles(conv.TF32_TILES, FLOAT, TF32=1, BQ=16), *tiles(list(conv.TF32_TILES)[2:3], FLOAT, TF32=1, BQ=2),
+             *tiles(conv.TF32_WEIGHT_TILES, FLOAT, TF32=1)],
     "conv_direct": [*(dict(TYPE=d, ROWS=r, PIXELS=2, **THREE) for d in (FLOAT, DOUBLE) for r in (1, 2, 4, 8))],
     "pool": [dict(TYPE=d, THREADS=256, **rest) for d in (FLOAT, DOUBLE) for rest in pooling()],
     "normalize": [dict(BACKWARD=back, TYPE=d, VEC=vec, THREADS=threads, VARIED=varied) for back, varied in product((0, 1), repeat=2)
@@ -66,6 +68,8 @@ def test_every_source_is_compiled_here():
 def compile_all(file, architecture, sets):
     compiler = nvrtc()
     for constants in sets:
+        if "TF32" in constants and architecture == "sm_75":
+            continue                                      # which has no such instructions: see tf32.wanted
         program = compiler.createProgram(module.source(file), f"{file}.cu", (), ())
         options = [f"--gpu-architecture={architecture}", *module.options(tuple(constants.items()))]
         try:
@@ -73,6 +77,9 @@ def compile_all(file, architecture, sets):
         except compiler.NVRTCError as error:
             raise AssertionError(f"{file}.cu for {architecture} with {constants}: {error}\n{compiler.getProgramLog(program)}")
         assert len(compiler.getCUBIN(program) if hasattr(compiler, "getCUBIN") else compiler.getPTX(program)) > 1000
+        if "TF32" in constants:
+            expected = constants["TM"] // 2 * (constants["TN"] // 2) * (constants["BK"] // 8)
+            assert str(compiler.getPTX(program)).count("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32") == expected
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
