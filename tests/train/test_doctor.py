@@ -158,10 +158,13 @@ def test_exploding_gradients():
 
 
 def test_layers_of_zeros_and_of_one_value():
+    """A layer that starts with zeros is worth knowing; one that stays so behind others of its kind is a fault."""
     model = mlp(depth=3)
     model[2].weight.data[...] = 0
-    names = found(model)
-    assert names["layer of zeros"] == ("warning", "2.weight")
+    assert found(model)["layer of zeros"] == ("note", "2.weight")
+    for p in model.parameters():
+        p.data[...] = 0
+    assert found(model)["layer of zeros"] == ("warning", "0.weight")
     model = mlp(depth=3)
     model[0].weight.data[...] = 0.1
     assert found(model)["units all alike"] == ("warning", "0.weight")

@@ -16,6 +16,7 @@ from ..backend import CPU
 from ..nn import Module
 from ..ops.device import moved
 from ..random import default_generator, reached
+from ..tensor import Tensor
 
 
 @contextlib.contextmanager
@@ -95,6 +96,28 @@ def pairs(who, loader, model=None):
             yield tuple(moved(batch, device))
         if empty:
             raise ValueError(f"{who}: the loader gave no batches. Check the data set, batch_size and drop_last.")
+
+
+def tensors_in(outputs):
+    """The Tensors of a network's outputs, which may be one, or come in lists, tuples and dicts.
+
+    >>> from tinyvision import Tensor
+    >>> [x.item() for x in tensors_in({"boxes": [Tensor(1.0), Tensor(2.0)], "scores": Tensor(3.0)})]
+    [1.0, 2.0, 3.0]
+    """
+    if isinstance(outputs, Tensor):
+        return [outputs]
+    parts = outputs.values() if isinstance(outputs, dict) else outputs if isinstance(outputs, (list, tuple)) else ()
+    return [x for part in parts for x in tensors_in(part)]
+
+
+def detached(outputs):
+    """The outputs of a network outside its graph, for metrics."""
+    if isinstance(outputs, Tensor):
+        return outputs.detach()
+    if isinstance(outputs, dict):
+        return {key: detached(value) for key, value in outputs.items()}
+    return type(outputs)(map(detached, outputs)) if type(outputs) in (list, tuple) else outputs
 
 
 def device_of_model(model):

@@ -20,7 +20,7 @@ from .. import functional as F
 from ..autograd import no_grad
 from ..ops.device import on_host
 from ..optim import Optimizer
-from .aside import aside, check_model, pairs
+from .aside import aside, check_model, detached, pairs
 from .examinations import EXAMINATIONS
 from .findings import Report
 from .origin import finite, origin
@@ -143,7 +143,7 @@ class Visit:
             self.output = model(inputs)
             self.unconnected = not loss_of(self.output, targets).requires_grad
             with no_grad():
-                self.kind = criterion_kind(loss_of, self.output.detach(), targets)
+                self.kind = criterion_kind(loss_of, detached(self.output), targets)
 
     def weights_broken(self):
         """Whether a step left weights that are no numbers; then the gradient or the step is at fault."""
@@ -172,7 +172,7 @@ class Batches:
         self.sizes, self.labels, self.single, self.alike = [], {}, 0, True
         self.count, self.total, self.squares, self.low, self.high = 0, 0.0, 0.0, math.inf, -math.inf
         self.first = None
-        self.dense = False
+        self.dense, self.shape = False, ()
 
     def add(self, inputs, targets):
         x, t = on_host(inputs), on_host(targets)
@@ -180,6 +180,7 @@ class Batches:
             self.sizes.append(len(x))
             self.add_inputs(x)
         if getattr(t, "dtype", None) is not None and t.dtype.kind in "iu" and t.size:
+            self.shape = t.shape
             values, counts = np.unique(t, return_counts=True)
             self.single += len(values) == 1
             self.dense = self.dense or t.ndim > 1

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..nn import norm as norms
 from ..nn.dropout import DropoutBase
+from ..tensor import Tensor, raw
 from .findings import Check, Finding
 from .sanity import CUT, gradient_check, output_check
 
@@ -74,7 +75,8 @@ def labels(visit):
     """Labels should differ, within batches too, and no class should drown the others."""
     b = visit.batches
     total = sum(b.labels.values())
-    if not total:
+    y = visit.output
+    if not total or y is not None and (not isinstance(y, Tensor) or y.ndim == len(b.shape) and y.shape[1:] != b.shape[1:]):
         return Check("labels", "no class indices", skipped=True)
     top, number = max(b.labels.items(), key=lambda item: item[1])
     scores = visit.output.shape[1] if visit.output is not None and visit.output.ndim > 1 else len(b.labels)
@@ -132,14 +134,17 @@ def optimizer(visit):
 
 def start(visit):
     """Weights that are all alike: units that start the same stay the same."""
-    found = []
+    found, moved = [], {name for name, p in visit.model.named_parameters() if raw(p).any()}
     for name, w in visit.at_start.items():
         if w.ndim < 2 or w.size < 2:
             continue
-        if not w.any():
-            found.append(Finding("warning", "layer of zeros", name, f"All {w.size} weights are 0.", "Initialise them at random "
-                                                                                                    "(nn.init): "
-                                 "no gradient passes through a layer of zeros."))
+        if not w.any() and name in moved:
+            found.append(Finding("note", "layer of zeros", name, f"All {w.size} weights are 0 at the start, and have moved since.",
+                                 "Right for last layers that shall begin with an answer of 0; before the first step no gradient "
+                                 "passes through it."))
+        elif not w.any():
+            found.append(Finding("warning", "layer of zeros", name, f"All {w.size} weights are 0, and stay so.",
+                                 "Initialise them at random (nn.init): no gradient passes through a layer of zeros."))
         elif len(w) > 1 and (w == w[:1]).all():
             found.append(Finding("warning", "units all alike", name, f"Its {len(w)} units start with the same weights, and so "
                                                                      "learn "

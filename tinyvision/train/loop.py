@@ -35,7 +35,7 @@ from ..optim.lr_scheduler import ReduceLROnPlateau
 from ..packages import require
 from ..random import default_generator, generators_in
 from ..tensor import Tensor, raw, result
-from .aside import device_of_model
+from .aside import detached, device_of_model
 from .checkpoint import NoSnapshots, Records, Snapshots, put_state, state_of
 from .graphed import Graphed
 from .origin import origin
@@ -382,15 +382,6 @@ def is_classes(scores, answers):
     if not (is_array(scores) and is_array(answers)):
         return False
     return answers.dtype.kind in "iu" and scores.ndim > 1 and answers.shape == scores.shape[:1] + scores.shape[2:]
-
-
-def detached(outputs):
-    """The outputs of a network outside its graph, for metrics."""
-    if isinstance(outputs, Tensor):
-        return outputs.detach()
-    if isinstance(outputs, dict):
-        return {key: detached(value) for key, value in outputs.items()}
-    return type(outputs)(map(detached, outputs)) if type(outputs) in (list, tuple) else outputs
 
 
 class Best:

@@ -23,11 +23,13 @@ import numpy as np
 from .. import functional as F
 from .. import nn
 from ..autograd import grad, no_grad
+from ..backend import to_device
 from ..ops.device import on_host
+from ..optim import Adam
 from ..tensor import Tensor, raw
-from .aside import aside, pairs
+from .aside import aside, detached, pairs, tensors_in
 from .findings import Check, Finding, Report
-from .sanity_training import check_overfit, check_signal, check_zero_grad
+from .sanity_training import answers_classes, check_overfit, check_signal, check_zero_grad
 
 LOUD = 3                                                  # times log C: a first loss above this is called too high
 
@@ -107,7 +109,7 @@ def criterion_kind(criterion, outputs, targets):
     if known is not None:
         return known
     # A wrapped cross entropy is known by what it does: the same for all classes may be added to the scores.
-    if outputs.ndim < 2 or raw(targets).dtype.kind not in "iu" or raw(targets).ndim != outputs.ndim - 1:
+    if not isinstance(outputs, Tensor) or not answers_classes(outputs, targets):
         return None
     rng = np.random.default_rng(0)
     scores = rng.standard_normal(outputs.shape).astype(outputs.dtype)
@@ -128,7 +130,7 @@ def check_output(model, loader, criterion=F.cross_entropy):
         inputs, targets = next(pairs("check_output", loader, model))
         outputs = model.train()(inputs)
         with no_grad():
-            kind = criterion_kind(criterion, outputs.detach(), targets)
+            kind = criterion_kind(criterion, detached(outputs), targets)
     return output_check(outputs, kind)
 
 
@@ -168,18 +170,21 @@ def check_parameters(model, loader, criterion=F.cross_entropy, *, batches=3):
     ['forgotten.bias', 'forgotten.weight']
     """
     with aside("check_parameters", model, criterion, loaders=[loader]) as (model, criterion):
-        model.train()
-        stream = pairs("check_parameters", loader, model)
+        named, learned = list(model.train().named_parameters()), [p for p in model.parameters() if p.requires_grad]
+        stream, optimizer = pairs("check_parameters", loader, model), Adam(learned) if learned else None
+        reached, nonzero = [False] * len(named), [False] * len(named)
         for _ in range(batches):
             inputs, targets = next(stream)
+            model.zero_grad()
             loss = criterion(model(inputs), targets)
             if not loss.requires_grad:
                 finding = Finding("error", "loss without gradient", "", "The loss does not depend on any parameter.", CUT)
                 return Check("parameters", "no gradient at all", (finding,))
             loss.backward()
-        named = list(model.named_parameters())
-    grads = [p.grad for _, p in named]
-    return gradient_check(named, [g is not None for g in grads], [g is not None and raw(g).any() for g in grads])
+            reached = [a or p.grad is not None for a, (_, p) in zip(reached, named)]
+            nonzero = [a or p.grad is not None and bool(raw(p.grad).any()) for a, (_, p) in zip(nonzero, named)]
+            optimizer.step()                              # behind a last layer that starts with zeros there is a gradient now
+    return gradient_check(named, reached, nonzero)
 
 
 CUT = ("Look for .data, .numpy(), detach() or no_grad() on the way from the parameters to the loss: they cut the graph.")
@@ -214,14 +219,19 @@ def check_batch_mixing(model, loader, *, examples=4):
         if not hasattr(raw(inputs), "dtype") or raw(inputs).dtype.kind != "f" or len(inputs) < 2:
             return Check("batch mixing", "needs batches of at least 2 inputs of floating-point numbers", skipped=True)
         x = Tensor(raw(inputs)[:examples], requires_grad=True)
-        outputs = model.eval()(x)
-        if outputs.shape[:1] != x.shape[:1]:
-            seen = f"{len(x)} inputs give outputs of shape {outputs.shape}."
+        rng, share = np.random.default_rng(0), np.zeros((len(x), len(x)))
+        for p in model.parameters():
+            if p.ndim > 1 and not raw(p).any():           # through a last layer that starts with zeros nothing passes yet
+                p.data[...] = to_device(0.1 * rng.standard_normal(p.shape), p.device)
+        parts = tensors_in(model.eval()(x))
+        lost = [part.shape for part in parts if part.shape[:1] != x.shape[:1]]
+        if lost:
+            seen = f"{len(x)} inputs give outputs of shape {lost[0]}."
             return Check("batch mixing", seen, (Finding("error", "batch axis lost", "", seen, MIXING),))
-        weights = np.random.default_rng(0).standard_normal(outputs.shape[1:]).astype(outputs.dtype)
-        share = np.zeros((len(x), len(x)))
+        weights = [Tensor(rng.standard_normal(part.shape[1:]).astype(part.dtype), device=x.device) for part in parts]
         for i in range(len(x)):
-            (g,) = grad((outputs[i] * Tensor(weights, device=x.device)).sum(), [x], retain_graph=True, allow_unused=True)
+            total = sum((part[i] * w).sum() for part, w in zip(parts, weights))
+            (g,) = grad(total, [x], retain_graph=True, allow_unused=True)
             if g is not None:
                 share[i] = np.abs(on_host(g)).reshape(len(x), -1).max(axis=1)
     return mixing_check(share)
@@ -264,9 +274,11 @@ def check_evaluation(model, loader, *, evaluate=None):
         model.eval()
         before = arrays(model)
         with no_grad():
-            first, second = (on_host(model(inputs)) for _ in range(2))
-        if not np.array_equal(first, second, equal_nan=True):
-            seen = f"Two evaluations of the same inputs differ by up to {np.abs(first - second).max():.2g}."
+            first, second = ([on_host(part) for part in tensors_in(model(inputs))] for _ in range(2))
+        differing = [(a, b) for a, b in zip(first, second) if not np.array_equal(a, b, equal_nan=True)]
+        if differing:
+            most = max(np.abs(a - b).max() for a, b in differing)
+            seen = f"Two evaluations of the same inputs differ by up to {most:.2g}."
             findings.append(Finding("error", "evaluation is random", "", seen, "Call F.dropout with training=self.training, or "
                                                                                "use "
                                     "nn.Dropout: eval() turns only that off."))

@@ -78,9 +78,13 @@ def by_heart(model, optimizer, criterion, inputs, targets, steps):
 
 def all_right(outputs, targets):
     """Whether outputs are scores of classes and the largest is the target everywhere."""
+    return answers_classes(outputs, targets) and bool((raw(outputs).argmax(axis=1) == raw(targets)).all())
+
+
+def answers_classes(outputs, targets):
+    """Whether outputs are scores of classes, one more axis than the targets, which are their numbers."""
     y, t = raw(outputs), raw(targets)
-    return (getattr(t, "dtype", np.dtype("f")).kind in "iu" and y.ndim == t.ndim + 1 and y.ndim > 1 and
-            bool((y.argmax(axis=1) == t).all()))
+    return getattr(t, "dtype", np.dtype("f")).kind in "iu" and getattr(y, "ndim", 0) == t.ndim + 1 and y.ndim > 1
 
 
 def without_dropout(model):
@@ -115,20 +119,25 @@ def check_signal(model, loader, criterion=F.cross_entropy, step=None, *, optimiz
     """
     with aside("check_signal", model, loaders=[loader]):
         batches = collected(loader, steps)
-    if len(batches) < 3 or not all(is_array(raw(targets)) and is_array(raw(inputs)) for inputs, targets in batches):
+    if len(batches) < 3 or not all(is_array(raw(inputs)) and arrays(targets) for inputs, targets in batches):
         return Check("signal", "needs at least 3 batches of arrays", skipped=True)
     held = max(1, min(HELD, len(batches) // 3))
     losses, floor = {}, math.nan
     for how in ("real", "shuffled", "zeros"):
         changed = rearranged(batches, how, np.random.default_rng(seed))
-        losses[how] = short_run(model, criterion, step, optimizer, changed[held:], changed[:held], steps, loader)
-        if how == "shuffled":
+        losses[how], classes = short_run(model, criterion, step, optimizer, changed[held:], changed[:held], steps, loader)
+        if how == "shuffled" and classes:
             floor = entropy([targets for _, targets in changed[:held]])
     return signal_check(losses, floor, steps)
 
 
 def is_array(x):
     return isinstance(x, np.ndarray)
+
+
+def arrays(targets):
+    """Whether targets are an array, or a dict of them."""
+    return all(is_array(raw(x)) for x in (targets.values() if isinstance(targets, dict) else [targets]))
 
 
 def collected(loader, steps):
@@ -152,16 +161,21 @@ def rearranged(batches, how, rng):
         return [(Tensor(np.zeros_like(raw(inputs))), targets) for inputs, targets in batches]
     if how == "real":
         return batches
-    targets = np.concatenate([raw(targets) for _, targets in batches])
-    targets, start, changed = targets[rng.permutation(len(targets))], 0, []
-    for inputs, own in batches:
-        changed.append((inputs, Tensor(targets[start:start + len(own)])))
-        start += len(own)
-    return changed
+    order, starts = rng.permutation(sum(len(inputs) for inputs, _ in batches)), np.cumsum([len(inputs) for inputs, _ in batches])
+
+    def shuffled(columns):
+        return [Tensor(x) for x in np.split(np.concatenate(list(map(raw, columns)))[order], starts[:-1])]
+    answers = [targets for _, targets in batches]
+    if isinstance(answers[0], dict):
+        columns = {key: shuffled([targets[key] for targets in answers]) for key in answers[0]}
+        mixed = [{key: column[k] for key, column in columns.items()} for k in range(len(batches))]
+    else:
+        mixed = shuffled(answers)
+    return [(inputs, targets) for (inputs, _), targets in zip(batches, mixed)]
 
 
 def short_run(model, criterion, step, optimizer, batches, held, steps, loader):
-    """The losses of the held-out batches after some steps on the others."""
+    """The losses of the held-out batches after some steps on the others, and whether answers are numbers of classes."""
     others = (criterion,) if optimizer is None else (criterion, optimizer)
     with aside("check_signal", model, *others, loaders=[loader], step=step) as copies, np.errstate(all="ignore"):
         copy, loss_of = copies[:2]
@@ -176,7 +190,8 @@ def short_run(model, criterion, step, optimizer, batches, held, steps, loader):
                 step(copy, own, inputs, targets)
         without_dropout(copy.train())                     # not eval(): after so few steps running statistics lag behind
         with no_grad():
-            return np.array([loss_of(copy(inputs), targets).item() for inputs, targets in moved(held, device)])
+            pairs_held = [(copy(inputs), targets) for inputs, targets in moved(held, device)]
+            return np.array([loss_of(*pair).item() for pair in pairs_held]), answers_classes(*pairs_held[0])
 
 
 def entropy(batches):
