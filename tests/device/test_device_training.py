@@ -8,6 +8,7 @@ import pytest
 import tinyvision
 from tinyvision import Tensor, models, nn, no_grad, optim
 from tinyvision import functional as F
+from tinyvision.kernels import softmax
 from tinyvision.nn.utils import clip_grad_norm_, clip_grad_value_
 
 
@@ -107,6 +108,35 @@ def test_dropout_moves_nothing_and_repeats(name, transfers):
     assert not transfers.moves
     np.testing.assert_array_equal(twin(x).cpu().numpy(), first.cpu().numpy())
     assert (first.cpu().numpy() != second.cpu().numpy()).any()
+
+
+def test_cross_entropy_of_few_pictures(device):
+    """Ignored labels, with an ignore_index inside and outside of the classes, and nothing but these: as on the CPU."""
+    scores = np.random.default_rng(0).standard_normal((6, 3)).astype("float32")
+    for labels, ignore in ([0, 1, 2, 2, -100, 0], -100), ([0, 1, 2, 2, 1, 0], 2), ([1] * 6, 1):
+        found = []
+        for place in "cpu", device:
+            x = Tensor(scores, requires_grad=True, device=place)
+            loss = F.cross_entropy(x, Tensor(np.array(labels), device=place), ignore_index=ignore)
+            loss.backward()
+            found.append((loss.cpu().numpy(), x.grad.cpu().numpy()))
+        for there, here in zip(found[1], found[0]):
+            np.testing.assert_allclose(there, here, rtol=1e-6, atol=1e-7)
+
+
+def test_labels_take_few_operations(transfers):
+    """A small network waits for Python here: beside the kernel, ten operations."""
+    x, labels = Tensor(np.zeros((6, 3), "float32"), device="cuda"), Tensor(np.zeros(6, "int64"), device="cuda")
+    made = []
+
+    def counted(size):
+        made.append(size)
+        return transfers.malloc(size)
+    transfers.allocator = counted
+    F.cross_entropy(x, labels)
+    whole = len(made)
+    softmax.cross_entropy(x.data, labels.data)
+    assert whole - (len(made) - whole) == 10
 
 
 def test_bad_labels_show_in_the_loss(device):

@@ -85,7 +85,9 @@ def class_labels(op, input, target, ignore_index):
     ignored = labels == ignore_index
     xp = array_module(labels)
     if on_device(labels):                                 # nothing is read back: labels outside get a loss that is no number
-        mask = ignored | misplaced(labels, classes(input))
+        mask = misplaced(labels, classes(input))
+        if ignore_index is not None and ignore_index >= 0:
+            mask |= ignored
         return xp.where(mask, 0, labels), (mask, xp.where(ignored, input.dtype.type(0), input.dtype.type(nan)))
     return (xp.where(ignored, 0, labels), (ignored, 0.0)) if ignored.any() else (labels, None)
 
@@ -119,7 +121,9 @@ def averaged(losses, importance, left_out, reduction, batch):
     elif left_out is None:
         total = losses.size
     else:
-        total = (losses.size - left_out[0].sum()).astype(losses.dtype)
+        total = (~left_out[0]).sum(dtype=losses.dtype)
+        if on_device(total):
+            return sum(losses) / total                    # over nothing 0 / 0, of which a GPU does not warn
     return ratio(sum(losses), total)
 
 

@@ -143,7 +143,7 @@ def check_dim(op, dim, input):
 
 def misplaced(labels, classes, ignore_index=None):
     """Which labels are neither 0..classes-1 nor ignore_index: on a GPU these get a loss that is not a number."""
-    outside = (labels < 0) | (labels >= classes)
+    outside = labels.view("uint64") >= classes            # int64; without its sign a negative number is too large as well
     return outside if ignore_index is None else outside & (labels != ignore_index)
 
 
