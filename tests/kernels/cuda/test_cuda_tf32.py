@@ -11,6 +11,7 @@ from tests.kernels.test_conv import PASSES, bound, draw
 from tinyvision.kernels import conv
 from tinyvision.kernels.cuda import conv as twins
 from tinyvision.kernels.cuda import matmul, module, tf32
+from tinyvision.kernels.cuda.random import TurnOnDevice
 from tinyvision.kernels.window import Window
 
 from .emulate import HostModule, emulated
@@ -134,13 +135,13 @@ class Noted:
 noted = []
 
 
-def constants(dtype, capability, allowed, monkeypatch):
+def constants(dtype, capability, allowed):
     """What the launchers of the three passes have compiled for a layer, each set of constants once."""
     noted.clear()
     window = Window((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
     x, w, u = np.ones((4, 64, 16, 16), dtype), np.ones((96, 64, 3, 3), dtype), np.ones((4, 96, 16, 16), dtype)
     with emulated(132, capability), tinyvision.allow_tf32(allowed):
-        monkeypatch.setattr(module.compiler, "make", Noted)
+        module.compiler.make = Noted                      # until the end of `emulated`
         module.module.cache_clear(), module.loaded.cache_clear(), twins.forget()
         twins.conv(x, w, None, window, 1), twins.conv_transpose(u, w, None, window, 1, (16, 16))
         twins.conv_weight_grad(x, u, window, 1)
@@ -148,16 +149,16 @@ def constants(dtype, capability, allowed, monkeypatch):
     return [options for options in noted if any("BM" in option for option in options)]
 
 
-def test_who_gets_tensor_cores(monkeypatch):
+def test_who_gets_tensor_cores():
     """float32 on chips that have them, where it is allowed; everybody else gets what they got before."""
-    plain, double = (constants(d, (9, 0), False, monkeypatch) for d in ("f", "d"))
+    plain, double = (constants(d, (9, 0), False) for d in ("f", "d"))
     assert min(len(plain), len(double)) > 1 and not any("TF32" in option for options in plain + double for option in options)
     for capability in (8, 0), (8, 9), (9, 0), (12, 0):
-        found = constants("f", capability, True, monkeypatch)
+        found = constants("f", capability, True)
         assert len(found) > 1 and all("-DTF32=1" in options for options in found)
-    assert constants("f", (7, 5), True, monkeypatch) == plain
-    assert constants("d", (9, 0), True, monkeypatch) == double
-    assert constants("f", (9, 0), False, monkeypatch) == plain
+    assert constants("f", (7, 5), True) == plain
+    assert constants("d", (9, 0), True) == double
+    assert constants("f", (9, 0), False) == plain
 
 
 def test_the_switch():
@@ -200,3 +201,28 @@ def test_products_of_matrices_by_cublas(I, J, K):
             np.testing.assert_allclose(stack[0], a @ b, rtol=2**-9)
         assert set(cupy.cuda.cublas.modes.values()) == {0}
     module.properties.cache_clear()
+
+
+def test_products_within_a_recorded_step(coarse):
+    """There the kernels of convolution do them, on tensor cores as well."""
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((33, 10)).astype("f"), rng.standard_normal((10, 40)).astype("f")
+    left, right = coarse.array(a), coarse.array(b)
+    with TurnOnDevice(left).recorded():
+        y = coarse.numpy(matmul.matmul(left, right))
+    exact = nearest(a.astype(float)) @ nearest(b.astype(float))
+    assert (np.abs(y - exact) <= 32 * np.finfo("f").eps * (np.abs(a).astype(float) @ np.abs(b))).all()
+
+
+@pytest.mark.parametrize("stack", [(), (3,)])
+def test_cublas_uses_tensor_cores(gpu, stack):
+    """On a GPU only: products are off by more than float32 would be, and by no more than TensorFloat-32 may."""
+    if gpu.name == "host":
+        pytest.skip("cuBLAS needs a GPU")
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((*stack, 256, 512)).astype("f"), rng.standard_normal((*stack, 512, 384)).astype("f")
+    exact, size = a.astype(float) @ b, np.abs(a).astype(float) @ np.abs(b)
+    with tinyvision.allow_tf32(True):
+        coarsely = gpu.numpy(matmul.matmul(gpu.array(a), gpu.array(b)))
+    assert (np.abs(coarsely - exact) <= (2**-10 + 2**-16) * size).all()
+    assert np.abs(coarsely - exact).max() > 1e-3 > 1e-4 > np.abs(gpu.numpy(gpu.array(a) @ gpu.array(b)) - exact).max()
