@@ -20,6 +20,7 @@ import numpy as np
 from ..autograd import GradientShapeError
 from ..tensor import Op
 from .chance import Chance
+from .clock import worked
 from .diagnosis import diagnose as name_the_mistake
 from .diagnosis import misshapen
 from .directions import measure_directions
@@ -307,9 +308,12 @@ class Examination:
         self.noise_of_outputs = noise_of(lambda xs: self.view(self.with_inputs(xs)), inputs,
                                          np.where(np.isfinite(self.y0), self.y0, 0), self.rng, 1 if self.large else 2)
 
-    def shake(self, times=2):
-        """How much the analytic gradients change when inputs and upstream gradient move by rounding errors, per input (k, n)."""
-        if self.large:
+    def shake(self, times=2, anyway=False):
+        """How much the analytic gradients change when inputs and upstream gradient move by rounding errors, per input (k, n).
+
+        anyway: also where inputs are large, and every pass counts.
+        """
+        if self.large and not anyway:
             return [np.zeros_like(a) for a in self.a]
         most = [np.zeros_like(a) for a in self.a]
         for _ in range(times):
@@ -413,10 +417,10 @@ class Examination:
             jitter = self.shake(4)[e.number]
             e.jitter = np.maximum(e.jitter, np.where(e.kink, 0, jitter if e.where is None else jitter[:, e.where]))
         most = int(np.clip(self.patience / (400 * max(self.forward_seconds, 1e-6)), 3, 40))        # a ladder takes 100 passes
-        suspects, start = np.flatnonzero(e.wrong), time.perf_counter()
+        suspects, start = np.flatnonzero(e.wrong), worked()
         excess = (np.abs(e.a - e.n) - e.half)[:, suspects] / np.maximum(e.tolerance[:, suspects], 1e-300)
         suspects = suspects[np.argsort(-np.where(np.isnan(excess), 0, excess).max(axis=0), kind="stable")]
-        while suspects.size and time.perf_counter() - start < 2 * self.patience:
+        while suspects.size and worked() - start < 2 * self.patience:
             some, suspects = suspects[:most], suspects[most:]
             self.measure_again(e, some)
             if e.wrong[some].any():                       # one that is wrong for certain is enough

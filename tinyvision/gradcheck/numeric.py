@@ -318,13 +318,19 @@ def roughness(curve, first, sizes, y0, noise):
 
 
 def noise_of(f, xs, y0, rng, times=2):
-    """How much the outputs change when every input moves by a rounding error: the noise that differences have to live with."""
-    noise = np.zeros_like(y0)
-    for _ in range(times):
-        shaken = [np.asarray(x * (1 + EPS * rng.choice([-1.0, 1.0], x.shape))) for x in xs]
+    """How much the outputs change when every input moves by a rounding error: the noise that differences have to live with.
+
+    An output that moves far and, with a thousand times the step, no farther is at a jump (floor at a whole number): that is no noise.
+    """
+    def change(step):
+        shaken = [np.asarray(x * (1 + step * rng.choice([-1.0, 1.0], x.shape))) for x in xs]
         with np.errstate(all="ignore"):
-            change = np.abs(f(shaken) - y0)
-        noise = np.maximum(noise, np.where(np.isfinite(change), change, 0))
+            moved = np.abs(f(shaken) - y0)
+        return np.where(np.isfinite(moved), moved, 0)
+    noise = np.max([change(EPS) for _ in range(times)], axis=0)
+    far = noise > 1e-6 * max(np.abs(z).max(initial=0) for z in (y0, *xs))
+    if far.any():
+        noise[far & (np.max([change(1000 * EPS) for _ in range(times)], axis=0) < 10 * noise)] = 0
     return noise
 
 

@@ -7,37 +7,40 @@ diagnosis: from the certain to the general, so that a wrong sign is not called a
     values.py      nothing there, a factor, the upstream gradient misused, a part that is wrong
     moved.py       axes exchanged, reversed, shifted
     structure.py   which outputs count: the Jacobian's pattern
+    misplaced.py   gradient where there must be none
     patterns.py    how the analytic and the numeric Jacobian differ
+    branches.py    wrong for some values, right for the rest
     terms.py       what is missing looks like one path of the function
     points.py      the same function at other inputs, where the mistake does not show
     rerun.py       the same function on smaller inputs
     inside.py      the operations that it is made of
 """
 
-import time
-
 import numpy as np
 
+from ..clock import worked
 from ..precision import STEPS
-from . import inside, moved, patterns, points, rerun, structure, terms, values
+from . import branches, inside, misplaced, moved, patterns, points, rerun, structure, terms, values
 from .case import Case
 from .values import WHOLE
 
 HYPOTHESES = [
-    values.nothing, values.whole_numbers, values.upstream_ignored, values.not_linear, values.constant_factor, values.swapped,
-    values.mask_missing, structure.diagonal_only, moved.gradient_moved, moved.gradient_moved_in_sample,
+    values.nothing, values.whole_numbers, values.upstream_ignored, values.not_linear, values.constant_factor,
+    values.swapped, values.mask_missing, structure.diagonal_only, moved.gradient_moved, moved.gradient_moved_in_sample,
     values.local_derivative_missing, structure.overwritten, structure.summed_over_another_axis, structure.outputs_dropped,
-    moved.upstream_moved, structure.one_of_several, structure.another_mask, values.only_the_sum_of_upstream,
-    moved.parts_exchanged, moved.other_replaced, moved.other_moved, patterns.jacobian_transposed,
-    patterns.one_slice_of_another, terms.path_missing, structure.leaks, values.at_repeated, values.at_maxima, values.region,
-    points.symmetric, points.at_ones, points.all_positive, rerun.one_example, moved.slices_permuted,
-    structure.factor_by_element, values.at_labels, values.part, moved.upstream_reshaped, structure.wrong_axis,
-    structure.contributions_dropped, terms.statistics_missing, terms.elementwise, structure.factor_by_output,
-    patterns.other_in_its_place, moved.moved_but_for_the_border, moved.reshaped_wrongly,
-    structure.misplaced, structure.contributions_added, patterns.direct_path, patterns.term_field, patterns.between_outputs,
-    patterns.uses, patterns.function_of_right_one, terms.constant_term, points.of_slices, terms.separable,
+    moved.upstream_moved, moved.reshaped_wrongly, structure.one_of_several, misplaced.another_mask,
+    values.only_the_sum_of_upstream, moved.parts_exchanged, moved.other_replaced, moved.other_moved,
+    patterns.jacobian_transposed, patterns.one_slice_of_another, terms.path_missing, moved.copy_missing, misplaced.leaks,
+    values.at_repeated, values.at_maxima, values.region, branches.at_values_of_another, branches.branch, points.symmetric,
+    points.matrix_between, points.at_ones, points.all_positive, rerun.one_example, rerun.factors_of_examples,
+    moved.slices_permuted, structure.factor_by_element, values.at_labels, values.part, moved.upstream_reshaped,
+    structure.wrong_axis, structure.contributions_dropped, terms.statistics_missing, terms.elementwise,
+    structure.factor_by_output, patterns.other_in_its_place, moved.moved_but_for_the_border, misplaced.misplaced,
+    misplaced.contributions_added, patterns.direct_path, patterns.term_field, patterns.between_outputs, patterns.uses,
+    patterns.function_of_right_one, terms.constant_term, branches.negatives_dropped, points.of_slices, terms.separable,
     structure.factor_by_any_element, rerun.batch_only, rerun.nonsquare_only, patterns.path_not_followed, points.invariant,
-    rerun.one_step, points.without, points.share_of_small, rerun.reduced, points.small, points.whole_term, values.most_of_it,
+    rerun.one_step, patterns.part_not_followed, points.without, points.share_of_small, rerun.reduced, points.small,
+    points.whole_term, values.most_of_it,
 ]
 # What can be seen from a sample of elements: asked before smaller inputs are tried.
 ON_SAMPLES = [
@@ -89,7 +92,7 @@ def explain(exam):
     Each hypothesis is asked about every wrong input before the next one is: a precise word on one of them is worth more than a
     guess at another, and takes less time.
     """
-    exam.deadline = time.perf_counter() + 2 * exam.patience
+    exam.deadline = worked() + 2 * exam.patience
     asked = {}
     cases = {row.name: Case(exam, e, asked) for row, e in wrong_rows(exam)}
     found = {name: at_once(exam, case) for name, case in cases.items()}
@@ -135,7 +138,7 @@ def ask(exam, cases, found, hypotheses, names):
             if answer:
                 # a slice that is wrong may be so by chance: what is precise about another input comes first
                 found[name] = *answer, HYPOTHESES.index(terms.constant_term if hypothesis is values.part else hypothesis)
-                exam.deadline = min(exam.deadline, time.perf_counter() + exam.patience / 2)
+                exam.deadline = min(exam.deadline, worked() + exam.patience / 2)
 
 
 def at_kinks(exam, e):

@@ -74,6 +74,22 @@ def gradient_moved(case):
     return None
 
 
+def copy_missing(case):
+    """N - A is A rearranged: of two terms that mirror each other, the neighbour's, the other side's, one is there."""
+    if not case.whole or not case.shape:
+        return None
+    rows, missing = [case.array(row) for row in case.a], case.n - case.a
+    for cause, words, move in rearranged(case.shape):
+        moved = np.stack([move(row).ravel() for row in rows])
+        for c in (1.0, -1.0):
+            # a gradient that is itself symmetric is its own copy, and only a half of the right one
+            if np.abs(missing - c * moved).max() <= case.slack.max() and case.explains(case.n - c * moved):
+                return "term-missing", (f"what is missing in the gradient of {case.name} is what backward has, {words}"
+                                        f"{', with the other sign' if c < 0 else ''}: every element meets two partners (the neighbours on "
+                                        "both sides, row and column), and the share of one of them is not added.")
+    return None
+
+
 def gradient_moved_in_sample(case):
     """The same where N is known at some elements only: it is looked for in A, where it has gone to."""
     if case.whole or case.x.size > 300_000:
@@ -96,6 +112,8 @@ def upstream_moved(case):
     """A = J^T of the rearranged upstream gradient."""
     if case.out_shape is None or case.j is None or not case.exam.subject.upstream:
         return None
+    if any(2 * size == out for size, out in zip(case.shape, case.out_shape)) and (found := parts_exchanged(case)):
+        return found                                      # an input that is one half of the output
     for cause, words, move in rearranged(case.out_shape):
         u = np.stack([move(row.reshape(case.out_shape)).ravel() for row in case.u])
         if case.explains(u @ case.j.T):
@@ -103,8 +121,10 @@ def upstream_moved(case):
                            f"the wrong outputs. {HINTS[cause]}.")
         both = np.stack([move(case.array(row)).ravel() for row in u @ case.j.T]) if case.out_shape == case.shape else None
         if cause == "flipped" and both is not None and case.explains(both):
-            return cause, (f"the gradient of {case.name} runs the wrong way: it is the right one for everything {words}. A "
-                           "running sum or a shift is undone from the other end.")
+            few = np.count_nonzero(np.abs(case.j) > 1e-6 * np.abs(case.j).max(), axis=1).max() <= 2
+            return "shifted" if few else cause, (
+                f"the gradient of {case.name} runs the wrong way: it is the right one for everything {words}. A "
+                f"{'shift is repeated' if few else 'running sum is begun at the same end'} where it must be undone from the other end.")
     return None
 
 

@@ -28,7 +28,39 @@ def symmetric(case):
                 return "transposed", (f"the gradient of {case.name} is right as soon as {name} is symmetric (equal to itself "
                                       f"with axes {p} and {q} exchanged), and wrong otherwise: in backward a transpose of "
                                       f"{name} is missing, or one too many.")
+            found = half_of_symmetric(case, i, name, other, p, q)
+            if found:
+                return found
     return None
+
+
+def half_of_symmetric(case, i, name, other, p, q):
+    """Half (or twice) the right gradient wherever a square input is symmetric: it is met twice, once as its transpose."""
+    rng = np.random.default_rng(case.exam.seed + 41)
+    factors = []
+    for size in (1.0, 1.5, 0.4):
+        values = scaled(case, size) if size > 1 else case.exam.copies()
+        z = values[i] * (size if size < 1 else 1)
+        values[i] = (z + z.swapaxes(p, q)) / 2
+        factors.append(factor_at(case, values))
+        if factors[-1] is None or abs(factors[-1] - factors[0]) > 1e-5 or min(abs(factors[0] - c) for c in (0.5, 2)) > 1e-5:
+            return None
+    values[i] = other + rng.permutation(other.ravel()).reshape(other.shape)                # the control: not symmetric
+    if factor_at(case, values) is not None:
+        return None
+    return ("term-missing" if factors[0] < 1 else "extra-term"), (
+        f"as soon as {name} is symmetric (axes {p} and {q}), the gradient of {case.name} is {factors[0]:.2g} times the right one, and "
+        f"otherwise it is no multiple of it: of two terms, one with {name} and one with its transpose, "
+        f"{'one is missing' if factors[0] < 1 else 'one is there twice, or too much'}. (x' A x has the gradient A x + A' x.)")
+
+
+def factor_at(case, values):
+    """c where the analytic gradient is c times the right one at other inputs, else None."""
+    a, n = both(case, values, draws=4)
+    if a is None or not n.any() or not a.any():
+        return None
+    c = (a @ n) / (n @ n)
+    return c if np.abs(a - c * n).max() <= 1e-5 * np.abs(n).max() else None
 
 
 def as_wrong_unless_symmetric(case, i, other, p, q):
@@ -43,6 +75,45 @@ def as_wrong_unless_symmetric(case, i, other, p, q):
         if case.right_at(values) is False:
             return False
     return True
+
+
+def matrix_between(case):
+    """Where this input is zero the gradient is a matrix times another input: the matrix that backward has is the transpose of the right one."""
+    if case.right_at(case.exam.copies()) is not False or case.x.ndim < 2 or case.x.size > 200 or case.x.shape[-2] < 3:
+        return None
+    rows = case.x.shape[-2]
+    for i, name, other in case.others():
+        if other.ndim < 2 or case.late or other.shape != case.shape:
+            continue
+        found = matrices(case, i, rows)
+        if found is None:
+            continue
+        a, n = found
+        size = np.abs(n).max()
+        turned = a.swapaxes(-1, -2)
+        if size and np.abs(turned - n).max() <= 1e-5 * size < 1e-2 * np.abs(a - n).max():
+            return "transposed", (f"where {case.name} is zero, its gradient is a matrix times {name}, and the matrix that backward "
+                                  f"multiplies by is the transpose of the right one: M @ {name} where it must be M.T @ {name} (the "
+                                  "scores' gradient for the keys is that for the queries transposed).")
+    return None
+
+
+def matrices(case, i, rows):
+    """The matrices, analytic and numeric, that multiply input i where the case's own is zero; None where the gradient is no such product."""
+    exam, width, columns = case.exam, case.x.shape[-1], []
+    for start in range(0, rows, width):
+        values = exam.copies()
+        values[case.position] = np.zeros_like(case.x)
+        unit = np.eye(rows)[:, start:start + width]
+        values[i] = np.zeros(case.shape) + np.pad(unit, ((0, 0), (0, width - unit.shape[1])))
+        a = case.gradient_at(values)
+        if a is None:
+            return None
+        n = np.array([case.slope(values, exam.u[0], d.reshape(case.shape)) for d in np.eye(case.x.size)])
+        if not np.isfinite(n).all() or not n.any():
+            return None
+        columns.append([z.reshape(case.shape)[..., :unit.shape[1]] for z in (a, n)])
+    return [np.concatenate(blocks, axis=-1) for blocks in zip(*columns)]
 
 
 def at_ones(case):
@@ -104,7 +175,7 @@ def of_slices(case):
                 continue
             ends = [k for k in (size - 1, 0) if alone(case, i, axis, k)]
             kept = [k for k in range(size) if k in ends or alone(case, i, axis, k)] if ends else []
-            if len(kept) == 1:
+            if len(kept) == 1 and vanishes(case, i, axis, kept):
                 which = "first" if kept == [0] else "last"
                 return "overwritten", (f"the gradient of {case.name} is right as soon as {name} is zero but for its {which} "
                                        f"slice along axis {axis}: of the contributions along it only that of the {which} "
@@ -120,6 +191,12 @@ def of_slices(case):
                                             f"{indices([k], size)} of axis {axis}: the contribution through it is missing or "
                                             "wrong. Look at how far the loop runs.")
     return None
+
+
+def vanishes(case, i, axis, kept):
+    """Whether nothing is left of the analytic gradient where the slices that seem to count alone are zero."""
+    a = case.gradient_at(with_zeros(case, i, axis, kept))
+    return a is None or np.abs(a).max() <= 1e-6 * np.abs(case.a[0]).max()
 
 
 def alone(case, i, axis, k):
@@ -231,10 +308,31 @@ def small(case):
     whole = None if case.exam.subject.upstream else whole_term(case)      # of a loss: polynomials have terms of higher powers
     if whole:
         return whole
+    if grows_with_itself(case):
+        return "term-missing", (f"the smaller {case.name}, the better its gradient, in proportion: what is off is a second use of {case.name}, "
+                                "as one factor of a product (a gate, a weight that is computed from it) whose derivative is left out.")
     return "wrong-local-derivative", (f"the smaller the inputs, the better the gradient of {case.name}: with a tenth of them it is "
                                       f"off by {100 * shares[0]:.2g} %, with a hundredth by {100 * shares[1]:.2g} %. The path is "
                                       "there, and its linear part is right: look at the derivative of a nonlinear function inside "
                                       "(its square, its argument).")
+
+
+def grows_with_itself(case):
+    """Whether the relative error is proportional to this input's size, all others held, and no other gradient is wrong.
+
+    That is a product's other half; a wrong derivative inside would make those of the weights before it wrong as well.
+    """
+    shares = []
+    if sum(not row.passed for row in case.exam.report.inputs) > 1:
+        return False
+    for t in (1e-2, 1e-3):
+        values = case.exam.copies()
+        values[case.position] = t * case.x
+        a, n = both(case, values)
+        if a is None or not n.any():
+            return False
+        shares.append(np.linalg.norm(a - n) / np.linalg.norm(n))
+    return bool(1e-7 < shares[1] and 7 < shares[0] / shares[1] < 14 and shares[0] < 0.2)
 
 
 def factor_of_small(case, pairs):
@@ -246,6 +344,9 @@ def factor_of_small(case, pairs):
     for k in range(2, 9):
         for kept in (1, k - 1):
             if abs(c[2] - kept / k) < 2e-3:
+                if k == 2 and not case.exam.subject.upstream:
+                    return "wrong-local-derivative", (f"where all inputs are small, the gradient of {case.name} is half the right one, and "
+                                                      "otherwise it is not: the 2 of a square's derivative, with the factor beside it?")
                 own = [row.name for row in case.exam.report.inputs if not row.passed] == [case.name]
                 cause = "overwritten" if kept == 1 and (own or k > 2) else "term-missing"
                 return cause, (f"where all inputs are small, the gradient of {case.name} is {kept} / {k} of the right one: of "

@@ -1,9 +1,11 @@
 """Hypotheses that need another examination: the same function on a batch of one, on square pictures, on small inputs."""
 
 import copy
-import time
 
 import numpy as np
+
+from ..clock import worked
+from .case import figure, listed
 
 
 def resized(exam, sizes):
@@ -204,6 +206,36 @@ def one_example(case):
     return None
 
 
+def factors_of_examples(case):
+    """A loss that is right but for a factor for each example alone, which is another one for each."""
+    exam = case.exam
+    if exam.subject.upstream or exam.is_copy or exam.large or not case.whole or case.x.size < 2:
+        return None
+    data = [i for i in range(len(exam.values)) if isinstance(exam.values[i], np.ndarray) and exam.values[i].ndim and i != case.position
+            and (i not in exam.wanted or exam.is_data(i))]
+    counts = [len(exam.values[i]) for i in data]
+    if len(data) < 2 or len(set(counts)) > 1 or counts[0] < 3:
+        return None
+    factors = []
+    for k in range(min(counts[0], 4)):
+        values = [v[k:k + 1] if i in data else v for i, v in enumerate(exam.values)]
+        e, beside = (evidence_at(case, w) for w in (values, without_data(exam, values)))
+        if e is None or e.undefined.any() or e.kink.any():
+            return None
+        rest = beside.a[0] if beside is not None and not beside.wrong.any() and not (beside.a[0] == 0).all() else np.zeros(e.x.size)
+        a, n = e.a[0] - rest, e.n[0] - rest
+        if not n.any():
+            continue                                      # an example that does not count, beyond a margin
+        factors.append((a @ n) / (n @ n))
+        if np.abs(a - factors[-1] * n).max() > 1e-5 * np.abs(n).max():
+            return None
+    if len(factors) < 2 or np.ptp(factors) <= 1e-4 * np.abs(factors).max():
+        return None
+    return "wrong-local-derivative", (f"for one example alone the gradient of {case.name} is right but for a factor, and that is another one "
+                                      f"for each example ({listed(map(figure, factors))}): the derivative of the loss of an example with "
+                                      "respect to its score has a wrong formula, or a weight of the example is missing.")
+
+
 def without_data(exam, values):
     """The same with zeros for arrays that no gradient is returned for: what is left of the gradient is a penalty's."""
     data = [i for i in range(len(values)) if i not in exam.wanted or exam.is_data(i)]
@@ -228,7 +260,7 @@ def small_copy(exam):
     """A report on small leading slices of large inputs, where these are possible and the mistake is still there; else None."""
     distinct = sorted({s for i in exam.wanted for s in np.shape(exam.values[i]) if s > 4}, reverse=True)
     def verdict_in_time(sizes):
-        if time.perf_counter() > exam.deadline:
+        if worked() > exam.deadline:
             return None
         return verdict(exam, sizes, diagnose=True)
     for most in ((2, 5), (2, 4), (3, 8), (2, 12)):

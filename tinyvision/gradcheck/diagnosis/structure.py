@@ -12,6 +12,8 @@ from .case import axes_text, figure, listed, quadratic
 from .terms import elsewhere, statistics_missing
 from .values import indices, sum_to
 
+TINY = 1e-6
+
 
 def diagonal_only(case):
     """B is the diagonal of J."""
@@ -56,10 +58,28 @@ def overwritten(case, any_one=False):
         last, first = last and own == rank.max(), first and own == rank.min()
     if not (last or first or any_one):
         return None
+    carried = along_itself(case, live, kept)
+    if carried is not None:
+        return "term-missing", (f"in the gradient of {case.name} an element counts only for the output with its own index along axis "
+                                f"{carried[0]}, though it reaches the later ones as well: what is handed on from step to step (the "
+                                "hidden state) has no gradient. Add dh of the next step to that of this one.")
     which = "last" if last else "first" if first else "one that was written"
     return "overwritten", (f"of several contributions to an element of {case.name} only the {which} counts ({wiped} elements): "
                            "it is overwritten where it must be added up. Use += (or np.add.at for repeated indices) in "
                            "backward.")
+
+
+def along_itself(case, live, kept):
+    """(axis of the input, of the output) along which an element reaches its own index and all later (or earlier) ones, and keeps its own."""
+    for p, size in enumerate(case.shape):
+        for q in (q for q, m in enumerate(case.out_shape) if m == size > 2):
+            i, o = np.unravel_index(np.arange(len(live)), case.shape)[p], np.unravel_index(np.arange(live.shape[1]), case.out_shape)[q]
+            reached = np.zeros((size, size), bool)
+            np.logical_or.at(reached, (i[:, None] + 0 * o, o + 0 * i[:, None]), live)
+            wide = (reached == np.triu(np.ones((size, size), bool))).all() or (reached == np.tril(np.ones((size, size), bool))).all()
+            if wide and not (kept & (i[:, None] != o)).any() and (kept == (live & (i[:, None] == o))).all():
+                return p, q
+    return None
 
 
 def one_of_several(case):
@@ -147,65 +167,6 @@ def profile(dropped, live, shape, axis):
     others = tuple(d + 1 for d in range(len(shape)) if d != axis)
     total = [m.reshape(len(m), *shape).sum(axis=(0, *others)) for m in (dropped, live)]
     return total
-
-
-def leaks(case):
-    """B has exactly what J has, and more."""
-    if case.b is None:
-        return None
-    equal, _, extra = case.difference
-    several = (np.abs(case.j) > 1e-6 * np.abs(case.j).max()).sum() > len(case.j)
-    return contributions_added(case) if several and (equal | extra).all() else None
-
-
-def contributions_added(case):
-    """B has everything that J has, and more: gradient flows to where it must be zero."""
-    if case.b is None:
-        return None
-    equal, dropped, extra = case.difference
-    size = np.abs(case.j).max()
-    clear = extra & (np.abs(case.b) > 1e-3 * size) & (np.abs(case.j) <= 1e-8 * size)
-    if clear.sum() < 0.02 * np.count_nonzero(case.b) or dropped.any():
-        return None
-    rest = "all the right contributions" if (equal | extra).all() else "contributions of the wrong size"
-    return "mask-missing", (f"the gradient of {case.name} has {rest}, and {int(extra.sum())} more from outputs that do not "
-                            "depend on the element. A mask or an index is missing in backward.")
-
-
-def misplaced(case):
-    """Every output's contributions have the right values, and land in the wrong elements."""
-    if case.b is None or case.difference[0].all():
-        return None
-    smooth = np.ones(case.j.shape[1], bool) if case.e.kink_at is None else ~case.e.kink_at.any(axis=0)
-    j, b = case.j[:, smooth], case.b[:, smooth]           # where elements tie, their contributions are anybody's guess
-    size = np.abs(j).max(initial=0)
-    if not size or not (np.abs(b - j) > 1e-6 * size).any():
-        return None
-    shared, used = ({round(v, 6) for v in m[np.abs(m) > 1e-6 * size] / size} for m in (j, b))
-    if used <= shared and len(used) > 2 and 3 <= 2 * len(shared) < np.count_nonzero(j) and len(shared) > 2:
-        return "shifted", (f"the gradient of {case.name} is made of the right numbers, but they meet the wrong elements. Look "
-                           "at where the windows begin, and at stride, dilation and padding in backward.")
-    for axis, words in ((0, "every output's contributions have the right values but land in the wrong elements"),
-                        (1, "every element gets contributions of the right values, but from the wrong outputs")):
-        if j.shape[axis] > 2 and (np.abs(np.sort(b, axis) - np.sort(j, axis)) <= 1e-6 * size).all():
-            return "shifted", (f"in the gradient of {case.name} {words}. Look at where the windows begin, and at stride, "
-                               "dilation and padding in backward.")
-    return None
-
-
-def another_mask(case):
-    """Both Jacobians are diagonal and hold zeros and one other number, but not at the same places."""
-    if case.b is None or case.out_shape != case.shape:
-        return None
-    right, used = np.diag(case.j), np.diag(case.b)
-    off = [np.abs(m - np.diag(np.diag(m))).max() for m in (case.j, case.b)]
-    size = np.abs(right).max(initial=0)
-    levels = [np.unique(np.round(d / max(size, 1e-300), 6)) for d in (right, used)]
-    if max(off) > 1e-6 * size or not all(len(v) == 2 and v[0] == 0 for v in levels) or levels[0][1] != levels[1][1]:
-        return None
-    return "mask-redrawn", (f"the gradient of {case.name} is masked, but not by the mask of the forward pass: "
-                            f"{int((right != used).sum())} elements are on where they must be off, or off where they must be "
-                            "on. Keep forward's mask in the cache.")
 
 
 def factor_by_any_element(case):
@@ -427,6 +388,9 @@ def wrong_axis(case):
         return "wrong-axis", (f"in the gradient of {case.name} axes are mixed up: an element belongs to the outputs with the "
                               f"same index along {text_of(lost)}, but backward treats {text_of(new)} so. Look at the axis "
                               "arguments of sums and means in backward.")
+    statistic = lost and statistic_too_much(case)
+    if statistic:
+        return statistic
     if lost:
         return "wrong-axis", (f"backward adds up over {text_of(lost)} in the gradient of {case.name}, along which elements and "
                               "outputs with different indices have nothing to do with each other. Look at the axis arguments "
@@ -442,6 +406,18 @@ def wrong_axis(case):
                                 "its derivative is left out.")
     return "wrong-axis", (f"the gradient of {case.name} leaves out couplings along {text_of(new)}: forward sums over this axis "
                           "as well, backward does not. Look at the axis arguments of sums and means.")
+
+
+def statistic_too_much(case):
+    """Forward works element by element, and A - N looks like what goes through a mean or a variance: those of fixed statistics."""
+    if case.out_shape != case.shape or np.abs(case.j - np.diag(np.diag(case.j))).max() > TINY * np.abs(case.j).max():
+        return None
+    found = statistics_missing(case)
+    if not found:
+        return None
+    return "extra-term", (f"forward computes every output from its own element of {case.name}, and in backward there are terms besides that "
+                          "go through a mean, a variance or a sum along an axis: statistics that are constants here (running ones, those "
+                          "of another layer) must not be differentiated.")
 
 
 def aligned(matrix, case, pairs):

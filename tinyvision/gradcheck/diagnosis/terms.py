@@ -226,9 +226,10 @@ def separable(case):
         still = np.setdiff1d(np.arange(case.x.size), moved)
         if any(np.abs(then[still] - now[0][still]).max() > 1e-5 * size for then, now in ((a, case.a), (n, case.n))):
             return None
-        bends |= np.abs(n[moved] - case.n[0][moved]).max() > 1e-3 * size
+        off = (n - a)[moved] - (case.n[0] - case.a[0])[moved]
+        bends |= np.abs(n[moved] - case.n[0][moved]).max() > 1e-3 * size and np.abs(off).max() > 1e-6 * size
     if not bends:
-        return None                                       # a linear function: its derivative is the same everywhere
+        return None                                       # a linear function, or what is missing is one
     p = int(np.argmax(np.abs(case.a[0] - case.n[0])))
     x, used, right = case.x.ravel()[p], case.a[0][p], case.n[0][p]
     return "wrong-local-derivative", (f"each element of {case.name} has its own term, and the formula of the term's derivative "

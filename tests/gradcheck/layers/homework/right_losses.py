@@ -229,3 +229,15 @@ def ridge_regression(rng):
         return r @ r / len(y) + reg * w @ w, 2 * X.T @ r / len(y) + 2 * reg * w
 
     return loss, rng.normal(size=5), rng.normal(size=(8, 5)) * 10.0 ** np.arange(-2, 3), rng.normal(size=8), 0.1
+
+
+@right("loss")
+def huge_batch_mean_small_gradient(rng):
+    """A mean over 4000 examples of tiny errors."""
+    def loss(w, X, y):
+        e = X @ w - y
+        return (e * e).mean(), 2 * X.T @ e / len(y)
+
+    X = rng.normal(size=(4000, 3))
+    w = rng.normal(size=3)
+    return loss, w, X, X @ w + 1e-6 * rng.normal(size=4000)

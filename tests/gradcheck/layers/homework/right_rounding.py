@@ -156,3 +156,9 @@ def affine_of_float32_weights(rng):
         return dout @ w.T, x.T @ dout
 
     return forward, backward, rng.normal(size=(4, 5)), rng.normal(size=(5, 3)).astype(np.float32).astype(float)
+
+
+@right("pair")
+def floor_at_whole_numbers(rng):
+    """floor at jumps: there a rounding error of the input changes the output by one, which is no noise."""
+    return elementwise(np.floor, np.zeros_like) + (rng.choice([0.0, 1.0, 3.0, 0.4, -2.0], (4, 5)),)

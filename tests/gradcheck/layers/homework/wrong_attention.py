@@ -255,3 +255,36 @@ def upstream_through_half_precision(rng):
         return dz @ w.T, x.T @ dz
 
     return forward, backward, rng.normal(size=(3, 4)), rng.normal(size=(4, 2))
+
+
+@wrong("pair", "transposed")
+def attention_scores_not_transposed(rng):
+    """dk = ds q for ds' q, in self attention of five tokens."""
+    def forward(q, k, v):
+        p = softmax(q @ k.T / np.sqrt(q.shape[1]))
+        return p @ v, (q, k, v, p)
+
+    def backward(dout, cache):
+        q, k, v, p = cache
+        dp = dout @ v.T
+        ds = p * (dp - (dp * p).sum(1, keepdims=True)) / np.sqrt(q.shape[1])
+        return ds @ k, ds @ q, p.T @ dout
+
+    return forward, backward, rng.normal(size=(5, 3)), rng.normal(size=(5, 3)), rng.normal(size=(5, 2))
+
+
+@wrong("pair", "transposed")
+def heads_split_by_reshape_alone(rng):
+    """Forward splits the heads by reshape and transpose, backward merges by reshape alone."""
+    def forward(x, w):
+        n, t, d = x.shape
+        h = x.reshape(n, t, 2, d // 2).transpose(0, 2, 1, 3)
+        return h * w[:, None], (h, w)
+
+    def backward(dout, cache):
+        h, w = cache
+        d = dout * w[:, None]
+        n, m, t, k = d.shape
+        return d.reshape(n, t, m * k), (dout * h).sum(axis=(0, 2))
+
+    return forward, backward, rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 2))

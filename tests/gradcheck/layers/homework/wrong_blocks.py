@@ -324,3 +324,16 @@ def gru_cell_candidate_path_to_h_missing(rng):
             g["Uz"], g["Ur"], g["Uh"] = self.h.T @ dz, self.h.T @ dr, (self.r * self.h).T @ dc
             return dz + dr + dc, dout * (1 - self.z) + dz @ p["Uz"].T + dr @ p["Ur"].T
     return GRU(), rng.normal(size=(4, 3)), rng.normal(size=(4, 3))
+
+
+@wrong("pair", "swapped-gradients")
+def unet_parts_taken_from_wrong_channels(rng):
+    """concat(skip, up); the gradient's first half is given to up."""
+    def forward(up, skip):
+        return np.concatenate([skip, up.repeat(2, axis=2)], axis=1), up.shape[1]
+
+    def backward(dout, c):
+        dup = dout[:, :c]
+        return dup.reshape(*dup.shape[:2], -1, 2, dup.shape[3]).sum(axis=3), dout[:, c:]
+
+    return forward, backward, rng.normal(size=(2, 3, 2, 4)), rng.normal(size=(2, 3, 4, 4))

@@ -232,3 +232,48 @@ def model_dropout_mask_forgotten(rng):
         def through_dropout(self, d):
             return d / 0.8
     return Model(rng), rng.normal(size=(6, 5)), rng.integers(0, 3, 6)
+
+
+@wrong("loss", "factor-per-axis")
+def bce_positive_weight_forgotten(rng):
+    """BCE with logits and pos_weight per class; the gradient knows nothing of it."""
+    w = np.array([1.0, 3.0, 0.5, 5.0])
+
+    def loss(x, y):
+        p = sigmoid(x)
+        value = -(w * y * np.log(p) + (1 - y) * np.log(1 - p)).mean()
+        return value, (p - y) / x.size
+
+    return loss, rng.normal(size=(5, 4)), rng.integers(0, 2, (5, 4)).astype(float)
+
+
+@wrong("loss", "wrong-local-derivative", "local-derivative-missing")
+def squared_hinge_derivative_of_hinge(rng):
+    """max(0, 1 - y s)^2 with the derivative of the plain hinge."""
+    def loss(w, X, y):
+        m = np.maximum(0, 1 - y * (X @ w))
+        return (m * m).mean(), -(X * (y * (m > 0))[:, None]).mean(0)
+
+    return loss, rng.normal(size=4), rng.normal(size=(7, 4)), rng.choice([-1.0, 1.0], 7)
+
+
+@wrong("loss", "term-missing")
+def total_variation_one_neighbour(rng):
+    """sum (x[t+1] - x[t])^2; the gradient with respect to x[t+1] is not added."""
+    def loss(x):
+        d = np.diff(x, axis=1)
+        g = np.zeros_like(x)
+        g[:, :-1] -= 2 * d
+        return (d * d).sum(), g
+
+    return loss, rng.normal(size=(3, 6))
+
+
+@wrong("loss", "wrong-region")
+def smooth_l1_inner_part(rng):
+    """Inside of the corner the slope is sign(e) too."""
+    def loss(x, y):
+        e = x - y
+        return np.where(abs(e) < 1, 0.5 * e * e, abs(e) - 0.5).sum(), np.sign(e)
+
+    return loss, rng.normal(size=(4, 5)), rng.normal(size=(4, 5))

@@ -292,3 +292,16 @@ def matmul_float32_output(rng):
         return dout @ w.T, x.T @ dout
 
     return forward, backward, rng.normal(size=(5, 4)), rng.normal(size=(4, 3))
+
+
+@wrong("pair", "term-missing")
+def quadratic_form_one_side(rng):
+    """y_n = x_n' A x_n; dx = A x only, without A' x."""
+    def forward(x, A):
+        return np.einsum("ni,ij,nj->n", x, A, x), (x, A)
+
+    def backward(dout, cache):
+        x, A = cache
+        return dout[:, None] * (x @ A.T), np.einsum("n,ni,nj->ij", dout, x, x)
+
+    return forward, backward, rng.normal(size=(4, 3)), rng.normal(size=(3, 3))

@@ -250,3 +250,27 @@ def two_layer_small_regularisation_missing(rng):
 def two_layer_regularisation_doubled(rng):
     """The loss has 0.5*reg*W**2, the gradient 2*reg*W instead of reg*W."""
     return two_layer(rng, mistake="reg twice")
+
+
+class MasksByGradient:
+    """Two layers with a softmax loss."""
+
+    def __init__(self, rng):
+        self.params = {"W1": rng.normal(size=(4, 6)), "b1": rng.normal(size=6), "W2": rng.normal(size=(6, 3)), "b2": rng.normal(size=3)}
+
+    def loss(self, X, y):
+        p, n = self.params, np.arange(len(y))
+        h = np.maximum(X @ p["W1"] + p["b1"], 0)
+        d = softmax(h @ p["W2"] + p["b2"])
+        value = -np.log(d[n, y]).mean() + 0.1 * sum((p[k] ** 2).sum() for k in ("W1", "W2"))
+        d[n, y] -= 1
+        d /= len(y)
+        dh = d @ p["W2"].T
+        dh[dh < 0] = 0
+        return value, {"W2": h.T @ d + 0.2 * p["W2"], "b2": d.sum(0), "W1": X.T @ dh + 0.2 * p["W1"], "b1": dh.sum(0)}
+
+
+@wrong("loss", "guided")
+def net_relu_masks_the_gradient_by_itself(rng):
+    """dh[dh < 0] = 0 where dh[h <= 0] = 0 is meant."""
+    return MasksByGradient(rng), rng.normal(size=(5, 4)), rng.integers(0, 3, 5)

@@ -342,3 +342,21 @@ def moments_second_output_ignored(rng):
         return np.repeat(dmean[:, None] / cache.shape[1], cache.shape[1], axis=1)
 
     return forward, backward, rng.normal(size=(5, 6))
+
+
+@wrong("pair", "extra-term")
+def batchnorm_test_mode_with_training_backward(rng):
+    """Running statistics in forward; backward as if the batch's own had been used."""
+    mean, var = rng.normal(size=4), rng.uniform(0.5, 2, 4)
+
+    def forward(x, gamma, beta):
+        s = np.sqrt(var + 1e-5)
+        h = (x - mean) / s
+        return gamma * h + beta, (h, s, gamma)
+
+    def backward(dout, cache):
+        h, s, gamma = cache
+        d = dout * gamma
+        return (d - d.mean(0) - h * (d * h).mean(0)) / s, (dout * h).sum(0), dout.sum(0)
+
+    return forward, backward, rng.normal(size=(5, 4)), rng.uniform(0.5, 2, 4), rng.normal(size=4)

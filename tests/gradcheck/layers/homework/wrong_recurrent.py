@@ -198,3 +198,22 @@ def chain_scores_first_transition_missing(rng):
         return de, dt
 
     return forward, backward, rng.normal(size=(5, 4)), rng.normal(size=(4, 4))
+
+
+@wrong("pair", "term-missing")
+def gru_reset_gate_path_missing(rng):
+    """n = tanh(x Wn + (r h) Un); dh lacks what goes through r."""
+    def forward(x, h, Wr, Ur, Wn, Un):
+        r = sigmoid(x @ Wr + h @ Ur)
+        n = np.tanh(x @ Wn + (r * h) @ Un)
+        return n, (x, h, r, n, Wr, Ur, Wn, Un)
+
+    def backward(dout, cache):
+        x, h, r, n, Wr, Ur, Wn, Un = cache
+        dn = dout * (1 - n * n)
+        drh = dn @ Un.T
+        dr = drh * h * r * (1 - r)
+        return dn @ Wn.T + dr @ Wr.T, drh * r, x.T @ dr, h.T @ dr, x.T @ dn, (r * h).T @ dn
+
+    n = rng.normal
+    return forward, backward, n(size=(3, 2)), n(size=(3, 4)), n(size=(2, 4)), n(size=(4, 4)), n(size=(2, 4)), n(size=(4, 4))
