@@ -1,6 +1,7 @@
 """The command line: one file for each command, with add(commands), its arguments, and run(options), its work.
 
     train.py                            tinyvision train MODEL --data SET, on sets.py and networks.py; runs.py: its folder
+    tasks.py                            what a network is trained for, one record each, on measures.py and answers.py
     doctor.py, evaluate.py              tinyvision doctor MODEL, evaluate RUN, predict RUN PICTURE...
     models.py, data.py                  tinyvision models, data list
     lectures.py                         tinyvision lectures [NAME...], on notebooks.py

@@ -94,7 +94,7 @@ def trained(folder, device):
     missing = [name for name in ("model", "data", "shape", "classes") if name not in settings]
     if missing or settings["model"] not in NETWORKS:
         raise UserError(f"{folder / SETTINGS} does not describe a run: it lacks {', '.join(missing) or 'a known model'}.")
-    model = NETWORKS[settings["model"]].build(*settings["shape"], len(settings["classes"]))
+    model = NETWORKS[settings["model"]].build(*settings["shape"], settings["classes"])
     try:
         model.load_state_dict(io.load(folder / WEIGHTS))
     except (ValueError, KeyError) as error:

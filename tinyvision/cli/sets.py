@@ -1,8 +1,9 @@
 """Which data sets a network can be trained on from the command line, and how: sizes, augmentation, length of the training.
 
-A set has a task, "classes" (one answer for a picture), "masks" (one for every pixel) or "box" (a class and where it is), which
-decides the networks that fit it, and pictures of one shape.  Numbers of epochs, batch sizes and learning rates are what gives good results in minutes on two
-cores, or, of the large sets, a first impression; the options of `tinyvision train` change them.
+A set has pictures of one shape and a kind of answer, "classes" (one for a picture), "masks" (one for every pixel), "box" (a class
+and where it is), "edges", "colour" or "caption", which decides the tasks that it serves (tasks.py) and the networks that fit it.
+Numbers of epochs, batch sizes and learning rates are what gives good results in minutes on two cores, or, of the large sets, a
+first impression; the options of `tinyvision train` change them.
 """
 
 from dataclasses import dataclass
@@ -10,18 +11,18 @@ from pathlib import Path
 
 from .arguments import UserError
 
-CLASSES, MASKS, BOX = "classes", "masks", "box"
+CLASSES, MASKS, BOX, EDGES, COLOR, CAPTION = "classes", "masks", "box", "edges", "colour", "caption"
 
 
 @dataclass(frozen=True)
 class Source:
-    """A data set: its title, task, and (C, H, W); load(root, shape) gives the training and the held-out set.
+    """A data set: its title, kind of answer, and (C, H, W); load(root, shape) gives the training and the held-out set.
 
     needs_root: whether it is the user's own folder; augment: a function of the shape that gives the list of transforms.
     """
 
     title: str
-    task: str
+    kind: str
     shape: tuple
     load: object
     epochs: int
@@ -62,6 +63,18 @@ def drawn(name, n, held_out):
     return both(make)
 
 
+def captioned(n, held_out):
+    """Generated scenes and what is said of them, as numbers of words; the classes are the words."""
+    def make(root, shape, train):
+        from ..data import SceneCaptions, TensorDataset
+        from ..models import Vocabulary
+        scenes = SceneCaptions(n if train else held_out, shape[1:], train=train)
+        columns = TensorDataset(scenes.images, Vocabulary(scenes.words).encode(scenes.captions))
+        columns.classes = scenes.words
+        return columns
+    return both(make)
+
+
 class Kept(list):
     """The examples of a set, drawn once."""
 
@@ -73,6 +86,11 @@ class Kept(list):
 def located(root, shape):
     from ..data import ShapeLocalization
     return Kept(ShapeLocalization(4000, shape[1:])), Kept(ShapeLocalization(600, shape[1:], train=False))
+
+
+def classes_of(dataset):
+    """The names of a set's classes."""
+    return list(map(str, dataset.classes))
 
 
 def split(dataset, held_out):
@@ -176,6 +194,12 @@ def moved(shape):
     return [T.RandomCrop(shape[1:], padding=max(2, shape[1] // 8)), T.RandomHorizontalFlip()]
 
 
+def flipped(shape):
+    """Shapes that are lying or looking the other way are the same shapes."""
+    from ..data import transforms as T
+    return [T.RandomHorizontalFlip(), T.RandomVerticalFlip()]
+
+
 def bent(shape):
     """Tissue has no top and no left, and is soft (Ronneberger et al. 2015)."""
     from ..data import transforms as T
@@ -192,7 +216,11 @@ SETS = {
                      0.005),
     "cells": Source("generated cells under a microscope", MASKS, (1, 128, 128), drawn("CellSegmentation", 200, 40), 8, 4, 0.003),
     "scenes": Source("generated scenes, sky to things", MASKS, (3, 64, 64), drawn("SceneSegmentation", 600, 100), 10, 8, 0.003),
-    "objects": Source("generated pictures of one shape, somewhere", BOX, (3, 64, 64), located, 12, 32, 0.002),
+    "objects": Source("generated pictures of one shape, somewhere", BOX, (3, 64, 64), located, 15, 32, 0.003, flipped),
+    "edges": Source("generated scenes and their outlines", EDGES, (3, 64, 64), drawn("SceneEdges", 600, 100), 10, 8, 0.006),
+    "colours": Source("generated scenes, grey and in colour", COLOR, (3, 64, 64), drawn("SceneColorization", 600, 100), 12, 8,
+                      0.004),
+    "captions": Source("generated scenes, a sentence on each", CAPTION, (3, 64, 64), captioned(4000, 400), 12, 32, 0.004),
     "isbi-2012": Source("30 pictures of membranes, electron microscope", MASKS, (1, 512, 512), membranes, 20, 1, 0.002, bent),
     "breeds": Source("7,349 cats and dogs, 37 breeds", CLASSES, (3, 64, 64), breeds, 15, 64, 0.005, moved),
     "pets": Source("7,349 cats and dogs: pet, background, border", MASKS, (3, 128, 128), pets, 5, 8, 0.003, moved),

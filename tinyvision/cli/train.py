@@ -10,16 +10,20 @@ from pathlib import Path
 
 from ..packages import require
 from .arguments import UserError, add_device, as_user_errors, positive_float, whole_number
-from .measures import measures
-from .networks import NETWORKS, check_fit
+from .networks import NETWORKS, check_fit, task_of
 from .runs import CURVES, HISTORY, SETTINGS, WEIGHTS, choose_folder, folder_for, read_settings, write_settings
-from .sets import BOX, CLASSES, SETS, load
+from .sets import CLASSES, SETS, load
 
 EXAMPLES = """\
 Examples:
   tinyvision train lenet5 --data digits           98 % of handwritten digits in half a minute
   tinyvision train unet --data cells              cells under a microscope, a mask for each picture
   tinyvision train resnet20 --data cifar10        photographs, downloaded once
+  tinyvision train localizer --data objects       a class and a box
+  tinyvision train hed --data edges               outlines of things
+  tinyvision train colorizer --data colours       grey pictures in colour
+  tinyvision train autoencoder --data digits      pictures through 32 numbers and back
+  tinyvision train captioner --data captions      sentences about scenes
   tinyvision train resnet18 --data folder --root pictures --size 64
                                                   your own pictures, sorted into a folder for each class
   tinyvision train --config runs/lenet5-digits/run.toml
@@ -63,7 +67,7 @@ def run(options):
             return resume(Path(options.resume), world.device(options.device), world)
     settings = completed(given, read_settings(options.config) if options.config else {})
     train_set, test_set = load(settings["data"], settings.get("root"), shape_of(settings))
-    settings["classes"] = list(map(str, train_set.classes))
+    settings["classes"] = task_of(settings["model"]).names(train_set)
     with joined() as world:
         out = world.from_first(lambda: choose_folder(options.out, settings["model"], settings["data"]))
         with folder_for(out):
@@ -94,7 +98,7 @@ def completed(given, config):
         raise UserError(f"--size: the pictures of {settings['data']} have their size, {source.shape[1]}x{source.shape[2]}.")
     settings = {"epochs": source.epochs, "batch_size": source.batch_size, "lr": source.lr} | settings
     settings["shape"] = list(shape_of(settings))
-    check_fit(settings["model"], settings["data"], settings["shape"])
+    check_fit(settings["model"], settings["data"], tuple(settings["shape"]))
     return settings
 
 
@@ -116,11 +120,10 @@ def resume(out, device, world):
 def train(settings, train_set, test_set, out, device, world, goes_on=False):
     import numpy as np
 
-    from .. import functional as F
     from .. import optim
     from ..train import fit
 
-    source, (model, loader, test_loader) = SETS[settings["data"]], loaders_and_model(settings, train_set, test_set)
+    task, (model, loader, test_loader) = task_of(settings["model"]), loaders_and_model(settings, train_set, test_set)
     optimizer = optim.Adam(model.parameters(), lr=settings["lr"])
     scheduler = optim.lr_scheduler.OneCycleLR(optimizer, settings["lr"], total_steps=settings["epochs"] * len(loader))
     weights = sum(p.size for p in model.parameters())
@@ -131,9 +134,10 @@ def train(settings, train_set, test_set, out, device, world, goes_on=False):
         write_settings(out / SETTINGS, settings)
     try:
         with np.errstate(over="ignore", invalid="ignore"), as_user_errors(ValueError):       # fit tells of NaN
-            history = fit(model, optimizer, loader, test_loader, settings["epochs"], scheduler=scheduler, report=reporter(out, settings),
-                          progress=sys.stderr.isatty(), metrics=measures(source.task, settings["classes"]), folder=out, every=200, resume=goes_on,
-                          device=device, world=world, criterion=model.loss if source.task == BOX else F.cross_entropy)
+            history = fit(model, optimizer, loader, test_loader, settings["epochs"], scheduler=scheduler,
+                          report=reporter(out, settings), progress=sys.stderr.isatty(),
+                          metrics=task.measures(model, settings["classes"]), folder=out, every=200, resume=goes_on,
+                          device=device, world=world, criterion=task.loss(model))
     except FloatingPointError:
         for name in (SETTINGS, "last.snapshot", "last.snapshot.previous", "best.safetensors"):
             (out / name).unlink(missing_ok=True)          # nothing to go on with
@@ -152,12 +156,14 @@ def loaders_and_model(settings, train_set, test_set):
     from .. import data, manual_seed
     from ..data.transforms import Compose, TransformedDataset
     manual_seed(settings["seed"])
-    model = NETWORKS[settings["model"]].build(*settings["shape"], len(settings["classes"]))
-    source = SETS[settings["data"]]
+    model = NETWORKS[settings["model"]].build(*settings["shape"], settings["classes"])
+    source, task = SETS[settings["data"]], task_of(settings["model"])
+    task.prepare(model, task.from_set(source.kind, train_set))
     if settings["augment"] and source.augment:
         train_set = TransformedDataset(train_set, Compose(source.augment(tuple(settings["shape"]))), settings["seed"])
+    train_set, test_set = (task.from_set(source.kind, part) for part in (train_set, test_set))
     loader = data.DataLoader(train_set, settings["batch_size"], shuffle=True, generator=settings["seed"])
-    return model, loader, data.DataLoader(test_set, max(settings["batch_size"], 256 if source.task == CLASSES else 1))
+    return model, loader, data.DataLoader(test_set, max(settings["batch_size"], 256 if source.kind == CLASSES else 1))
 
 
 def reporter(out, settings):

@@ -222,13 +222,15 @@ def signal_check(losses, floor, steps):
                                                                                            "step "
                                 "sees the labels: look for a criterion that uses the outputs as targets, and for labels in the "
                                 "inputs."))
-    elif not better(losses["real"], losses["shuffled"]):
+    used = better(losses["real"], losses["shuffled"])     # a network that ignores its inputs learns as much from either
+    if not findings and not used:
         findings.append(Finding("warning", "labels do not belong to the inputs", "", f"{after} with shuffled labels "
                                 f"{mean['shuffled']:.4g}.", "Look at pictures with their labels as the loader gives them. If "
                                                             "they "
                                 "belong together, train longer (steps=200) or with another learning rate."))
     if not better(losses["real"], losses["zeros"]):
-        findings.append(Finding("warning", "inputs are not used", "", f"{after} with zeros as inputs {mean['zeros']:.4g}.",
+        findings.append(Finding("note" if used else "warning", "inputs do not help yet" if used else "inputs are not used", "",
+                                f"{after} with zeros as inputs {mean['zeros']:.4g}.",
                                 "Look for inputs that are all alike after the transforms, dead layers, and a forward that drops "
                                 "its input; else train longer."))
     return Check("signal", measured, tuple(findings))
