@@ -196,23 +196,40 @@ correlate(const T* __restrict__ packed, const T* __restrict__ x, const T* __rest
         for (int v = 0; v < GROUP; ++v) {
             int n = p + v < columns ? (p + v) / positions : -1, rest = p + v - n * positions;
             Place o = dense ? Place{0, 0, 0} : unravel(n < 0 ? 0 : rest, s.out);
-            to[v] = n < 0 ? 0 : y + target(n, g, m0, o, s) + (dense ? rest : 0);
+            to[v] = n < 0 ? 0 : y + target(n, g, PATCH > 1 ? 0 : m0, o, s) + (dense ? rest : 0);
         }
+#if PATCH > 1 && P2 == 2 && !defined(TF32)
+        if (s.out[2] % GROUP == 0 && to[0]) {             // rows m and m + 1 are neighbours in y: with GROUP pixels one piece
+#pragma unroll
+            for (int i = 0; i < TM; i += 2) {
+                int m = m0 + ROW(i);
+                if (m >= s.rows) continue;
+                T add = bias ? bias[(g * s.rows + m) / PATCH] : T(0);
+                Group r[2];
+#pragma unroll
+                for (int v = 0; v < 2 * GROUP; ++v) r[v / GROUP].v[v % GROUP] = sum[i + v % 2][j + v / 2] + add;
+                Group* piece = (Group*)(to[0] + patch_row(m, s));
+                piece[0] = r[0], piece[1] = r[1];
+            }
+            continue;
+        }
+#endif
         bool together = dense && positions % GROUP == 0 && to[0];
 #pragma unroll
         for (int i = 0; i < TM; ++i) {
             int m = ROW(i);
             if (m0 + m >= s.rows) continue;
-            T add = bias ? bias[g * s.rows + m0 + m] : T(0);
+            T add = bias ? bias[(g * s.rows + m0 + m) / PATCH] : T(0);
+            long long row = PATCH > 1 ? patch_row(m0 + m, s) : (long long)m * to_plane;
             Group r;
 #pragma unroll
             for (int v = 0; v < GROUP; ++v) r.v[v] = sum[i][j + v] + add;
             if (together)
-                *(Group*)(to[0] + (long long)m * to_plane) = r;
+                *(Group*)(to[0] + row) = r;
             else
 #pragma unroll
                 for (int v = 0; v < GROUP; ++v)
-                    if (to[v]) to[v][(long long)m * to_plane] = r.v[v];
+                    if (to[v]) to[v][row] = r.v[v];
         }
     }
 }

@@ -1,8 +1,18 @@
 // How a window lies over an image, for the sources of convolution: positions, taps, pixels, and which of them exist.
 //
-// Constants: T0 T1 T2 the taps along each of three axes; an image has two, T0 = 1.
+// Constants: T0 T1 T2 the taps along each of three axes; an image has two, T0 = 1.  P0 P1 P2, if given, the pixels of a patch.
 
 #define TAPS (T0 * T1 * T2)
+
+// Filters that stride as far as they are large do not overlap: each position of u makes a patch of y of its own, and a row of the
+// product is a pixel of it.  Row m of such a sum is pixel m % PATCH of channel m / PATCH.
+#ifdef P0
+#define PATCH (P0 * P1 * P2)
+#else
+#define PATCH 1
+#define P1 1
+#define P2 1
+#endif
 
 struct Geometry {
     int images, groups;                 // N, G
@@ -84,5 +94,12 @@ __device__ __forceinline__ long long target(int n, int g, int m0, Place o, const
 {
     Place at = {o.d * s.to_step[0] + s.to_first[0], o.h * s.to_step[1] + s.to_first[1], o.w * s.to_step[2] + s.to_first[2]};
     int plane = s.to_size[0] * s.to_size[1] * s.to_size[2];
-    return (((long long)n * s.groups + g) * s.rows + m0) * plane + flat(at, s.to_size);
+    return (((long long)n * s.groups + g) * (s.rows / PATCH) + m0) * plane + flat(at, s.to_size);
+}
+
+// How far row m of a patch is from its first
+__device__ __forceinline__ long long patch_row(int m, const Geometry& s)
+{
+    Place at = {m % PATCH / (P1 * P2), m / P2 % P1, m % P2};
+    return (long long)(m / PATCH) * (s.to_size[0] * s.to_size[1] * s.to_size[2]) + flat(at, s.to_size);
 }

@@ -7,16 +7,19 @@ those k where S divides r + lo - k*D, every S/gcd(S, D)-th.  They meet u at
     o = j + (r + lo - k*D) / S
 
 which is a window with stride 1 over u.  So each phase is one launch, with as many taps as really reach it; stride 1 has one.
+Where filters stride as far as they are large, as a U-Net enlarges, one launch does all phases: each is a row of one product.
 """
 
 import functools
 from itertools import product
 from math import gcd, prod
+from operator import mul
 
 import numpy as np
 
 from tinyvision.backend import array_module
 
+from ..window import Window
 from . import module, tf32
 
 # (rows and columns of a tile, depth of a step, rows and columns of a thread): the speed of a processor that is full of such
@@ -104,12 +107,12 @@ def channels_of_step(channels, taps, BK):
 class Sum:
     """All launches for the sums of one window over x: what depends on sizes only, found once."""
 
-    def __init__(self, taps, dtype, coarse, **integers):
+    def __init__(self, taps, dtype, coarse, patch=None, **integers):
         self.record, rows, channels = geometry(**integers), integers["rows"], integers["channels"]
         columns, groups = integers["images"] * prod(integers["out"]), integers["groups"]
         self.packed = None
         idle = module.blocks(columns, 256) * groups < 2 * module.multiprocessors()            # then one pixel for each thread
-        if rows <= (2 * MOST_DIRECT if idle else MOST_DIRECT) and prod(taps) <= 49:
+        if patch is None and rows <= (2 * MOST_DIRECT if idle else MOST_DIRECT) and prod(taps) <= 49:
             ROWS = 1 << (rows - 1).bit_length()
             PIXELS = 1 if idle or ROWS == 1 else 2
             self.run = module.function("conv_direct", "direct", TYPE=dtype, ROWS=ROWS, PIXELS=PIXELS, **dict(zip(("T0", "T1", "T2"), taps)))
@@ -119,9 +122,10 @@ class Sum:
         BQ, depth = channels_of_step(channels, prod(taps), BK)
         width = module.blocks(rows, 4) * 4
         self.record["depth"], self.record["width"], self.packed = depth, width, (groups, depth, width)
-        self.pack = module.function("conv", "pack_filters", BQ=BQ, **constants(tile, taps, dtype, coarse))
+        known = constants(tile, taps, dtype, coarse) | dict(zip(("P0", "P1", "P2"), patch or ()))
+        self.pack = module.function("conv", "pack_filters", BQ=BQ, **known)
         self.pack_grid = module.blocks(depth * width, 256), groups
-        self.run = module.function("conv", "correlate", BQ=BQ, **constants(tile, taps, dtype, coarse))
+        self.run = module.function("conv", "correlate", BQ=BQ, **known)
         self.grid, self.block = (module.blocks(columns, BN), module.blocks(rows, BM), groups), (BM // TM * (BN // TN),)
 
     def __call__(self, w, x, bias, y):
@@ -184,6 +188,13 @@ def transpose_plan(device, u, w, dtype, coarse, window, groups, sizes):
     shape = (N, groups * M, *sizes)
     if T > MOST_TAPS or prod(window.stride) > MOST_PHASES or prod(shape) >= MOST_ELEMENTS:
         return None
+    ones, zeros = (1,) * n, (0,) * n
+    alone = window == Window(window.stride, window.stride, ((0, 0),) * n, ones) and sizes == tuple(map(mul, u[2:], window.stride))
+    if alone and T > 1 and M > MOST_DIRECT:               # every position makes a patch
+        return shape, False, [Sum(
+            three(ones, 1), dtype, coarse, three(window.size, 1), images=N, groups=groups, rows=M * T, channels=O // groups,
+            size=tuple(u[2:]), out=tuple(u[2:]), stride=ones, first=zeros, step=ones, filter_row=1, filter_channel=M * T,
+            filter_group=O // groups * M * T, filter_step=zeros, to_size=sizes, to_first=zeros, to_step=window.stride)]
     axes = zip(sizes, window.size, window.stride, window.padding, window.dilation, pitches(window.size))
     phases, sums = [axis_phases(*axis) for axis in axes], []
     for phase in product(*phases):
@@ -191,10 +202,10 @@ def transpose_plan(device, u, w, dtype, coarse, window, groups, sizes):
         if prod(taps):
             sums.append(Sum(
                 taps, dtype, coarse, images=N, groups=groups, rows=M, channels=O // groups, size=tuple(u[2:]),
-                out=tuple(r.pixels for r in phase), stride=(1,) * n, first=tuple(r.first for r in phase), step=tuple(r.step for r in phase), filter_row=T,
-                filter_channel=M * T, filter_group=O // groups * M * T, filter_first=sum(r.filter_first for r in phase),
-                filter_step=tuple(r.filter_step for r in phase), to_size=sizes, to_first=tuple(r.start for r in phase),
-                to_step=window.stride))
+                out=tuple(r.pixels for r in phase), stride=ones, first=tuple(r.first for r in phase),
+                step=tuple(r.step for r in phase), filter_row=T, filter_channel=M * T, filter_group=O // groups * M * T,
+                filter_first=sum(r.filter_first for r in phase), filter_step=tuple(r.filter_step for r in phase), to_size=sizes,
+                to_first=tuple(r.start for r in phase), to_step=window.stride))
     return shape, any(r.taps == 0 for axis in phases for r in axis), sums
 
 

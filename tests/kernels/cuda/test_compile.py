@@ -32,6 +32,8 @@ def pooling():
 SETS = {  # the constants that the launchers of a source use
     "conv": [*tiles(conv.TILES, FLOAT, BQ=4), *tiles(conv.TILES_OF_DOUBLES, DOUBLE, BQ=4), *tiles(conv.WEIGHT_TILES, FLOAT),
              *tiles(conv.WEIGHT_TILES_OF_DOUBLES, DOUBLE), *tiles(list(conv.TILES)[:1], FLOAT, (5, 5, 5), BQ=1),
+             *tiles(list(conv.TILES)[1:], FLOAT, (1, 1, 1), BQ=8, P0=1, P1=2, P2=2),
+             *tiles(list(conv.TF32_TILES)[3:4], FLOAT, (1, 1, 1), BQ=16, TF32=1, P0=1, P1=2, P2=2),
              *tiles(conv.TF32_TILES, FLOAT, TF32=1, BQ=16), *tiles(list(conv.TF32_TILES)[2:3], FLOAT, TF32=1, BQ=2),
              *tiles(conv.TF32_WEIGHT_TILES, FLOAT, TF32=1)],
     "conv_direct": [*(dict(TYPE=d, ROWS=r, PIXELS=2, **THREE) for d in (FLOAT, DOUBLE) for r in (1, 2, 4, 8))],

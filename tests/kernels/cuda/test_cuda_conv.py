@@ -6,6 +6,7 @@ import pytest
 from tests.kernels.test_conv import LAYERS, PASSES, bound, draw, layer_arguments
 from tinyvision.kernels import conv
 from tinyvision.kernels.cuda import conv as twins
+from tinyvision.kernels.cuda import module
 from tinyvision.kernels.window import Window
 
 from .emulate import HostModule, emulated
@@ -77,6 +78,24 @@ def test_few_filters_and_depthwise(gpu, filters):
         agree(gpu, "conv", (x, w, b, window, groups))
         agree(gpu, "conv_transpose", (u, w, None, window, groups, (13, 17)))
         agree(gpu, "conv_weight_grad", (x, u, window, groups))
+
+
+PATCHES = [((2, 2), (5, 8), 1, 64, "f", 1), ((2, 2), (8, 4), 2, 9, "d", 1), ((2, 3), (4, 6), 2, 9, "f", 1), ((3,), (11,), 1, 10, "d", 1),
+           ((2, 1, 2), (3, 2, 5), 3, 10, "f", 1), ((2, 2), (5, 8), 1, 9, "f", 4), ((4, 4), (2, 3), 1, 8, "f", 16)]
+
+
+@pytest.mark.parametrize("size, sizes, groups, filters, dtype, launches", PATCHES, ids=str)
+def test_filters_that_stride_as_far_as_they_are_large(gpu, size, sizes, groups, filters, dtype, launches):
+    """One launch makes all patches; not where they overlap the border (the sixth is padded), nor for few filters (the last)."""
+    rng, n = np.random.default_rng(0), len(size)
+    padding = ((1, 0),) * n if launches == 4 else ((0, 0),) * n
+    window = Window(size, size, padding, (1,) * n)
+    u, w = rng.standard_normal((2, groups * 5, *sizes)).astype(dtype), rng.standard_normal((groups * 5, filters, *size)).astype(dtype)
+    out = tuple(k * h - lo for k, h, (lo, _) in zip(size, sizes, padding))
+    for bias in None, rng.standard_normal(groups * filters).astype(dtype):
+        agree(gpu, "conv_transpose", (u, w, bias, window, groups, out))
+    plan = twins.transpose_plan(module.compiler.device(), u.shape, w.shape, u.dtype, False, window, groups, out)
+    assert len(plan[2]) == launches
 
 
 @pytest.mark.parametrize("seed", range(4))
