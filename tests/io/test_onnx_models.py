@@ -46,6 +46,7 @@ MODELS = {  # what makes it, examples, and what of it is exported where that is 
     "MLP": (lambda: models.MLP(48), (1, 3, 4, 4)),
     "resnet20": (models.resnet20, (1, 3, 16, 16)),
     "ResNet": (lambda: models.ResNet(nn.BasicBlock, (1, 2, 1, 1), 5), (1, 3, 32, 32)),
+    "SqueezeNet": (lambda: models.SqueezeNet(5), (1, 3, 24, 33)),
     "UNet": (lambda: models.UNet(1, 3, base_channels=4, depth=2), (1, 1, 16, 24)),
     "UNet nearest": (lambda: models.UNet(2, 2, base_channels=4, depth=2, up="nearest"), (1, 2, 16, 16)),
     "UNet valid": (lambda: models.UNet(1, 2, base_channels=4, depth=1, padding="valid", norm=False), (1, 1, 44, 44)),

@@ -33,10 +33,10 @@ def test_names_hold_the_checksum(name):
     """Torch's rule for file names: eight hexadecimal digits behind the last dash."""
     algorithm, _, digits = entry(name).known_hash.partition(":")
     assert algorithm == "sha256" and len(digits) == 8 and set(digits) <= set("0123456789abcdef")
-    assert entry(name).address.startswith("https://") and 0.6 < entry(name).accuracy < 1
+    assert entry(name).address.startswith("https://") and 0.58 < entry(name).accuracy < 1
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50", "cifar_resnet20"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "squeezenet1_0", "squeezenet1_1", "cifar_resnet20"])
 def test_the_sizes_are_the_networks(name):
     """Megabytes in the table: four bytes for each weight and running statistic (torchvision counts in 2^20)."""
     size = 4 * sum(t.size for t in entry(name).build().state_dict().values())

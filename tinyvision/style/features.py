@@ -21,7 +21,7 @@ from .. import nn
 from ..autograd import no_grad
 from ..interpret.picture import Standard
 from ..interpret.record import check_model, dtype_of, evaluating, run, shown
-from ..models import CifarResNet, PlainNet, ResNet
+from ..models import CifarResNet, PlainNet, ResNet, SqueezeNet
 from ..nn.checks import whole
 from ..ops.device import on_host
 from ..ops.shapes import check_array
@@ -69,6 +69,7 @@ CHOICES = [
     (RandomFeatures, ["stages.2"], ["stages.0", "stages.1", "stages.2", "stages.3"], {"mean": 0.5, "std": 1.0}),
     (PlainNet, ["stages.3.3"], [f"stages.{i}.1" for i in range(5)], IMAGENET),                # conv4_2; conv1_1 to conv5_1
     (CifarResNet, ["layer2"], ["conv1", "layer1", "layer2", "layer3"], IMAGENET),
+    (SqueezeNet, ["features.4"], ["features.1", "features.4", "features.7", "features.9"], IMAGENET),
     (ResNet, ["layer2"], ["conv1", "layer1", "layer2", "layer3"], IMAGENET),
 ]
 
@@ -77,7 +78,7 @@ class StyleFeatures:
     """A network with the layers that stand for content and for style.
 
     model: any network with named layers; None for RandomFeatures(generator=0).
-    content_layers, style_layers: paths; None for those usual for RandomFeatures, PlainNet (VGG-16), CifarResNet and ResNet.
+    content_layers, style_layers: paths; None for those usual for RandomFeatures, PlainNet (VGG-16), SqueezeNet and the ResNets.
     mean, std: what the network's inputs were standardised with, numbers or one per channel; None for the usual ones.
     `content(x)` gives {layer: features}, `grams(x)` {layer: Gram matrix}, `both(x)` the pair, for brightness (N, 3, H, W).
     Raises ValueError where layers must be named, and for layers that do not exist when called.

@@ -3,6 +3,7 @@
     name                 trained on     right, as published    inputs: (x - mean) / std of brightness 0..1
     resnet18 .. 152      ImageNet       69.8 .. 78.3%          mean 0.485 0.456 0.406, std 0.229 0.224 0.225
     vgg16                ImageNet       71.6%                  the same
+    squeezenet1_0, 1_1   ImageNet       58.1, 58.2%            the same
     cifar_resnet20..110  CIFAR-10       91.7 .. 93.7%          the same
 
 The files' names end in the first eight digits of their SHA-256, which is what a download is compared with: enough to find any
@@ -54,6 +55,8 @@ PUBLISHED = {
     "resnet101": Published("resnet101-63fe2227.pth", TORCHVISION, models.resnet101, 170.5, 0.77374),
     "resnet152": Published("resnet152-394f9c45.pth", TORCHVISION, models.resnet152, 230.4, 0.78312),
     "vgg16": Published("vgg16-397923af.pth", TORCHVISION, vgg16, 527.8, 0.71592),
+    "squeezenet1_0": Published("squeezenet1_0-b66bff10.pth", TORCHVISION, models.squeezenet1_0, 4.8, 0.58092),
+    "squeezenet1_1": Published("squeezenet1_1-b8a52dc0.pth", TORCHVISION, models.squeezenet1_1, 4.7, 0.58178),
     "cifar_resnet20": Published("resnet20-12fca82f.th", IDELBAYEV, models.resnet20, 1.1, 0.9173, "CIFAR-10"),
     "cifar_resnet32": Published("resnet32-d509ac18.th", IDELBAYEV, models.resnet32, 1.9, 0.9263, "CIFAR-10"),
     "cifar_resnet44": Published("resnet44-014dd654.th", IDELBAYEV, models.resnet44, 2.7, 0.9310, "CIFAR-10"),
