@@ -112,6 +112,19 @@ def test_greedy_takes_the_likeliest_word():
         assert WORDS.decode([row]) == [sentence]
 
 
+def test_speaking_for_a_batch_is_a_beam_of_one_for_each_picture():
+    """Sentences of other lengths side by side: those that have ended wait, and nothing is said in their place."""
+    model, images = small(seed=8), drawn(6, 3, 8, 8, seed=6)
+    with no_grad():
+        model.vector.weight[...] = 8 * model.vector.weight.data
+        seen = model(images)
+        rows, alone = model.speak(seen, most=6), [model.search(seen[i:i + 1], 1, 6) for i in range(6)]
+    ends = [row.index(2) + 1 if 2 in row else len(row) for row in rows.tolist()]
+    assert len(set(ends)) > 2
+    assert [row[:end] for row, end in zip(rows.tolist(), ends)] == alone
+    assert all(not any(row[end:]) for row, end in zip(rows.tolist(), ends)) and model.speak(seen, most=1).shape == (6, 2)
+
+
 def test_captioning_leaves_the_modes():
     model = small().train()
     model.stages[1].eval()
