@@ -23,9 +23,10 @@ from ...memory import empty
 from ..registry import forced
 from . import tile
 from .jit import few, inner, scratch, shared, solid, threads
-from .layout import Axis, dot_vectors, ints, layout, pointwise, record, vectors
+from .layout import SLACK, Axis, dot_vectors, ints, layout, pointwise, record, vectors
 
 CHUNK = 64                                                # vectors at a time: the factor's share stays in the first-level cache
+ENOUGH = 16                                               # vectors of an image that pay for a tile's final sums
 
 
 @inner
@@ -184,10 +185,12 @@ def weight_grad_kernel(M, N, pieces):
         g, K = geometry[0], off.size
         C, O, V, voxels = g.groups * g.C, g.groups * g.O, vin.size // pieces // g.together, g.D * g.H * g.W
         blocks, parts = (g.O + M - 1) // M, sums.shape[0]
-        sets = (g.images + g.together - 1) // g.together
+        sets, pixels = (g.images + g.together - 1) // g.together, g.OH * g.OW
         buffer, factor = buffers[t], factors[t]
         part, share = (t, 0) if parts == T else (0, t)    # each worker its images, or its filters
         total, own = sums[part], blocks if parts == T else (blocks + T - 1) // T
+        if g.copied:                                      # vectors reach behind the pictures, where 0 * nan would be nan
+            tile.clear_row(buffer, g.C * planes.size * g.plane, SLACK + 2 * g.L)
         for group in range(g.groups):
             lo, hi = share * own, min(blocks, (share + 1) * own)
             tile.clear_row(total, (group * blocks + lo) * M * K, (hi - lo) * M * K)
@@ -200,46 +203,35 @@ def weight_grad_kernel(M, N, pieces):
                     source, s = buffer, 0
                     pack(x, base, C * voxels, count, od * g.stride_D, r0, buffer, g, planes, hphases, wphases)
                 for b in range(lo, hi):
-                    for i in range(count):
+                    first = ((n0 * O + group * g.O + b * M) * g.OD + od) * pixels + r0 * g.OW
+                    a, a0, lda, some, times = u, first, g.OD * pixels, V, count
+                    if not g.in_line:
+                        a, a0, lda, some, times = factor, 0, g.line, V * count, 1
                         for m in range(M):
-                            there = height if b * M + m < g.O else 0              # a filter that is not there has no rows
-                            start = (((n0 + i) * O + group * g.O + b * M + m) * g.OD + od) * g.OH * g.OW + r0 * g.OW
-                            line_up(u, start if there else 0, there, g, factor, i * V, V, M, m, pieces)
-                    for v in range(0, V * count, CHUNK):
-                        some = min(CHUNK, V * count - v)
-                        for k in range(0, K, N):
-                            dots(factor, v * M * g.L, source, s, off, k, vin, v, some, total, (group * blocks + b) * M * K + k, K)
+                            there = height if b * M + m < g.O else 0      # a filter that is not there has no rows
+                            for i in range(count):
+                                start = first + (i * O + m) * g.OD * pixels if there else 0
+                                line_up(u, start, there, g, factor, m * g.line + i * V * g.L, V)
+                    for i in range(times):
+                        for v in range(0, some, CHUNK):
+                            n = min(CHUNK, some - v)
+                            for k in range(0, K, N):
+                                to = (group * blocks + b) * M * K + k
+                                dots(a, a0 + v * g.L, lda, source, s, off, k, vin, i * V + v, n, total, to, K)
+                        a0 += O * g.OD * pixels
 
     weight_grad.__qualname__ = f"weight_grad_{M}x{N}x{pieces}"
     return shared(weight_grad)
 
 
 @inner
-def line_up(u, start, height, g, factor, v0, V, M, m, pieces):
-    """Row m of the factor: `height` rows of u in the vectors' order, with zeros wherever there is no output.
-
-    factor[(v0 + v)*M*L + m*L + lane], in vectors of whole rows, or of all columns from the first to the last.
-    """
-    OW, L = g.OW, g.L
-    if g.whole:
-        piece, place = L // pieces, v0 * pieces
-        for r in range(g.rows):
-            for c in range(0, OW, piece):
-                to = (place // pieces * M + m) * L + place % pieces * piece
-                n = min(piece, OW - c) if r < height else 0
-                tile.copy_row(factor, to, u, start + r * OW + c, n)
-                tile.clear_row(factor, to + n, piece - n)
-                place += 1
-        return
-    for v in range(V):
-        tile.clear_row(factor, ((v0 + v) * M + m) * L, L)
-    for r in range(height):
-        c = 0
-        while c < OW:                                     # a row may begin and end in the middle of a vector
-            p = r * g.pitch + c
-            n = min(L - p % L, OW - c)
-            tile.copy_row(factor, ((v0 + p // L) * M + m) * L + p % L, u, start + r * OW + c, n)
-            c += n
+def line_up(u, start, height, g, factor, to, V):
+    """V vectors of a line of the factor: `height` rows of u in the vectors' order, with zeros wherever there is no output."""
+    tile.copy_padded(factor, to + (V - 1) * g.L, u, start, 0)
+    for r in range(g.rows):
+        there = g.OW if r < height else 0
+        for c in range(0, g.between, g.L):                # what a vector writes behind its row, the next row writes over
+            tile.copy_padded(factor, to + r * g.between + c, u, start + r * g.OW + c, there - c)
 
 
 # --- plans: the integers of a geometry, once for all calls with it
@@ -317,7 +309,9 @@ class Correlation:
 def tile_for(O):
     """Filters and vectors of a register tile for O filters."""
     M, N = tile.FMA
-    return (M, N) if O > M // 2 else (1, 2 * N)
+    if O <= M // 2:
+        return 1, 2 * N
+    return (6, 4) if 4 < O <= 6 and M == 8 else (M, N)    # of LeNet's first layer
 
 
 def axes_of(window, out, sizes):
@@ -379,9 +373,15 @@ class WeightGradient:
         # each worker its own sums, or, where these are large or the items few, its own filters
         parts = workers if items >= 2 * workers and O * groups * len(off) < 1 << 18 or blocks < workers else 1
         self.kernel = weight_grad_kernel(M, N, cut.pieces)
-        self.geometry = record(**plan.numbers_of_pack, **outputs(images, groups, O, plan), L=L, whole=cut.direct)
+        V, line, piece = cut.count // plan.images, (cut.count + 1) * L, L // cut.pieces
+        between = -(-width.count // piece) * piece if cut.direct else plan.pitch
+        # where the vectors are the outputs as they lie in u, one after the other, nothing needs to be copied
+        in_line = (between == width.count and V * L == plan.rows * between and height.count % plan.rows == 0 and O % M == 0
+                   and V >= ENOUGH)
+        self.geometry = record(**plan.numbers_of_pack, **outputs(images, groups, O, plan), L=L, between=between, line=line,
+                               in_line=in_line)
         self.tables = (*tables(axes), ints(off), cut.vin)
-        self.scratch = [("buffer", workers, plan.numbers + 2 * L, dtype), ("factor", workers, cut.count * M * L, dtype)]
+        self.scratch = [("buffer", workers, plan.numbers + 2 * L, dtype), ("factor", workers, M * line + between + L, dtype)]
         self.sums, self.filters = (parts, groups * blocks * M * len(off)), (groups, O, M, len(off), taps)
 
     def __call__(self, x, u, gw):

@@ -24,6 +24,7 @@ import numpy as np
 
 PIXELS = 2048                                             # outputs after which another image in the buffer is no gain
 BUFFER = 800 << 10                                        # bytes of a buffer: it shall stay in a core's second-level cache
+SLACK = 64                                                # numbers behind the pictures, for the last vector to reach beyond
 
 
 @dataclass(frozen=True)
@@ -132,8 +133,8 @@ class Layout:
 
     @property
     def numbers(self):
-        """Numbers of the buffer, with room for the last vector to reach beyond."""
-        return self.channels * len(self.depth.shifts) * self.plane + 64 if self.copied else 1
+        """Numbers of the buffer, slack included."""
+        return self.channels * len(self.depth.shifts) * self.plane + SLACK if self.copied else 1
 
 
 def overflow(width, pitch):

@@ -1,7 +1,7 @@
 """The two inner loops of convolution, as LLVM instructions: a tile of numbers that stays in registers.
 
     fma_tile   out[m, v] = bias[m] + sum over k of  w[k, m] * x[off[k] + v]       M rows m, N vectors v of L pixels
-    dot_tile   out[m, n] += sum over v of  a[v, m] * x[off[n] + v]                a vector of partial sums per (m, n)
+    dot_tile   out[m, n] += sum over v of  a[m, v] * x[off[n] + v]                a vector of partial sums per (m, n)
 
 In both, the M*N sums are vector registers, and one step loads M + N operands for M*N multiply-adds: that ratio is what lets
 a core compute on every cycle instead of waiting for its cache.  A Numba loop cannot say this, for it has no vectors and
@@ -195,24 +195,24 @@ def blocks(M, N, L):
 def dot_tile(M, N, pieces=1):
     """The loop over v; vin holds the places of the vectors (of their pieces) in x.
 
-    out[o + m*ldo + n] += sum over v < V and lanes of  a[(v*M + m)*L + lane] * x[x0 + off[k0 + n] + vin[v0 + v] + lane]
+    out[o + m*ldo + n] += sum over v < V and lanes of  a[a0 + m*lda + v*L + lane] * x[x0 + off[k0 + n] + vin[v0 + v] + lane]
     """
     @intrinsic
-    def tile(typing, a, a0, x, x0, off, k0, vin, v0, V, out, o, ldo):
+    def tile(typing, a, a0, lda, x, x0, off, k0, vin, v0, V, out, o, ldo):
         def code(context, builder, signature, values):
             at = Writer(context, builder, signature, values)
-            a0, x0, k0, v0, V, o, ldo = (values[i] for i in (1, 3, 5, 7, 8, 10, 11))
-            a, vin, L = at.at(0, a0), at.at(6, builder.mul(v0, ir.Constant(INT, pieces))), at.L
-            taps = [at.at(2, x0, builder.load(at.at(4, k0, n))) for n in range(N)]
+            a0, lda, x0, k0, v0, V, o, ldo = (values[i] for i in (1, 2, 4, 6, 8, 9, 11, 12))
+            vin, L = at.at(7, builder.mul(v0, ir.Constant(INT, pieces))), at.L
+            rows = [at.at(0, a0, builder.mul(lda, ir.Constant(INT, m))) for m in range(M)]
+            taps = [at.at(3, x0, builder.load(at.at(5, k0, n))) for n in range(N)]
 
             def step(v, sums):
                 start = builder.mul(v, ir.Constant(INT, pieces))
                 shifts = [builder.load(at.at(vin, start, p)) for p in range(pieces)]
                 xs = [at.gather([at.at(tap, shift) for shift in shifts]) for tap in taps]
-                row = at.at(a, builder.mul(v, ir.Constant(INT, M * L)))
-                new = []
+                place, new = builder.mul(v, ir.Constant(INT, L)), []
                 for m in range(M):
-                    u = at.load(at.at(row, m * L))
+                    u = at.load(at.at(rows[m], place))
                     new += [builder.call(at.fused, [u, xs[n], sums[m * N + n]]) for n in range(N)]
                 return new
 
@@ -222,11 +222,11 @@ def dot_tile(M, N, pieces=1):
                 sums = at.lane_sums(sums + [at.zero()] * (L - len(sums)))
                 for j, m in enumerate(ms):
                     row = at.shuffle(sums, sums, list(range(j * len(ns), (j + 1) * len(ns))))
-                    place = at.at(9, o, builder.mul(ldo, ir.Constant(INT, m)), ns[0])
+                    place = at.at(10, o, builder.mul(ldo, ir.Constant(INT, m)), ns[0])
                     at.store(builder.fadd(at.load(place, len(ns)), row), place)
             return context.get_dummy_value()
         i = types.int64
-        return types.void(a, i, x, i, off, i, vin, i, i, out, i, i), code
+        return types.void(a, i, i, x, i, off, i, vin, i, i, out, i, i), code
     return tile
 
 
@@ -283,6 +283,26 @@ def copy_row(typing, to, d, x, s, count):
         by_vectors(at, count, lambda j, n: at.store(at.load(at.at(x, j), n), at.at(to, j)))
     i = types.int64
     return types.void(to, i, x, i, i), outlined("copy_row", ("array", "int", "array", "int", "int"), write)
+
+
+@intrinsic
+def copy_padded(typing, to, d, x, s, count):
+    """to[d + j] = x[s + j] for j < min(count, L), and zeros up to j = L: one vector, whatever the count"""
+    def code(context, builder, signature, values):
+        at = Writer(context, builder, signature, values)
+        lanes = ir.Constant(ir.VectorType(INT, at.L), list(range(at.L)))
+        none = ir.Constant(ir.VectorType(INT, at.L), ir.Undefined)
+        count = builder.shuffle_vector(builder.insert_element(none, values[4], ir.Constant(INT32, 0)), none,
+                                       ir.Constant(ir.VectorType(INT32, at.L), [0] * at.L))
+        kind, mask = at.vector.as_pointer(), builder.icmp_signed("<", lanes, count)
+        load = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(at.vector, [kind, INT32, mask.type, at.vector]),
+            f"llvm.masked.load.v{at.L}f{8 * at.size}.p0v{at.L}f{8 * at.size}")
+        source = builder.bitcast(at.at(2, values[3]), kind)
+        at.store(builder.call(load, [source, ir.Constant(INT32, at.size), mask, at.zero()]), at.at(0, values[1]))
+        return context.get_dummy_value()
+    i = types.int64
+    return types.void(to, i, x, i, i), code
 
 
 @intrinsic

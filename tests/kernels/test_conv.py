@@ -54,7 +54,11 @@ def agree(name, args):
     filler = memory.empty(exact.shape, args[0].dtype)     # what is not written shall not look right by chance
     filler[...] = np.nan
     del filler
-    y = getattr(conv, name)(*args)
+    twin = registry.twin_of("cpu", "conv", name)
+    twin(*args)                                           # makes the scratch as large as it must be
+    poison()
+    y = twin(*args)
+    assert y is not NotImplemented                        # it would not be finite, and the reference would do it again
     assert y.shape == exact.shape and y.dtype == args[0].dtype
     assert (np.abs(y - exact) <= bound(name, args) + 1e-300).all()
 
@@ -68,7 +72,6 @@ def poison():
 def test_random_geometries(seed):
     rng = np.random.default_rng(seed)
     for name, args in draw(rng, "fd"[seed % 2]).items():
-        poison()
         agree(name, args)
 
 
@@ -79,7 +82,6 @@ def test_many_random_geometries(block):
     rng = np.random.default_rng(1000 + block)
     for i in range(100):
         for name, args in draw(rng, "fd"[i % 2], most=24).items():
-            poison()
             agree(name, args)
 
 
@@ -126,7 +128,6 @@ LAYERS = [  # N, C, O, size, kernel, stride, padding: the shapes of LeNet, ResNe
 @pytest.mark.parametrize("N, C, O, H, k, s, p", LAYERS)
 def test_layers_of_networks(N, C, O, H, k, s, p):
     for name, args in layer_arguments(N, C, O, H, k, s, p):
-        poison()
         agree(name, args)
 
 
@@ -212,8 +213,10 @@ def test_matmul(seed):
     exact = a.astype(float) @ b.astype(float)
     for left in (a, np.asfortranarray(a), np.repeat(a, 2, axis=0)[::2]):
         for right in (b, np.asfortranarray(b), b[:, ::-1].copy()[:, ::-1]):
+            matmul.matmul(left, right)                    # makes the scratch as large as it must be
             poison()
-            assert (np.abs(matmul.matmul(left, right) - exact) <= limit).all()
+            y = registry.twin_of("cpu", "matmul", "matmul")(left, right)
+            assert y is not NotImplemented and (np.abs(y - exact) <= limit).all()
     b[J // 2, 0] = np.inf
     with np.errstate(invalid="ignore"):
         expected = a @ b
