@@ -9,7 +9,7 @@ from tinyvision.random import default_generator
 from tinyvision.train import check_training, diagnose
 from tinyvision.train.aside import detached, tensors_in
 from tinyvision.train.sanity import check_batch_mixing, check_evaluation, check_initial_loss, check_parameters
-from tinyvision.train.sanity_training import rearranged
+from tinyvision.train.sanity_training import rearranged, signal_check
 
 
 def boxes(n=40):
@@ -95,6 +95,16 @@ def test_answers_in_a_dict_are_shuffled_together():
     assert [len(targets["labels"]) for targets in mixed] == [4, 4, 2]
     assert sorted(labels.tolist()) == list(range(10)) and labels.tolist() != list(range(10))
     np.testing.assert_array_equal(places, 10 * labels)
+
+
+@pytest.mark.parametrize("real, shuffled, zeros, said", [
+    (1.0, 1.5, 2.0, []), (1.5, 1.7, 1.0, [("note", "inputs do not help yet")]),
+    (1.5, 1.5, 1.5, [("warning", "labels do not belong to the inputs"), ("warning", "inputs are not used")])])
+def test_inputs_that_matter_but_do_not_help_yet(real, shuffled, zeros, said):
+    """Answers of others make it worse, so the inputs are looked at; a network that ignores them learns as much from either."""
+    losses = {name: value + np.linspace(0, 0.01, 8) for name, value in (("real", real), ("shuffled", shuffled), ("zeros", zeros))}
+    found = signal_check(losses, float("nan"), 40)
+    assert [(finding.severity, finding.name) for finding in found.findings] == said
 
 
 def test_tensors_are_found_and_cut_off_in_every_form():

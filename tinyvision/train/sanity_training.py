@@ -228,9 +228,12 @@ def signal_check(losses, floor, steps):
                                 f"{mean['shuffled']:.4g}.", "Look at pictures with their labels as the loader gives them. If "
                                                             "they "
                                 "belong together, train longer (steps=200) or with another learning rate."))
-    if not better(losses["real"], losses["zeros"]):
-        findings.append(Finding("note" if used else "warning", "inputs do not help yet" if used else "inputs are not used", "",
-                                f"{after} with zeros as inputs {mean['zeros']:.4g}.",
+    if not better(losses["real"], losses["zeros"]) and used:
+        findings.append(Finding("note", "inputs do not help yet", "", f"{after} with zeros as inputs {mean['zeros']:.4g}.",
+                                "Usual where the answers are learned before the inputs, words of sentences for instance: take "
+                                "more steps (steps=200) to see them help."))
+    elif not better(losses["real"], losses["zeros"]):
+        findings.append(Finding("warning", "inputs are not used", "", f"{after} with zeros as inputs {mean['zeros']:.4g}.",
                                 "Look for inputs that are all alike after the transforms, dead layers, and a forward that drops "
                                 "its input; else train longer."))
     return Check("signal", measured, tuple(findings))
