@@ -1,4 +1,6 @@
-"""Batch norm, sum and ReLU as one operation: the same numbers as one by one, in both orders, and only where nobody can tell."""
+"""Batch norm, sum and ReLU as one operation, a maximum before the ReLU: the same numbers as one by one, in both orders, and only
+where nobody can tell.
+"""
 
 import numpy as np
 import pytest
@@ -221,3 +223,39 @@ def test_messages_are_those_of_the_layer():
         with pytest.raises(ValueError, match=words):
             net(Tensor(draw(*shape, dtype=np.float32)))
     assert int(net[0].num_batches_tracked) == 0 and not net[0].running_mean.data.any()
+
+
+def swapped(y):
+    """Whether the last operation of a graph is the ReLU, behind a maximum."""
+    return type(y.op).__name__ == "ReluOp" and type(y.op.inputs[0].op).__name__ == "MaxPoolOp"
+
+
+@pytest.mark.parametrize("options", [(2,), (3, 2, 1), (2, 1), ((3, 2), 2, (1, 0), (1, 2)), (3, 2, 0, 1, False, True)])
+@pytest.mark.parametrize("second", [False, True])
+def test_a_relu_after_the_maximum_is_the_same(options, second):
+    """Bit for bit, ties and windows below 0 included: numbers in quarters repeat, and half the windows are shifted below 0."""
+    rng = np.random.default_rng(3)
+    x = np.round(4 * rng.standard_normal((2, 3, 9, 8))) / 4 - 2 * (rng.random((2, 3, 9, 8)) < 0.5)
+    x[0, 0] -= 9
+    net = nn.Sequential(nn.Tanh(), nn.ReLU(), nn.MaxPool2d(*options))
+    assert swapped(net(Tensor(x, requires_grad=True)))
+    _, ours = results(net, x, second)
+    one_by_one(net)
+    assert not swapped(net(Tensor(x, requires_grad=True)))
+    for a, b in zip(ours, results(net, x, second)[1], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_maximum_goes_first_only_where_nobody_can_tell():
+    class Own(nn.ReLU):
+        def forward(self, input):
+            return super().forward(input) - 1
+
+    x = Tensor(draw(2, 3, 4, 4), requires_grad=True)
+    assert swapped(nn.Sequential(nn.ReLU(), nn.MaxPool2d(2))(x))
+    for net in (nn.Sequential(Own(), nn.MaxPool2d(2)), nn.Sequential(nn.ReLU(), nn.AvgPool2d(2)),
+                nn.Sequential(nn.LeakyReLU(), nn.MaxPool2d(2)), nn.Sequential(nn.ReLU(), nn.MaxPool2d(2)).eval()):
+        assert not swapped(net(x))
+    found, where = nn.Sequential(nn.ReLU(), nn.MaxPool2d(2, return_indices=True))(Tensor(-np.ones((1, 1, 2, 2))))
+    assert (found.data == 0).all() and (where.data == 0).all()
+    np.testing.assert_array_equal(nn.Sequential(nn.ReLU(), nn.MaxPool2d(2))(Tensor(np.full((1, 1, 2, 2), np.nan))).data, np.nan)

@@ -19,6 +19,7 @@ Source: LeCun, Bottou, Bengio and Haffner 1998, Gradient-based learning applied 
 
 from .. import functional as F
 from .. import nn
+from ..nn.pooling import relu_pool
 from ..ops.shapes import check_array
 
 
@@ -50,8 +51,8 @@ class LeNet5(nn.Module):
                              f"shape {x.shape}. A single picture needs a batch axis, x[None], a grey one a channel axis.")
         if x.shape[2] == 28:
             x = F.pad(x, (2, 2, 2, 2))                                    # (N, C, 32, 32)
-        x = self.pool(self.activation(self.conv1(x)))                     # (N, 6, 14, 14)
-        x = self.pool(self.activation(self.conv2(x)))                     # (N, 16, 5, 5)
+        x = relu_pool(self.activation, self.pool, self.conv1(x))          # (N, 6, 14, 14)
+        x = relu_pool(self.activation, self.pool, self.conv2(x))          # (N, 16, 5, 5)
         x = self.activation(self.fc1(x.flatten(1)))                       # (N, 120)
         x = self.activation(self.fc2(x))                                  # (N, 84)
         return self.fc3(x)                                                # (N, K)

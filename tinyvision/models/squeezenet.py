@@ -95,8 +95,8 @@ class SqueezeNet(nn.Module):
     def forward(self, x):
         check_array("SqueezeNet", input=x)
         if x.ndim != 4 or x.shape[1] != self.in_channels or min(x.shape[2:]) < self.least:
-            raise ValueError(f"SqueezeNet: input must be (N, {self.in_channels}, H, W), at least {self.least}x{self.least}, got shape "
-                             f"{x.shape}. A single picture needs a batch axis, x[None].")
+            raise ValueError(f"SqueezeNet: input must be (N, {self.in_channels}, H, W), at least {self.least}x{self.least}, got "
+                             f"shape {x.shape}. A single picture needs a batch axis, x[None].")
         return self.classifier(self.features(x)).flatten(1)
 
 

@@ -16,6 +16,7 @@ from .activation import ReLU
 from .checks import whole
 from .module import Module, kind_of
 from .norm import joins, norm_relu
+from .pooling import commute, relu_pool
 
 
 # Functions rather than methods: a member may have any name that is not a method's.
@@ -120,6 +121,8 @@ class Sequential(Row):
             module = modules.pop(0)
             if modules and isinstance(modules[0], ReLU) and joins(module, modules[0]):
                 input = norm_relu(module, input, relu=modules.pop(0))
+            elif modules and commute(module, modules[0]):
+                input = relu_pool(module, modules.pop(0), input)
             else:
                 input = module(input)
         return input

@@ -338,6 +338,15 @@ def own_state(module):
     return own_parameters(module) + [(name, x) for name, x in own_buffers(module) if module._persistent[name]]
 
 
+CALL = Module.__call__
+
+
+def untouched(module, forward):
+    """Whether calling a module means this forward and nothing else: no hooks, no forward or call of a subclass or its own."""
+    return (not module._forward_hooks and not module._forward_pre_hooks and type(module).forward is forward
+            and type(module).__call__ is CALL and "forward" not in vars(module))
+
+
 def join(path, name):
     return f"{path}.{name}" if path else name
 

@@ -27,7 +27,7 @@ from ..tensor import Parameter, raw
 from . import init
 from .activation import ReLU
 from .checks import at_least, divides, flag, real, whole
-from .module import Module
+from .module import Module, untouched
 
 
 class Scaled(Module):
@@ -134,7 +134,7 @@ class BatchNorm(TrackingNorm):
         return y
 
 
-PLAIN = BatchNorm.forward, ReLU.forward, Module.__call__
+PLAIN, RELU = BatchNorm.forward, ReLU.forward
 
 
 def norm_relu(norm, x, residual=None, relu=None):
@@ -152,14 +152,8 @@ def norm_relu(norm, x, residual=None, relu=None):
 
 def joins(norm, relu=None):
     """Whether two modules that follow one another are a batch norm in training and a ReLU, both just as they are here."""
-    return (isinstance(norm, BatchNorm) and norm.training and (relu is None or isinstance(relu, ReLU) and untouched(relu))
-            and untouched(norm))
-
-
-def untouched(module):
-    """Whether calling a batch norm or ReLU means the computation in this folder: no hooks, no forward of a subclass."""
-    return (not module._forward_hooks and not module._forward_pre_hooks and type(module).forward in PLAIN
-            and type(module).__call__ in PLAIN and "forward" not in vars(module))
+    return (isinstance(norm, BatchNorm) and norm.training and (relu is None or isinstance(relu, ReLU) and untouched(relu, RELU))
+            and untouched(norm, PLAIN))
 
 
 def fits(x, residual):

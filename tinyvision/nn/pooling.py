@@ -12,8 +12,9 @@ Source: torch.nn.MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, MaxUnpool2d, Unfold, F
 
 from .. import functional as F
 from ..ops.shapes import as_tuple
+from .activation import ReLU
 from .checks import flag, sizes, whole
-from .module import Module
+from .module import Module, untouched
 
 
 class MaxPool(Module):
@@ -38,6 +39,25 @@ class MaxPool(Module):
     def extra_repr(self):
         return (f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, dilation={self.dilation}, "
                 f"ceil_mode={self.ceil_mode}")
+
+
+PLAIN, RELU = MaxPool.forward, ReLU.forward
+
+
+def relu_pool(relu, pool, x):
+    """pool(relu(x)): of a ReLU and a maximum the maximum first, where nobody can tell the difference: few pixels are left then.
+
+    Neither changes the order of numbers, so the maximum of what is cut off at 0 is the maximum, cut off.  The gradients are the
+    same, too: where it is above 0, the same pixel has won; where not, nothing gets any.  In evaluation they are called one by
+    one, for there the deconvnet asks which pixel has won among zeros.
+    """
+    return relu(pool(x)) if commute(relu, pool) else pool(relu(x))
+
+
+def commute(relu, pool):
+    """Whether two modules are a ReLU and a maximum in training, both just as they are here; indices would tell of the order."""
+    return (isinstance(relu, ReLU) and relu.training and isinstance(pool, MaxPool) and not pool.return_indices
+            and untouched(relu, RELU) and untouched(pool, PLAIN))
 
 
 def check_padding(name, n, kernel_size, padding):
