@@ -215,3 +215,9 @@ def test_losses_have_no_columns():
     rng = np.random.default_rng(5)
     report = check_loss(loss, rng.normal(size=(3, 4)), rng.normal(size=(4, 3)))
     assert not report and report.cause in ("wrong-local-derivative", "term-missing"), str(report)
+
+
+def test_a_gradient_that_zero_divides():
+    """Normalised by its own norm, the gradient for an upstream gradient of zero is nan: that is no reason to give up."""
+    report = check_pair(lambda x: (2 * x, None), lambda d, _: 2 * d / np.linalg.norm(d), np.random.default_rng(0).normal(size=(3, 4)))
+    assert report.cause == "nonlinear-upstream", str(report)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.gradcheck.networks import FAULTS, RIGHT
-from tinyvision import Tensor, nn
+from tinyvision import Op, Parameter, Tensor, nn
 from tinyvision import functional as F
 from tinyvision.gradcheck import CAUSES, NetworkReport, check_network
 from tinyvision.models.lenet import LeNet5
@@ -364,3 +364,31 @@ def test_what_stands_between_parts_is_blamed_on_the_whole():
     diagnosis = check_network(nn.Sequential(Between(), nn.Tanh()), X, square).diagnosis
     assert diagnosis.startswith("layer '0' (Between)") and "All of its parts are right" in diagnosis
     assert check_network(Between(), X, square).diagnosis.startswith("the network itself (Between)")
+
+
+class Bias(nn.Module):
+    """A channel's bias by an Op of its own."""
+
+    def __init__(self, rule):
+        super().__init__()
+        self.b, self.rule = Parameter(np.linspace(-1, 1, 3)), rule
+
+    def forward(self, x):
+        rule = self.rule
+
+        class AddBias(Op):
+            def forward(self, x, b):
+                return x + b[:, None, None]
+
+            def backward(self, g, x, b):
+                return g, rule(g)
+        return AddBias()(x, self.b)
+
+
+@pytest.mark.parametrize("rule, cause", [(lambda g: g, "missing-sum"), (lambda g: g.sum(axis=(0, 2, 9)), "error")])
+def test_a_layer_whose_backward_fails_is_named(rule, cause):
+    """The network's own backward pass does not come to its end; the layer is found all the same."""
+    rng = np.random.default_rng(8)
+    net = nn.Sequential(nn.Conv2d(1, 3, 3), Bias(rule), nn.ReLU(), nn.Flatten(), nn.Linear(27, 2))
+    report = check_network(net, rng.standard_normal((2, 1, 5, 5)), lambda y: (y * y).mean())
+    assert not report and report.layer == "1" and report.cause == cause and not report.notes, str(report)

@@ -245,3 +245,13 @@ def test_steps_that_leave_the_domain_say_nothing():
     gap = 2.0 ** -20
     s = measured(lambda x: np.sqrt(1 - x), 1 - gap)
     assert off(s, -0.5 / np.sqrt(gap))[0, 0] <= 5 and s.bar[0, 0] < 1e-4 / np.sqrt(gap) and not s.undefined[0, 0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_jump_is_no_noise(seed):
+    """floor moves by one for a rounding error of a whole number; a steep function that magnifies rounding errors is noisy all the same."""
+    x = np.array([3.0, -2.0, 0.4])
+    rng = np.random.default_rng(seed)
+    assert (noise_of(lambda xs: np.floor(xs[0]), [x], np.floor(x), rng) < 1e-12).all()
+    wave = lambda x: np.sin(1e11 * x)
+    assert (noise_of(lambda xs: wave(xs[0]), [x], wave(x), rng, times=4) > 1e-7).all()

@@ -4,6 +4,8 @@ import time
 
 
 def worked():
-    """Seconds of this thread's own work, and an eighth of those that pass: on a busy machine a diagnosis is not cut short, and one
-    that waits for something comes to an end as well."""
+    """Seconds of this thread's own work, and an eighth of those that pass.
+
+    On a busy machine a diagnosis is not cut short, and one that waits for something comes to an end as well.
+    """
     return time.thread_time() + time.perf_counter() / 8

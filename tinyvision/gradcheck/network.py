@@ -80,8 +80,10 @@ def check_network(module, *inputs, loss=None, train=True, seed=0):
     borrowed = ModuleSubject("", module, ["input"] * len(values), list(values), [], train)
     try:
         with np.errstate(all="ignore"):
-            calls = recorded(module, values, loss, seed)
-            examine_calls(report, calls, seed)
+            calls, failure = recorded(module, values, loss, seed)
+            examine_calls(report, calls, seed, failure is None)
+            if failure and report:                        # no layer that fails by itself
+                raise failure
     finally:
         borrowed.close()
     report.seconds = time.perf_counter() - start
@@ -89,7 +91,10 @@ def check_network(module, *inputs, loss=None, train=True, seed=0):
 
 
 def recorded(module, values, loss, seed):
-    """One forward and backward pass, and what every layer saw; the gradients at their outputs are kept there."""
+    """One forward and backward pass: what every layer saw, with the gradients at their outputs kept there, and what backward raised.
+
+    The layer that raises is found by examining each; that nothing at all has a gradient is said at once.
+    """
     calls, paths = [], {id(m): path for path, m in module.named_modules()}
 
     def remember(m, args, output):
@@ -105,11 +110,17 @@ def recorded(module, values, loss, seed):
             if isinstance(x, Tensor) and x.dtype.kind == "f":
                 x.requires_grad = True
         y = module(*xs)
-        weighted(y, loss, seed).backward()
+        number, failure = weighted(y, loss, seed), None
+        try:
+            number.backward()
+        except RuntimeError:
+            raise
+        except Exception as error:                        # whatever a rule of somebody's own raises
+            failure = error
     finally:
         for handle in handles:
             handle.remove()
-    return calls
+    return calls, failure
 
 
 def weighted(y, loss, seed):
@@ -126,14 +137,17 @@ def weighted(y, loss, seed):
                if isinstance(o, Tensor) and o.dtype.kind == "f")
 
 
-def examine_calls(report, calls, seed):
-    """Check the calls, parts before wholes; stop at the first layer that is wrong while its parts are right."""
+def examine_calls(report, calls, seed, arrived=True):
+    """Check the calls, parts before wholes; stop at the first layer that is wrong while its parts are right.
+
+    arrived: whether the backward pass came to its end; else that no gradient has come to a layer says nothing about it.
+    """
     done, counts = [], {}
     for call in sorted(calls, key=lambda c: -depth(c.path)):
         counts[call.path] = counts.get(call.path, 0) + 1
         if counts[call.path] > CALLS:
             continue
-        found = examine_call(report, call, seed)
+        found = examine_call(report, call, seed, arrived)
         if found is None:
             continue
         if call.path not in [path for path, _ in done]:
@@ -148,7 +162,7 @@ def depth(path):
     return path.count(".") + 1 if path else 0
 
 
-def examine_call(report, call, seed):
+def examine_call(report, call, seed, arrived=True):
     """The report on one call; None where it cannot be checked alone, which a note says."""
     arguments = [raw(x) for x in call.inputs]
     if any(isinstance(x, (list, tuple, dict)) for x in arguments):
@@ -156,7 +170,7 @@ def examine_call(report, call, seed):
         return None
     floats = [o for o in call.outputs if o.dtype.kind == "f"]
     if not floats or not any(o.grad is not None for o in floats):
-        if floats and floats[0].requires_grad:
+        if floats and floats[0].requires_grad and arrived:
             report.notes.append(f"no gradient arrives at {call.path or 'the network'}: the loss does not depend on it")
         if not floats:
             return None

@@ -320,7 +320,7 @@ def roughness(curve, first, sizes, y0, noise):
 def noise_of(f, xs, y0, rng, times=2):
     """How much the outputs change when every input moves by a rounding error: the noise that differences have to live with.
 
-    An output that moves far and, with a thousand times the step, no farther is at a jump (floor at a whole number): that is no noise.
+    An output that moves far, and with a thousand times the step no farther, is at a jump (floor at a whole number): no noise.
     """
     def change(step):
         shaken = [np.asarray(x * (1 + step * rng.choice([-1.0, 1.0], x.shape))) for x in xs]

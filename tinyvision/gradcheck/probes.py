@@ -66,7 +66,8 @@ def layout(exam):
                 if i in exam.misshapen or g is None or g is MISSING:
                     continue
                 g = np.asarray(g, float).reshape(-1)
-                if not close(exam, g, exam.a[e][0], exam.jitter[e][0]) and not close(exam, g, exam.a[e][0], exam.shake(anyway=True)[e][0]):
+                a, jitter = exam.a[e][0], exam.jitter[e][0]
+                if not close(exam, g, a, jitter) and not close(exam, g, a, exam.shake(anyway=True)[e][0]):
                     problem = f"the gradient of {exam.subject.names[i]} differs"
                     break
     except Exception as error:                            # whatever it is, it does not happen with contiguous arrays

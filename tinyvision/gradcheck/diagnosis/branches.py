@@ -1,4 +1,4 @@
-"""Hypotheses about branches: wrong for some values of the input, of another array, or of the gradient on its way, right for the rest."""
+"""Hypotheses about branches: wrong for some values of the input, of another array, or of the gradient on its way."""
 
 from itertools import combinations
 
@@ -69,7 +69,8 @@ def sampled(case, x, alone):
                 for t in (step, -step):
                     moved = base.copy()
                     moved[p] += t
-                    ends.append(float(exam.flat([*values[:case.position], moved.reshape(x.shape), *values[case.position + 1:]])[0]))
+                    others = values[:case.position], values[case.position + 1:]
+                    ends.append(float(exam.flat([*others[0], moved.reshape(x.shape), *others[1]])[0]))
                 row.append((ends[0] - ends[1]) / (2 * step))
             rates.append(np.array(row))
     wide, narrow = rates
@@ -90,13 +91,13 @@ def beyond(case, place, x, wrong, right):
         for relation, low, high in ((">", good.max(), bad.min()), ("<", bad.max(), good.min())):
             if low < high:
                 edge = "0" if low < 0 <= high else figure((low + high) / 2)
-                return "wrong-region", (f"the gradient of {case.name} is wrong exactly where {name} {relation} {edge}, as other values in "
-                                        "the same range show. Look at that branch of the function.")
+                return "wrong-region", (f"the gradient of {case.name} is wrong exactly where {name} {relation} {edge}, as other "
+                                        "values in the same range show. Look at that branch of the function.")
     return None
 
 
 def at_values_of_another(case):
-    """Wrong only where an array of few values (labels, targets, a mask) has one of them, by one factor for each index of an axis."""
+    """Wrong only where an array of few values (labels, a mask) has one of them, by one factor for each index of an axis."""
     if not case.whole or not case.wrong.any():
         return None
     shown = case.judged & ~case.zero
@@ -134,10 +135,12 @@ def factors_at(case, here, name, v):
             where = f"the gradient of {case.name} is right except where {name} is {figure(v)}, and there "
             if axes:
                 return "factor-per-axis", (f"{where}right but for a factor that depends on {axes_text(axes)}: "
-                                           f"{listed(map(figure, f.ravel()))}. A weight (of the class) is missing or misused in that term.")
+                                           f"{listed(map(figure, f.ravel()))}. A weight (of the class) is missing or "
+                                           "misused in that term.")
             if abs(f.item()) < 1e-6:
                 return "term-missing", f"{where}zero: the term of the loss that counts there is not differentiated."
-            return "wrong-region", f"{where}{figure(f.item())} times what it should be: look at the term, or the branch, for {name} = {figure(v)}."
+            return "wrong-region", (f"{where}{figure(f.item())} times what it should be: look at the term, or the branch, for "
+                                    f"{name} = {figure(v)}.")
     return None
 
 
@@ -159,11 +162,12 @@ def negatives_dropped(case):
     for k in range(min(count, 3)):
         values = []
         for i, v in enumerate(exam.copies()):
-            if isinstance(v, np.ndarray) and v.ndim and len(v) == count and i != case.position and (i not in exam.wanted or exam.is_data(i)):
+            data = i != case.position and (i not in exam.wanted or exam.is_data(i))
+            if data and isinstance(v, np.ndarray) and v.ndim and len(v) == count:
                 v = v[k:k + 1]
             # what comes before, and the data, is positive, so that no unit is off; what comes after keeps its signs
-            before = i <= case.position or i not in exam.wanted or exam.is_data(i)
-            values.append(np.abs(v) if isinstance(v, np.ndarray) and v.dtype.kind == "f" and before else v)
+            positive = isinstance(v, np.ndarray) and v.dtype.kind == "f" and (i <= case.position or data)
+            values.append(np.abs(v) if positive else v)
         a = case.gradient_at(values, exam.u[0])
         n = np.array([case.slope(values, exam.u[0], d.reshape(case.shape)) for d in np.eye(case.x.size)])
         if a is None or not np.isfinite(n).all():
@@ -174,6 +178,6 @@ def negatives_dropped(case):
         seen += int((n < -room).sum() >= 1 and (n > room).sum() >= 1)
     if not seen:
         return None
-    return "guided", (f"for one example, and positive inputs, the gradient of {case.name} is the right one with its negative numbers set "
-                      "to zero: the mask of a relu is made from the gradient on its way (dh[dh < 0] = 0) where it belongs to the input "
-                      "(dh[h <= 0] = 0).")
+    return "guided", (f"for one example, and positive inputs, the gradient of {case.name} is the right one with its negative numbers "
+                      "set to zero: the mask of a relu is made from the gradient on its way (dh[dh < 0] = 0) where it belongs to the "
+                      "input (dh[h <= 0] = 0).")

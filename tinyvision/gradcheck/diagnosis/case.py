@@ -79,8 +79,10 @@ class Case:
         return bool(self.a.any() and (np.abs(self.a).max(axis=1) <= 1e-12 * np.abs(self.n).max(axis=1)).all())
 
     def ask(self, u):
-        """The analytic gradient of the measured elements for another upstream gradient (m,)."""
-        g = self.exam.gradients(u, checked=False)[self.e.number]
+        """The analytic gradient of the measured elements for another upstream gradient (m,); nan where backward gives none for it."""
+        g = self.gradient_at(self.exam.values, u)
+        if g is None:
+            g = np.full(self.x.size, np.nan)
         return g if self.whole else g[self.e.where]
 
     def close(self, a, b, size=None):
@@ -96,9 +98,10 @@ class Case:
         if 2 * m * self.exam.forward_seconds > 10:
             return None
         if "columns" not in self.asked:
-            self.asked["columns"] = [np.stack(rows, axis=1) for rows in
-                                     zip(*[self.exam.gradients(row, checked=False) for row in np.eye(m)])]
-        return self.asked["columns"][self.e.number]
+            found = [self.gradients_at(self.exam.values, row) for row in np.eye(m)]
+            whole = all(rows is not None for rows in found)
+            self.asked["columns"] = [np.stack(rows, axis=1) for rows in zip(*found)] if whole else None
+        return self.asked["columns"] and self.asked["columns"][self.e.number]
 
     @cached_property
     def difference(self):

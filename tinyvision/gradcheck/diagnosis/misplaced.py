@@ -38,9 +38,9 @@ def one_step_late(case, clear):
             there = np.abs(case.j).max(axis=0) > 1e-8 * np.abs(case.j).max()
             if clear[:, index == end].any() and not there[index == end].any() and there[index != end].all() \
                     and not clear[:, index != end].any(axis=0).all():
-                return "shifted", (f"the outputs at the {word} index of axis {axis} do not depend on {case.name} (it meets the state before "
-                                   "the first step, which is zero), but backward has a gradient from them, and the others are wrong: "
-                                   "it multiplies by the state of the next step. Look at the index t or t - 1.")
+                return "shifted", (f"the outputs at the {word} index of axis {axis} do not depend on {case.name} (it meets the state "
+                                   "before the first step, which is zero), but backward has a gradient from them, and the others are "
+                                   "wrong: it multiplies by the state of the next step. Look at the index t or t - 1.")
     return None
 
 
@@ -75,6 +75,15 @@ def another_mask(case):
     levels = [np.unique(np.round(d / max(size, 1e-300), 6)) for d in (right, used)]
     if max(off) > 1e-6 * size or not all(len(v) == 2 and v[0] == 0 for v in levels) or levels[0][1] != levels[1][1]:
         return None
+    values = case.exam.copies()
+    values[case.position] = np.roll(case.x.ravel(), 1).reshape(case.shape)
+    elsewhere = case.gradient_at(values)
+    if elsewhere is not None and ((elsewhere != 0) != (used != 0)).any():                  # it moves with x: no random numbers
+        inverted = (right * used == 0).all()
+        reversed_ = " (just the other ones: the condition is reversed)" if inverted else ""
+        return "wrong-region" if inverted else "mask-missing", (
+            f"the gradient of {case.name} is masked by another condition than in the forward pass: {int((right != used).sum())} elements "
+            f"are on where they must be off, or off where they must be on{reversed_}.")
     return "mask-redrawn", (f"the gradient of {case.name} is masked, but not by the mask of the forward pass: "
                             f"{int((right != used).sum())} elements are on where they must be off, or off where they must be "
                             "on. Keep forward's mask in the cache.")

@@ -85,8 +85,8 @@ def copy_missing(case):
             # a gradient that is itself symmetric is its own copy, and only a half of the right one
             if np.abs(missing - c * moved).max() <= case.slack.max() and case.explains(case.n - c * moved):
                 return "term-missing", (f"what is missing in the gradient of {case.name} is what backward has, {words}"
-                                        f"{', with the other sign' if c < 0 else ''}: every element meets two partners (the neighbours on "
-                                        "both sides, row and column), and the share of one of them is not added.")
+                                        f"{', with the other sign' if c < 0 else ''}: every element meets two partners (the "
+                                        "neighbours on both sides, row and column), and the share of one of them is not added.")
     return None
 
 
@@ -122,9 +122,10 @@ def upstream_moved(case):
         both = np.stack([move(case.array(row)).ravel() for row in u @ case.j.T]) if case.out_shape == case.shape else None
         if cause == "flipped" and both is not None and case.explains(both):
             few = np.count_nonzero(np.abs(case.j) > 1e-6 * np.abs(case.j).max(), axis=1).max() <= 2
+            what = "shift is repeated" if few else "running sum is begun at the same end"
             return "shifted" if few else cause, (
-                f"the gradient of {case.name} runs the wrong way: it is the right one for everything {words}. A "
-                f"{'shift is repeated' if few else 'running sum is begun at the same end'} where it must be undone from the other end.")
+                f"the gradient of {case.name} runs the wrong way: it is the right one for everything {words}. A {what} where it must "
+                "be undone from the other end.")
     return None
 
 

@@ -49,8 +49,8 @@ def half_of_symmetric(case, i, name, other, p, q):
     if factor_at(case, values) is not None:
         return None
     return ("term-missing" if factors[0] < 1 else "extra-term"), (
-        f"as soon as {name} is symmetric (axes {p} and {q}), the gradient of {case.name} is {factors[0]:.2g} times the right one, and "
-        f"otherwise it is no multiple of it: of two terms, one with {name} and one with its transpose, "
+        f"as soon as {name} is symmetric (axes {p} and {q}), the gradient of {case.name} is {factors[0]:.2g} times the right one, "
+        f"and otherwise it is no multiple of it: of two terms, one with {name} and one with its transpose, "
         f"{'one is missing' if factors[0] < 1 else 'one is there twice, or too much'}. (x' A x has the gradient A x + A' x.)")
 
 
@@ -78,7 +78,7 @@ def as_wrong_unless_symmetric(case, i, other, p, q):
 
 
 def matrix_between(case):
-    """Where this input is zero the gradient is a matrix times another input: the matrix that backward has is the transpose of the right one."""
+    """Where this input is zero the gradient is a matrix times another input; backward has the transpose of the right one."""
     if case.right_at(case.exam.copies()) is not False or case.x.ndim < 2 or case.x.size > 200 or case.x.shape[-2] < 3:
         return None
     rows = case.x.shape[-2]
@@ -92,14 +92,14 @@ def matrix_between(case):
         size = np.abs(n).max()
         turned = a.swapaxes(-1, -2)
         if size and np.abs(turned - n).max() <= 1e-5 * size < 1e-2 * np.abs(a - n).max():
-            return "transposed", (f"where {case.name} is zero, its gradient is a matrix times {name}, and the matrix that backward "
-                                  f"multiplies by is the transpose of the right one: M @ {name} where it must be M.T @ {name} (the "
-                                  "scores' gradient for the keys is that for the queries transposed).")
+            return "transposed", (f"where {case.name} is zero, its gradient is a matrix times {name}, and the matrix that "
+                                  f"backward multiplies by is the transpose of the right one: M @ {name} where it must be M.T @ {name} "
+                                  "(the scores' gradient for the keys is that for the queries transposed).")
     return None
 
 
 def matrices(case, i, rows):
-    """The matrices, analytic and numeric, that multiply input i where the case's own is zero; None where the gradient is no such product."""
+    """The matrices, analytic and numeric, that multiply input i where the case's own is zero; None where there are none."""
     exam, width, columns = case.exam, case.x.shape[-1], []
     for start in range(0, rows, width):
         values = exam.copies()
@@ -309,8 +309,9 @@ def small(case):
     if whole:
         return whole
     if grows_with_itself(case):
-        return "term-missing", (f"the smaller {case.name}, the better its gradient, in proportion: what is off is a second use of {case.name}, "
-                                "as one factor of a product (a gate, a weight that is computed from it) whose derivative is left out.")
+        return "term-missing", (f"the smaller {case.name}, the better its gradient, in proportion: what is off is a second use of "
+                                f"{case.name}, as one factor of a product (a gate, a weight that is computed from it) whose derivative "
+                                "is left out.")
     return "wrong-local-derivative", (f"the smaller the inputs, the better the gradient of {case.name}: with a tenth of them it is "
                                       f"off by {100 * shares[0]:.2g} %, with a hundredth by {100 * shares[1]:.2g} %. The path is "
                                       "there, and its linear part is right: look at the derivative of a nonlinear function inside "
@@ -345,8 +346,9 @@ def factor_of_small(case, pairs):
         for kept in (1, k - 1):
             if abs(c[2] - kept / k) < 2e-3:
                 if k == 2 and not case.exam.subject.upstream:
-                    return "wrong-local-derivative", (f"where all inputs are small, the gradient of {case.name} is half the right one, and "
-                                                      "otherwise it is not: the 2 of a square's derivative, with the factor beside it?")
+                    return "wrong-local-derivative", (
+                        f"where all inputs are small, the gradient of {case.name} is half the right one, and otherwise it is not: the 2 of "
+                        "a square's derivative, with the factor beside it?")
                 own = [row.name for row in case.exam.report.inputs if not row.passed] == [case.name]
                 cause = "overwritten" if kept == 1 and (own or k > 2) else "term-missing"
                 return cause, (f"where all inputs are small, the gradient of {case.name} is {kept} / {k} of the right one: of "

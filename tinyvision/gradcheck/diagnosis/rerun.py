@@ -211,8 +211,8 @@ def factors_of_examples(case):
     exam = case.exam
     if exam.subject.upstream or exam.is_copy or exam.large or not case.whole or case.x.size < 2:
         return None
-    data = [i for i in range(len(exam.values)) if isinstance(exam.values[i], np.ndarray) and exam.values[i].ndim and i != case.position
-            and (i not in exam.wanted or exam.is_data(i))]
+    arrays = [i for i, v in enumerate(exam.values) if isinstance(v, np.ndarray) and v.ndim and i != case.position]
+    data = [i for i in arrays if i not in exam.wanted or exam.is_data(i)]
     counts = [len(exam.values[i]) for i in data]
     if len(data) < 2 or len(set(counts)) > 1 or counts[0] < 3:
         return None
@@ -222,7 +222,7 @@ def factors_of_examples(case):
         e, beside = (evidence_at(case, w) for w in (values, without_data(exam, values)))
         if e is None or e.undefined.any() or e.kink.any():
             return None
-        rest = beside.a[0] if beside is not None and not beside.wrong.any() and not (beside.a[0] == 0).all() else np.zeros(e.x.size)
+        rest = beside.a[0] if beside is not None and not beside.wrong.any() else np.zeros(e.x.size)
         a, n = e.a[0] - rest, e.n[0] - rest
         if not n.any():
             continue                                      # an example that does not count, beyond a margin
@@ -231,9 +231,9 @@ def factors_of_examples(case):
             return None
     if len(factors) < 2 or np.ptp(factors) <= 1e-4 * np.abs(factors).max():
         return None
-    return "wrong-local-derivative", (f"for one example alone the gradient of {case.name} is right but for a factor, and that is another one "
-                                      f"for each example ({listed(map(figure, factors))}): the derivative of the loss of an example with "
-                                      "respect to its score has a wrong formula, or a weight of the example is missing.")
+    return "wrong-local-derivative", (f"for one example alone the gradient of {case.name} is right but for a factor, and that is another "
+                                      f"one for each example ({listed(map(figure, factors))}): the derivative of the loss of an "
+                                      "example with respect to its score has a wrong formula, or a weight of the example is missing.")
 
 
 def without_data(exam, values):

@@ -60,9 +60,9 @@ def overwritten(case, any_one=False):
         return None
     carried = along_itself(case, live, kept)
     if carried is not None:
-        return "term-missing", (f"in the gradient of {case.name} an element counts only for the output with its own index along axis "
-                                f"{carried[0]}, though it reaches the later ones as well: what is handed on from step to step (the "
-                                "hidden state) has no gradient. Add dh of the next step to that of this one.")
+        return "term-missing", (f"in the gradient of {case.name} an element counts only for the output with its own index along "
+                                f"axis {carried[0]}, though it reaches the later ones as well: what is handed on from step to step "
+                                "(the hidden state) has no gradient. Add dh of the next step to that of this one.")
     which = "last" if last else "first" if first else "one that was written"
     return "overwritten", (f"of several contributions to an element of {case.name} only the {which} counts ({wiped} elements): "
                            "it is overwritten where it must be added up. Use += (or np.add.at for repeated indices) in "
@@ -70,13 +70,15 @@ def overwritten(case, any_one=False):
 
 
 def along_itself(case, live, kept):
-    """(axis of the input, of the output) along which an element reaches its own index and all later (or earlier) ones, and keeps its own."""
+    """(axis of the input, of the output) along which an element reaches its own index and all later ones, and keeps its own."""
     for p, size in enumerate(case.shape):
         for q in (q for q, m in enumerate(case.out_shape) if m == size > 2):
-            i, o = np.unravel_index(np.arange(len(live)), case.shape)[p], np.unravel_index(np.arange(live.shape[1]), case.out_shape)[q]
+            i = np.unravel_index(np.arange(len(live)), case.shape)[p]
+            o = np.unravel_index(np.arange(live.shape[1]), case.out_shape)[q]
             reached = np.zeros((size, size), bool)
             np.logical_or.at(reached, (i[:, None] + 0 * o, o + 0 * i[:, None]), live)
-            wide = (reached == np.triu(np.ones((size, size), bool))).all() or (reached == np.tril(np.ones((size, size), bool))).all()
+            ahead = np.triu(np.ones((size, size), bool))
+            wide = (reached == ahead).all() or (reached == ahead.T).all()
             if wide and not (kept & (i[:, None] != o)).any() and (kept == (live & (i[:, None] == o))).all():
                 return p, q
     return None
@@ -409,15 +411,15 @@ def wrong_axis(case):
 
 
 def statistic_too_much(case):
-    """Forward works element by element, and A - N looks like what goes through a mean or a variance: those of fixed statistics."""
+    """Forward works element by element, and A - N looks like what goes through a mean or a variance."""
     if case.out_shape != case.shape or np.abs(case.j - np.diag(np.diag(case.j))).max() > TINY * np.abs(case.j).max():
         return None
     found = statistics_missing(case)
     if not found:
         return None
-    return "extra-term", (f"forward computes every output from its own element of {case.name}, and in backward there are terms besides that "
-                          "go through a mean, a variance or a sum along an axis: statistics that are constants here (running ones, those "
-                          "of another layer) must not be differentiated.")
+    return "extra-term", (f"forward computes every output from its own element of {case.name}, and in backward there are terms besides "
+                          "that go through a mean, a variance or a sum along an axis: statistics that are constants here (running ones, "
+                          "those of another layer) must not be differentiated.")
 
 
 def aligned(matrix, case, pairs):
