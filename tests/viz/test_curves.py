@@ -43,7 +43,7 @@ def labels(figure):
 
 def test_metrics_and_a_changing_learning_rate_are_drawn():
     figure = learning_curves(rows())
-    assert labels(figure) == ["loss (nats per picture)", "accuracy (%)", "iou", "temperature", "learning rate (per step)"]
+    assert labels(figure) == ["loss", "accuracy (%)", "iou", "temperature", "learning rate (per step)"]
     iou, temperature, rate = figure.axes[2:]
     np.testing.assert_allclose([line.get_ydata() for line in iou.lines], [[0.2, 0.4, 0.6], [0.1, 0.2, 0.3]])
     assert [text.get_text() for text in iou.get_legend().get_texts()] == ["train, last 0.600", "test, last 0.300"]
@@ -62,7 +62,7 @@ def test_chosen_quantities():
 def test_accuracies_that_are_nan_are_left_out():
     history = [Epoch(1, 1.0, np.nan, 1.1, np.nan, 1.0, metrics={"test_iou": 0.5}), Epoch(2, 0.9, np.nan, 1.0, np.nan, 1.0)]
     figure = learning_curves(history)
-    assert labels(figure) == ["loss (nats per picture)", "iou"]
+    assert labels(figure) == ["loss", "iou"]
     np.testing.assert_array_equal(figure.axes[1].lines[0].get_ydata(), [0.5, np.nan])
 
 

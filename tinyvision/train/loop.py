@@ -45,7 +45,7 @@ from .settings import settings_of
 
 @dataclass
 class Epoch:
-    """What one pass over the training data gave: mean losses (nats per picture), shares of right answers (0..1), seconds.
+    """What one pass over the training data gave: mean losses, shares of right answers (0..1), seconds.
 
     lr: learning rate at its end; metrics: the measures that fit was given, {"train_iou": ..., "test_iou": ...}.  Accuracies are
     nan where the answers are no classes.

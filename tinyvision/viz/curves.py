@@ -9,8 +9,8 @@ import math
 from ..packages import require
 from .style import COLORS, FAINT, new_figure
 
-# Unit and factor of the quantities whose unit is known.
-UNITS = {"loss": ("nats per picture", 1), "accuracy": ("%", 100), "lr": ("per step", 1), "seconds": ("s per epoch", 1)}
+# Unit and factor of the quantities whose unit is known: that of a loss is its function's.
+UNITS = {"accuracy": ("%", 100), "lr": ("per step", 1), "seconds": ("s per epoch", 1)}
 TITLES = {"lr": "learning rate", "seconds": "time"}
 COLUMNS = 3
 
@@ -26,7 +26,7 @@ def learning_curves(history, title="", quantities=None):
     >>> from tinyvision.train import Epoch
     >>> figure = learning_curves([Epoch(1, 0.9, 0.7, 1.0, 0.65, 2.0), Epoch(2, 0.4, 0.9, 0.5, 0.85, 2.0)])
     >>> [axes.get_ylabel() for axes in figure.axes]
-    ['loss (nats per picture)', 'accuracy (%)']
+    ['loss', 'accuracy (%)']
     """
     if not history:
         raise ValueError("learning_curves: the history is empty. Train for at least one epoch.")
@@ -164,7 +164,7 @@ def lr_curve(curve, title=""):
         axes.axvline(curve.suggestion, color=COLORS[1], linestyle="--", label=f"suggestion, {curve.suggestion:.2g}")
     low, high = min(curve.smoothed), max(curve.smoothed[0], min(curve.smoothed))
     room = 0.35 * (high - low) or 0.1 * abs(high) or 1.0  # the divergence may leave the picture: the slope is what matters
-    axes.set(xscale="log", ylim=(low - room, high + room), xlabel="learning rate (per step)", ylabel="loss (nats per picture)")
+    axes.set(xscale="log", ylim=(low - room, high + room), xlabel="learning rate (per step)", ylabel="loss")
     axes.axhline(curve.smoothed[0], color=FAINT, linewidth=0.8, linestyle=":", label="at the start")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc="best")
