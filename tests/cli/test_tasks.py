@@ -8,7 +8,7 @@ import pytest
 
 from tinyvision import Tensor, cli, data, io, metrics, models, no_grad
 from tinyvision import functional as F
-from tinyvision.cli import measures, networks, sets, tasks
+from tinyvision.cli import measures, networks, sets, tasks, train
 
 SMALL = {"edges": sets.drawn("SceneEdges", 10, 6), "colours": sets.drawn("SceneColorization", 10, 6),
          "captions": sets.captioned(12, 6), "shapes": sets.drawn("ShapeClassification", 24, 12),
@@ -188,6 +188,13 @@ def test_every_network_fits_a_set_and_every_set_a_network():
     assert all(any(networks.fits(model, name) is None for name in sets.SETS) for model in networks.NETWORKS)
     assert all(any(networks.fits(model, name) is None for model in networks.NETWORKS) for name in sets.SETS)
     assert {network.task for network in networks.NETWORKS.values()} == set(tasks.TASKS)
+
+
+def test_a_network_without_normalisation_learns_at_a_tenth_of_the_rate():
+    given = {"model": "squeezenet", "data": "shapes"}
+    assert train.completed(given, {})["lr"] == pytest.approx(0.1 * sets.SETS["shapes"].lr)
+    assert train.completed({**given, "lr": 0.02}, {})["lr"] == 0.02
+    assert train.completed({"model": "plainnet", "data": "shapes"}, {})["lr"] == sets.SETS["shapes"].lr
 
 
 @pytest.mark.parametrize("arguments, words", [

@@ -1,7 +1,7 @@
 """`tinyvision doctor MODEL --data SET`: is this going to train? The checks before a long run, and a look at its first steps."""
 
 from .arguments import UserError, add_device, positive_float, whole_number
-from .networks import NETWORKS, task_of
+from .networks import NETWORKS, task_of, usual_lr
 from .sets import CLASSES, SETS, load
 from .train import completed, loaders_and_model, shape_of
 
@@ -37,7 +37,8 @@ def run(options):
     model, loader, test_loader = loaders_and_model(settings, train_set, test_set)
     criterion = task.loss(model.to(options.device))
     source = SETS[settings["data"]]
-    usual = optim.Adam(model.parameters(), lr=source.lr)  # the first report is about network and set, the second about --lr
+    # the first report is about network and set, the second about --lr
+    usual = optim.Adam(model.parameters(), lr=usual_lr(settings["model"], settings["data"]))
     with np.errstate(over="ignore", invalid="ignore"):    # the reports say where a number is none
         first = check_training(model, loader, criterion, optimizer=usual, steps=max(40, 2 * options.steps),
                                test_loader=test_loader if source.kind == CLASSES else None)

@@ -12,13 +12,14 @@ DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 
 @dataclass(frozen=True)
 class Network:
     """A network: title, task (tasks.py), build(C, H, W, names), with the names of its answers; the pictures it takes: a test
-    of (C, H, W), and that in words."""
+    of (C, H, W), and that in words; pace: what a set's learning rate is multiplied by, less than 1 without normalisation."""
 
     title: str
     task: str
     build: object
     takes: object = lambda C, H, W: True
     sizes: str = "pictures of any size"
+    pace: float = 1
 
 
 def mlp(C, H, W, names):
@@ -29,6 +30,16 @@ def mlp(C, H, W, names):
 def lenet5(C, H, W, names):
     from ..models import LeNet5
     return LeNet5(len(names), C)
+
+
+def plain(C, H, W, names):
+    from ..models import PlainNet
+    return PlainNet(len(names), C, 16, kernel_size=H // 32)
+
+
+def squeezenet(C, H, W, names):
+    from ..models import SqueezeNet
+    return SqueezeNet(len(names), C)
 
 
 def unet(C, H, W, names):
@@ -98,6 +109,10 @@ NETWORKS = {
                       "pictures of 28x28 or 32x32"),
     **{f"resnet{depth}": small_resnet(depth) for depth in (20, 32, 44, 56, 110)},
     **{f"resnet{depth}": large_resnet(depth) for depth in DEPTHS},
+    "plainnet": Network("Simonyan and Zisserman 2014, 16 layers, 16 channels", CLASSES, plain,
+                        lambda C, H, W: H == W and H % 32 == 0, "square pictures whose sides are multiples of 32"),
+    "squeezenet": Network("Iandola et al. 2016, version 1.1", CLASSES, squeezenet, lambda C, H, W: min(H, W) >= 17,
+                          "pictures from 17x17 on", 0.1),
     "unet": Network("Ronneberger et al. 2015, 16 channels, three levels", MASKS, unet, *multiples_of(8)),
     "segnet": Network("Badrinarayanan et al. 2015, 16 channels, three levels", MASKS, segnet, *multiples_of(8)),
     "fcn8": Network("Long et al. 2015, answers of three stages, 16 channels", MASKS, fcn, *multiples_of(32)),
@@ -115,6 +130,11 @@ NETWORKS = {
 def task_of(network):
     """The Task of the network of this name."""
     return TASKS[NETWORKS[network].task]
+
+
+def usual_lr(network, data):
+    """The learning rate of a network on a set where none is given."""
+    return SETS[data].lr * NETWORKS[network].pace
 
 
 def fits(network, data, shape=None):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..packages import require
 from .arguments import UserError, add_device, as_user_errors, positive_float, whole_number
-from .networks import NETWORKS, check_fit, task_of
+from .networks import NETWORKS, check_fit, task_of, usual_lr
 from .runs import CURVES, HISTORY, SETTINGS, WEIGHTS, choose_folder, folder_for, read_settings, write_settings
 from .sets import CLASSES, SETS, load
 
@@ -96,7 +96,8 @@ def completed(given, config):
     source = SETS[settings["data"]]
     if "size" in settings and not (source.needs_root or settings["data"] in ("breeds", "pets")):
         raise UserError(f"--size: the pictures of {settings['data']} have their size, {source.shape[1]}x{source.shape[2]}.")
-    settings = {"epochs": source.epochs, "batch_size": source.batch_size, "lr": source.lr} | settings
+    usual = {"epochs": source.epochs, "batch_size": source.batch_size, "lr": usual_lr(settings["model"], settings["data"])}
+    settings = usual | settings
     settings["shape"] = list(shape_of(settings))
     check_fit(settings["model"], settings["data"], tuple(settings["shape"]))
     return settings
