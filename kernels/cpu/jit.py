@@ -22,12 +22,16 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numba
 import numpy as np
 from llvmlite import ir
+from llvmlite.binding import Linkage
 from numba import prange, types
 from numba.core import caching, cgutils, config
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 from numba.extending import intrinsic
 from numba.misc import appdirs
 
@@ -43,9 +47,35 @@ INT = ir.IntType(64)
 WORKER = ir.FunctionType(ir.VoidType(), [INT, INT, INT])                  # t, T, the address of the arguments
 
 
-def inner(function):
+class Part(JITCodeLibrary):
+    """An inner function in LLVM's language: optimised and put into a machine's words only as a part of the kernel that calls it.
+
+    Numba would do both for the function by itself, too: a quarter of the time that a kernel takes to compile.
+    """
+
+    codegen = SimpleNamespace(set_env=lambda name, environment: None)     # it is never executed by itself
+
+    def _optimize_final_module(self):
+        pass
+
+    def _finalize_final_module(self):
+        self._finalized = True
+
+    def get_pointer_to_function(self, name):
+        return 0
+
+
+class PartCompiler(Compiler):
+    """Numba's compiler, with a Part for the library."""
+
+    def __init__(self, typing, target, library, *rest):
+        super().__init__(typing, target, Part(target.codegen(), "part"), *rest)
+
+
+def inner(function, **options):
     """A function of a kernel: compiled into whatever calls it, and not to be called from Python."""
-    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(function)
+    only_code = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": PartCompiler}
+    return numba.njit(**{**OPTIONS, **only_code, **options})(function)
 
 
 @intrinsic
@@ -116,6 +146,7 @@ def fork(worker):
 
         def code(context, builder, signature, values):
             context.add_linking_libs([compiled.library])
+            keep_inside(context.active_code_library)
             fields = cgutils.unpack_tuple(builder, values[2])
             block = cgutils.alloca_once(builder, ir.LiteralStructType([v.type for v in fields]))
             for k, v in enumerate(fields):
@@ -132,6 +163,22 @@ def fork(worker):
             return context.get_dummy_value()
         return types.void(i, i, arguments), code
     return fork
+
+
+def keep_inside(library):
+    """Let the library call its own copies of the functions that are linked into it.
+
+    A function is optimised anew in every kernel that calls it, and may round otherwise there.  Of copies with one name the loader
+    takes the first for all: results would then hang on which kernels were called before, and on who had compiled them.
+    """
+    optimize = library._optimize_final_module
+
+    def optimize_own():
+        for function in library._final_module.functions:
+            if function.linkage == Linkage.linkonce_odr:
+                function.linkage = Linkage.internal
+        optimize()
+    library._optimize_final_module = optimize_own
 
 
 def write_call(context, module, description, inputs, block):

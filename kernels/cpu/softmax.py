@@ -16,11 +16,10 @@ functions are exact there.
 
 from math import factorial, log, prod
 
-import numba
 import numpy as np
 
 from ...memory import empty
-from .jit import OPTIONS, inner, scratch, shared, solid, threads
+from .jit import inner, scratch, shared, solid, threads
 
 BLOCK = 512                                               # pixels that go through all steps together
 F = np.float32
@@ -34,7 +33,7 @@ A3, A5, A7, A9 = (F(2 / k) for k in range(3, 11, 2))
 
 def exact(function):
     """As @inner, but no sum is reordered: the order is what makes it exact."""
-    return numba.njit(**{**OPTIONS, "fastmath": {"contract"}}, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    return inner(function, fastmath={"contract"})
 
 
 @exact

@@ -24,6 +24,27 @@ print(round(float(y.data.sum()), 3), round(float(x.grad.data.sum()), 2))
 """
 
 
+TRAINING = """
+import hashlib, numpy as np, tinyvision
+from tinyvision import Tensor, functional as F, nn, optim
+tinyvision.use_kernels("compiled")
+tinyvision.manual_seed(0)
+rng = np.random.default_rng(0)
+net = nn.Sequential(nn.Conv2d(2, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.2),
+                    nn.ConvTranspose2d(8, 8, 2, stride=2), nn.ReLU(), nn.Upsample(scale_factor=2, mode="bilinear"),
+                    nn.Conv2d(8, 6, 5, stride=2, padding=2), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(6 * 7 * 7, 10))
+for make in optim.SGD, optim.Adam, optim.RMSprop, optim.Adagrad, optim.Adadelta:
+    optimizer = make(net.parameters(), lr=0.01, weight_decay=0.01)
+    for _ in range(3):
+        optimizer.zero_grad()
+        x = Tensor(rng.standard_normal((4, 2, 14, 14)).astype("float32"))
+        F.cross_entropy(net(x), rng.integers(0, 10, 4)).backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 0.5)
+        optimizer.step()
+    print(make.__name__, hashlib.sha256(b"".join(p.data.tobytes() for p in net.parameters())).hexdigest())
+"""
+
+
 def run(code, *, warnings="default", **environment):
     return subprocess.run([sys.executable, "-W", warnings, "-c", code], capture_output=True, text=True, check=True,
                           env={**os.environ, **environment})
@@ -115,6 +136,14 @@ def test_damaged_and_outdated_cache(tmp_path):
         path.write_bytes(b"\x80damaged")
     damaged = run(STEP, NUMBA_CACHE_DIR=str(tmp_path))
     assert "cannot be read" in damaged.stderr and damaged.stdout == first.stdout
+
+
+def test_compiling_and_loading_give_the_same_bits(tmp_path):
+    """Training is repeated bit for bit, whether a process compiled its kernels, another one helped it, or the cache had them."""
+    first, helped, again = (run(TRAINING, NUMBA_CACHE_DIR=str(tmp_path / folder), **environment) for folder, environment in
+                            (("alone", {registry.HELPER: "1"}), ("helped", {}), ("alone", {})))
+    assert "compiling" in first.stderr and "compiling" in helped.stderr and not again.stderr
+    assert first.stdout == helped.stdout == again.stdout
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
