@@ -45,7 +45,7 @@ SAYS = {
     "focal_modulation_as_constant": "the product rule",
     "weighted_cross_entropy_weights_forgotten": "that does not depend on x",
     "lstm_cell_gradient_through_h_forgotten": "comes from output 1 alone",
-    "gru_cell_candidate_path_to_h_missing": "(Seen where a and Uz and Ur are zero.)",
+    "gru_cell_candidate_path_to_h_missing": "what reaches the output through",
     "dense_block_second_input_detached": "detach(), .data",
     "multi_head_merge_without_transpose": "an upstream gradient in the wrong order: reshaped to (2, 4, 2, 3)",
     "word_vectors_averaged_then_assigned": "that idx holds more than once (0, 1)",

@@ -11,6 +11,7 @@ diagnosis: from the certain to the general, so that a wrong sign is not called a
     patterns.py    how the analytic and the numeric Jacobian differ
     branches.py    wrong for some values, right for the rest
     terms.py       what is missing looks like one path of the function
+    couplings.py   what depends on what: weights on a path, elements of a gradient
     points.py      the same function at other inputs, where the mistake does not show
     rerun.py       the same function on smaller inputs
     inside.py      the operations that it is made of
@@ -20,27 +21,28 @@ import numpy as np
 
 from ..clock import worked
 from ..precision import STEPS
-from . import branches, inside, misplaced, moved, patterns, points, rerun, structure, terms, values
+from . import branches, couplings, inside, misplaced, moved, patterns, points, rerun, structure, terms, values
 from .case import Case
 from .values import WHOLE
 
 HYPOTHESES = [
     values.nothing, values.whole_numbers, values.upstream_ignored, values.not_linear, values.constant_factor,
-    values.swapped, values.mask_missing, structure.diagonal_only, moved.gradient_moved, moved.gradient_moved_in_sample,
-    values.local_derivative_missing, structure.overwritten, structure.summed_over_another_axis, structure.outputs_dropped,
-    moved.upstream_moved, moved.reshaped_wrongly, structure.one_of_several, misplaced.another_mask,
-    values.only_the_sum_of_upstream, moved.parts_exchanged, moved.other_replaced, moved.other_moved,
-    patterns.jacobian_transposed, patterns.one_slice_of_another, terms.path_missing, moved.copy_missing, misplaced.leaks,
-    values.at_repeated, values.at_maxima, values.region, branches.at_values_of_another, branches.branch, points.symmetric,
+    values.swapped, values.without_effect, values.mask_missing, structure.diagonal_only, moved.gradient_moved,
+    moved.gradient_moved_in_sample, structure.summed_over_another_axis, values.local_derivative_missing,
+    structure.overwritten, structure.outputs_dropped, moved.upstream_moved, moved.reshaped_wrongly,
+    structure.one_of_several, misplaced.another_mask, values.only_the_sum_of_upstream, moved.parts_exchanged,
+    moved.other_replaced, moved.other_moved, patterns.jacobian_transposed, patterns.one_slice_of_another,
+    terms.path_missing, moved.copy_missing, misplaced.leaks, couplings.path_through, values.at_repeated,
+    branches.at_values_of_another, values.at_maxima, values.region, branches.branch, points.symmetric,
     points.matrix_between, points.at_ones, points.all_positive, rerun.one_example, rerun.factors_of_examples,
     moved.slices_permuted, structure.factor_by_element, values.at_labels, values.part, moved.upstream_reshaped,
-    structure.wrong_axis, structure.contributions_dropped, terms.statistics_missing, terms.elementwise,
-    structure.factor_by_output, patterns.other_in_its_place, moved.moved_but_for_the_border, misplaced.misplaced,
-    misplaced.contributions_added, patterns.direct_path, patterns.term_field, patterns.between_outputs, patterns.uses,
-    patterns.function_of_right_one, terms.constant_term, branches.negatives_dropped, points.of_slices, terms.separable,
-    structure.factor_by_any_element, rerun.batch_only, rerun.nonsquare_only, patterns.path_not_followed, points.invariant,
-    rerun.one_step, patterns.part_not_followed, points.without, points.share_of_small, rerun.reduced, points.small,
-    points.whole_term, values.most_of_it,
+    patterns.uses, structure.wrong_axis, structure.contributions_dropped, terms.statistics_missing, terms.elementwise,
+    structure.factor_by_output, patterns.other_in_its_place, moved.moved_but_for_the_border, misplaced.another_choice,
+    misplaced.misplaced, misplaced.contributions_added, patterns.direct_path, patterns.term_field, patterns.between_outputs,
+    patterns.function_of_right_one, terms.constant_term, branches.negatives_dropped, points.of_slices, points.mask_inside,
+    terms.separable, structure.factor_by_any_element, rerun.batch_only, rerun.nonsquare_only, patterns.path_not_followed,
+    couplings.coupled_otherwise, points.invariant, rerun.one_step, patterns.part_not_followed, points.without,
+    points.share_of_small, rerun.reduced, points.small, points.whole_term, values.part_at_last, values.most_of_it,
 ]
 # What can be seen from a sample of elements: asked before smaller inputs are tried.
 ON_SAMPLES = [

@@ -143,6 +143,25 @@ class Case:
                     return False
         return True
 
+    def explained_everywhere(self, change):
+        """Whether the gradient is that at changed inputs; the given ones may make it so by chance, so shuffled ones must agree.
+
+        change(values): the same inputs with one of them replaced, a new list.
+        """
+        if not (self.explained_at(change(self.exam.copies()), tries=1) and self.explained_at(change(self.exam.copies()))):
+            return False
+        exam, values, rng = self.exam, self.exam.copies(), np.random.default_rng(self.exam.seed + 59)
+        for i in exam.wanted:
+            if not exam.is_data(i):
+                values[i] = 1.5 * rng.permutation(values[i].ravel()).reshape(values[i].shape)
+        a = self.gradient_at(values)
+        for _ in range(2 if a is not None else 0):
+            v = rng.choice([-1.0, 1.0], self.shape) * rng.uniform(0.5, 1.5, self.shape)
+            rate = self.slope(change(values), exam.u[0], v)
+            if np.isfinite(rate) and abs(a @ v.ravel() - rate) > 1e-4 * np.linalg.norm(a * v.ravel()):
+                return False
+        return True
+
     @cached_property
     def hidden(self):
         """Whether the mistake is too small to show along random directions: then these can explain nothing."""

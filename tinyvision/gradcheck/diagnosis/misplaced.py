@@ -65,6 +65,53 @@ def misplaced(case):
     return None
 
 
+def another_choice(case):
+    """Both Jacobians give each output to one element, but to different ones, and which depends on the values: max and min."""
+    found = chosen(case, case.j, case.b)
+    if found is None or case.x.size > 300 or (found[0] == found[1]).all():
+        return None
+    rng, seen = np.random.default_rng(case.exam.seed + 53), {}
+    for draw in range(5):
+        if draw:
+            values = case.exam.copies()
+            values[case.position] = rng.permutation(case.x.ravel()).reshape(case.shape)
+            found = None if case.late else jacobians(case, values)
+            found = found and chosen(case, *found)
+            if found is None:
+                return None
+        for o, (right, used) in enumerate(zip(*found)):
+            seen.setdefault((o, right), set()).add(used)
+    if max(map(len, seen.values())) < 2:
+        return None                                       # where the one goes tells where the other goes: a wrong index
+    return "mask-missing", (f"the gradient of {case.name} goes to other elements than those that forward picks, and by the values: it is "
+                            "masked by another comparison (the smallest of the window for the largest, a wrong reference). The "
+                            "mask of the elements that forward has picked (x == out) is missing.")
+
+
+def chosen(case, *jacobians):
+    """For each Jacobian the element that each output reports to, or None where it is not one element each."""
+    if any(m is None for m in jacobians) or case.j.shape[1] < 2:
+        return None
+    live = [np.abs(m) > 1e-4 * np.abs(m).max(initial=0) for m in jacobians]
+    if any((m.sum(axis=0) != 1).any() for m in live) or not np.allclose(*(m.sum(axis=0) for m in jacobians), rtol=1e-4):
+        return None
+    return [m.argmax(axis=0) for m in live]
+
+
+def jacobians(case, values):
+    """Numeric and analytic Jacobian at other inputs, to a few digits; None where these are not possible."""
+    exam, h = case.exam, 1e-6 * max(np.abs(case.x).max(), 1e-3)
+    rows = [case.gradient_at(values, u) for u in np.eye(case.j.shape[1])]
+    if any(row is None for row in rows):
+        return None
+    moved, base, j = [v.copy() if isinstance(v, np.ndarray) else v for v in values], exam.flat(values), []
+    for p in range(case.x.size):
+        moved[case.position] = values[case.position].copy()
+        moved[case.position].reshape(-1)[p] += h
+        j.append((exam.flat(moved) - base) / h)
+    return np.array(j), np.stack(rows, axis=1)
+
+
 def another_mask(case):
     """Both Jacobians are diagonal and hold zeros and one other number, but not at the same places."""
     if case.b is None or case.out_shape != case.shape:

@@ -4,7 +4,7 @@ from itertools import combinations, permutations
 
 import numpy as np
 
-from .case import axes_text
+from .case import axes_text, listed
 
 MOST_AXES = 5
 
@@ -157,9 +157,20 @@ def slices_permuted(case):
         a, n, slack = (np.moveaxis(z.reshape(len(z), *case.shape), axis + 1, 0).reshape(size, -1) for z in (case.a, case.n, case.slack))
         order = [int(np.argmin(np.abs(n - row).max(axis=1))) for row in a]
         if sorted(order) == list(range(size)) != order and (np.abs(a - n[order]) <= slack).all():
+            if min(map(len, runs := in_runs(order))) > 1:
+                return "swapped-gradients", (f"the gradient of {case.name} consists of {len(runs)} parts along axis {axis}, and these "
+                                             f"are in the wrong order: indices {listed(order, size)} instead of "
+                                             f"{listed(range(size), size)}. What forward has split or concatenated is put together "
+                                             "in another order on the way back.")
             return "transposed", (f"the slices of the gradient of {case.name} along axis {axis} are in the wrong order: "
                                   f"{order} instead of {list(range(size))}. Look at the reshapes: which index runs fastest?")
     return None
+
+
+def in_runs(order):
+    """The runs of successive numbers in a permutation."""
+    cuts = np.flatnonzero(np.diff(order) != 1) + 1
+    return np.split(np.array(order), cuts)
 
 
 def parts_exchanged(case):
@@ -173,9 +184,9 @@ def parts_exchanged(case):
                 return "swapped-gradients", PARTS.format(case.name, f"the output along axis {axis}")
     for i, name, other in case.others():
         for axis in halved(other.shape):
-            values = case.exam.copies()
-            values[i] = half_turned(other, axis)
-            if not case.late and case.explained_at(values, tries=1) and case.explained_at(values):
+            def turned(values, i=i, axis=axis):
+                return replaced(values, i, lambda z: half_turned(z, axis))
+            if not case.late and case.explained_everywhere(turned):
                 return "swapped-gradients", PARTS.format(case.name, f"{name} along axis {axis}")
     return None
 
@@ -199,30 +210,36 @@ def other_moved(case):
         if other.size > 20_000 or case.late:
             continue
         for cause, words, move in rearranged(other.shape):
-            moved = move(other)
-            if np.array_equal(moved, other):
+            if np.array_equal(move(other), other):
                 continue
-            values = case.exam.copies()
-            values[i] = np.array(moved)
-            if case.explained_at(values, tries=1) and case.explained_at(values):
+            if case.explained_everywhere(lambda values, i=i, move=move: replaced(values, i, move)):
                 return cause, f"the gradient of {case.name} is the one for {name} {words}. In backward, look at {name}: {OF_INPUT[cause]}."
     return None
 
 
 def other_replaced(case):
-    """A is the gradient at another input that is left out or used in another power: gamma forgotten, gamma squared."""
+    """A is the gradient at another input that is left out, used in another power (gamma squared) or mistaken for a third."""
     for i, name, other in case.others():
-        forms = [("as if it were one", np.ones_like(other)), ("with its square", other ** 2), ("with its inverse", 1 / other),
-                 ("with its absolute value", np.abs(other)), ("with its mean", np.full_like(other, other.mean() if other.size else 0))]
-        for words, replaced in forms:
-            if not np.isfinite(replaced).all() or np.array_equal(replaced, other):
+        forms = [("as if it were one", np.ones_like), ("with its square", np.square), ("with its inverse", lambda z: 1 / z),
+                 ("with its absolute value", np.abs), ("with its mean", lambda z: np.full_like(z, z.mean() if z.size else 0))]
+        for k in (k for k in case.exam.wanted if k != i and case.exam.values[k].shape == other.shape):
+            if k == case.position and not case.exam.subject.upstream:
+                continue                                  # of a distance nothing is left there
+            if case.explained_everywhere(lambda values, i=i, k=k: replaced(values, i, lambda _: values[k])):
+                return "shifted", (f"the gradient of {case.name} is the one for {case.exam.subject.names[k]} in the place of {name}: "
+                                   "backward takes the wrong array of the cache.")
+        for words, form in forms:
+            if not np.isfinite(form(other)).all() or np.array_equal(form(other), other):
                 continue
-            values = case.exam.copies()
-            values[i] = replaced
-            if case.explained_at(values, tries=1) and case.explained_at(values):
+            if case.explained_everywhere(lambda values, i=i, form=form: replaced(values, i, form)):
                 return "factor-per-axis", (f"the gradient of {case.name} is the one for {name} {words}: a factor {name} is "
                                            "missing or misused in backward.")
     return None
+
+
+def replaced(values, i, form):
+    """The inputs, one of them as a function of it."""
+    return [np.array(form(v)) if k == i else v.copy() if isinstance(v, np.ndarray) else v for k, v in enumerate(values)]
 
 
 def reshaped_wrongly(case):

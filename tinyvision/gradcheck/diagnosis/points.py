@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
+from .couplings import path_is_there
 from .values import indices
 
 MOST = 12                                                 # longest axis of which single slices are set to zero
@@ -182,6 +183,10 @@ def of_slices(case):
                                        "counts. Add them up (+=) in backward.")
             lost = [k for k in range(size) if k not in kept]
             if kept and lost and case.right_at(with_zeros(case, i, axis, lost)):
+                if path_is_there(case, i, axis, lost):
+                    return "wrong-local-derivative", (f"the gradient of {case.name} is right as soon as {name} is zero at "
+                                                      f"{indices(lost, size)} of axis {axis}: the path through them is there, and a "
+                                                      "derivative on it (of a gate, a nonlinearity) is wrong.")
                 return "term-missing", (f"the gradient of {case.name} is right as soon as {name} is zero at "
                                         f"{'index' if len(lost) == 1 else 'indices'} {indices(lost, size)} of axis {axis}: the path "
                                         f"from {case.name} to the output that leads through them is not followed, or wrong.")
@@ -191,6 +196,50 @@ def of_slices(case):
                                             f"{indices([k], size)} of axis {axis}: the contribution through it is missing or "
                                             "wrong. Look at how far the loop runs.")
     return None
+
+
+def mask_inside(case):
+    """Where all but one slice of another input is zero: right but for one factor, or there where nothing reaches the output."""
+    if case.x.size > 150 or not case.whole or not case.exam.subject.upstream or case.right_at(case.exam.copies()) is not False:
+        return None
+    for i, name, other in case.others():
+        for axis, size in enumerate(other.shape):
+            if not 2 <= size <= MOST or case.late:
+                continue
+            pairs = []
+            for k in range(min(size, 5)):
+                pairs.append(elementwise_at(case, with_zeros(case, i, axis, [d for d in range(size) if d != k])))
+                if pairs[-1] is None:
+                    break
+            else:
+                a, n = (np.concatenate(z) for z in zip(*pairs))
+                lost = int(leaking(a, n).sum())
+                if lost > 2 and one_factor(a, n):
+                    return "mask-missing", (f"as soon as {name} is zero but for one slice along axis {axis}, the gradient of {case.name} "
+                                            "is right but for a constant where there is one, and it also flows where nothing reaches "
+                                            f"the output ({lost} places): a mask inside (dropout, a relu's) is missing on the way back.")
+    return None
+
+
+def elementwise_at(case, values):
+    """(analytic, numeric) gradient at other values, or None."""
+    a = case.gradient_at(values)
+    if a is None:
+        return None
+    n = np.array([case.slope(values, case.exam.u[0], d.reshape(case.shape)) for d in np.eye(case.x.size)])
+    return (a, n) if np.isfinite(n).all() else None
+
+
+def leaking(a, n):
+    """Where there is an analytic gradient and no numeric one."""
+    return (np.abs(n) <= 1e-8 * np.abs(n).max()) & (np.abs(a) > 1e-3 * np.abs(a).max())
+
+
+def one_factor(a, n):
+    """Whether one factor turns the numeric gradients into the analytic ones, wherever they are not zero."""
+    live = ~leaking(a, n) & (np.abs(n) > 1e-8 * np.abs(n).max())
+    c = (a[live] @ n[live]) / max(n[live] @ n[live], 1e-300)
+    return bool(abs(c) > 1e-3 and np.abs(a - c * n)[live].max() <= 1e-5 * np.abs(n).max())
 
 
 def vanishes(case, i, axis, kept):

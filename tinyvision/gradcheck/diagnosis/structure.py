@@ -58,6 +58,8 @@ def overwritten(case, any_one=False):
         last, first = last and own == rank.max(), first and own == rank.min()
     if not (last or first or any_one):
         return None
+    if first and (branch := outputs_dropped(case)) and branch[0] == "term-missing":
+        return branch                                     # whoever overwrites leaves the last; here it is a part of the output
     carried = along_itself(case, live, kept)
     if carried is not None:
         return "term-missing", (f"in the gradient of {case.name} an element counts only for the output with its own index along "
@@ -180,14 +182,15 @@ def factor_by_element(case, of_its_own=False):
     """A = N times a factor that depends on one axis of the input (or two); of its own only where it is another input."""
     if not case.whole or not case.shape:
         return None
-    live = case.judged & (np.abs(case.n) > 1e-3 * np.abs(case.n).max(axis=1, keepdims=True)).all(axis=0)
+    live = case.judged & (np.abs(case.n) > 1e-3 * np.abs(case.n).max(axis=1, keepdims=True)).any(axis=0)
     if live.sum() < 2:
         return None
-    with np.errstate(all="ignore"):
-        ratio = np.where(live, case.a / case.n, np.nan)
-        if np.nanmax(np.abs(ratio - ratio[0])) > 1e-5 * np.nanmax(np.abs(ratio)):
-            return None                                   # not a factor: it depends on the upstream gradient
-    grid, n = ratio[0].reshape(case.shape), len(case.shape)
+    size = np.abs(case.n).max(axis=1, keepdims=True)
+    a, m = case.a / size, case.n / size                   # what one upstream gradient hardly shows, another does
+    ratio = np.where(live, (a * m).sum(axis=0) / np.where(live, (m * m).sum(axis=0), 1), np.nan)
+    if np.abs(a - ratio * m)[:, live].max() > 1e-5 * np.abs(a).max():
+        return None                                       # not a factor: it depends on the upstream gradient
+    grid, n = ratio.reshape(case.shape), len(case.shape)
     for count in (1, 2):
         for axes in combinations(range(n), count):
             rest = tuple(d for d in range(n) if d not in axes)
@@ -322,7 +325,8 @@ def factor_by_output(case):
         if np.nanmax(np.abs(grid - f)) <= 1e-5 * np.nanmax(np.abs(grid)):
             return "factor-per-axis", (f"the gradient of {case.name} is right but for a factor on each output that depends on "
                                        f"axis {axis}: {listed(map(figure, f.reshape(-1)))}{matched(case, f, (axis,))}.")
-    if len(np.unique(np.round(d[np.isfinite(d)] / np.nanmax(np.abs(d)), 5))) > 0.8 * np.isfinite(d).sum() > 4:
+    others = d[np.isfinite(d) & (np.abs(d - 1) > 1e-5)]   # a function may be applied to a part of the outputs
+    if len(np.unique(np.round(others / np.nanmax(np.abs(d)), 5))) > 0.8 * len(others) > 4:
         return "wrong-local-derivative", (f"the gradient of {case.name} is right but for a factor of each output's own, from "
                                           f"{figure(np.nanmin(d))} to {figure(np.nanmax(d))}, that depends on the data: the "
                                           "derivative of what is done last to each element has a wrong formula, or is taken "

@@ -227,7 +227,9 @@ def separable(case):
         if any(np.abs(then[still] - now[0][still]).max() > 1e-5 * size for then, now in ((a, case.a), (n, case.n))):
             return None
         off = (n - a)[moved] - (case.n[0] - case.a[0])[moved]
-        bends |= np.abs(n[moved] - case.n[0][moved]).max() > 1e-3 * size and np.abs(off).max() > 1e-6 * size
+        pairs = ((n, case.n),) if case.exam.subject.upstream else ((n, case.n), (a, case.a))
+        bent = max(np.abs(then[moved] - now[0][moved]).max() for then, now in pairs)
+        bends |= bent > 1e-3 * size and np.abs(off).max() > 1e-6 * size
     if not bends:
         return None                                       # a linear function, or what is missing is one
     p = int(np.argmax(np.abs(case.a[0] - case.n[0])))

@@ -35,6 +35,21 @@ def whole_numbers(case):
                               "Make buffers of floats, np.zeros(x.shape), where x may hold integers.")
 
 
+def without_effect(case):
+    """A gradient for an input that the output does not feel, however much it changes: terms that must cancel."""
+    if not case.whole or not case.zero.all() or not case.judged.all() or not case.a.any():
+        return None
+    rng = np.random.default_rng(case.exam.seed + 67)
+    for _ in range(3):
+        values = case.exam.copies()
+        values[case.position] = case.x + rng.normal(size=case.shape) * (1 + np.abs(case.x).max())
+        if np.abs(case.exam.flat(values) - case.exam.y0).max() > 1e-9 * np.abs(case.exam.y0).max():
+            return None                                   # a unit that is off, and may be switched on
+    return "term-missing", (f"the output does not depend on {case.name} at all, whatever its values: what it adds is taken away again (a "
+                            "bias in front of a normalisation, whose mean is subtracted). So its gradient is zero, as a sum of terms that "
+                            "cancel, and one of them is missing.")
+
+
 def upstream_ignored(case):
     """A(u) does not change with u."""
     exam = case.exam
@@ -143,9 +158,20 @@ def local_derivative_missing(case):
     at = slice(None) if case.whole else case.e.where
     if passed[0] is None or not case.explains(np.stack([p.ravel()[at] for p in passed])):
         return None
+    if case.whole and case.out_shape == case.shape and factor_of_few_axes(case):
+        return None                                       # dout without gamma: it has a name of its own
     what = "the upstream gradient itself" if case.out_shape == case.shape else "the sum of the upstream gradient"
     return "local-derivative-missing", (f"the gradient of {case.name} is {what}: the function's own derivative is missing. "
                                         "Multiply dout by dy/dx.")
+
+
+def factor_of_few_axes(case):
+    """Whether the right gradient is the upstream gradient times a factor that is never zero and is the same along some axis."""
+    factor = case.n[0] / case.u[0]
+    if case.zero.any() or np.abs(case.n - factor * case.u).max() > 1e-5 * np.abs(case.n).max():
+        return False
+    grid, size = factor.reshape(case.shape), np.abs(factor).max()
+    return any(case.shape[d] > 1 and np.ptp(grid, axis=d).max() <= 1e-5 * size for d in range(grid.ndim))
 
 
 def sum_to(u, shape):
@@ -240,8 +266,11 @@ def inside(case):
     return ""
 
 
-def part(case, most=False):
-    """Wrong only in a box of indices: a channel, a row, a border, one element.  most: or all but one index of an axis."""
+def part(case, most=False, last=False):
+    """Wrong only in a box of indices: a channel, a row, a border, one element.  most: or all but one index of an axis.
+
+    last: asked when nothing else fits, also about a part of a weight that holds several (the gates' of a cell).
+    """
     places = np.argwhere(case.e.full(case.wrong.astype(float)) == 1)
     shown = np.argwhere(case.e.full((case.judged & ~case.zero | case.wrong).astype(float)) == 1)
     if not len(places) or len(places) == len(shown) or not case.shape:
@@ -261,6 +290,8 @@ def part(case, most=False):
                 return None                               # scattered indices are no part that anybody would write a loop for
             if case.whole and not most and len(bad) > 1 and len(bad) == size - 1:
                 return None                               # all steps but the last: something goes wrong from step to step
+            if not last and is_gate(case, bad, size) and (found := in_gate(case, bad, axis)):
+                return found[0]
             kept &= np.isin(shown[:, axis], bad)
             texts.append(f"{'index' if len(bad) == 1 else 'indices'} {indices(bad, size)} of axis {axis}")
     if not texts or kept.sum() > 1.25 * len(places) + 1 or kept.all() or not most and wanders(case):
@@ -270,6 +301,29 @@ def part(case, most=False):
         return other[0], f"{other[1]} (Only at {' and '.join(texts)}, right elsewhere.)"
     return "wrong-slice", (f"the gradient of {case.name} is wrong only at {' and '.join(texts)} ({len(places)} elements), right "
                            f"elsewhere{inside(case)}. Look at how far the loop or the slice runs.")
+
+
+def is_gate(case, bad, size):
+    """Whether indices are one of the equal parts of an axis, of several indices each: a weight that holds those of several gates."""
+    return case.whole and case.x.ndim < 3 and 2 <= len(bad) < size and size % len(bad) == 0 == bad[0] % len(bad) and np.ptp(bad) == len(bad) - 1
+
+
+def in_gate(case, bad, axis):
+    """([answer or None],) for a part that has a gradient: what is wrong lies before it, where that part is computed; else None."""
+    a, n = case.a[:, case.wrong], case.n[:, case.wrong]
+    if not a.any():
+        return None                                       # not computed: a loop that ends too early
+    c = (a * n).sum() / max((n * n).sum(), 1e-300)
+    if np.abs(a - c * n).max() > 1e-5 * np.abs(a).max():
+        return None if separable(case) else (None,)
+    return (("constant-factor", f"the gradient of {case.name} is {figure(c)} times what it should be at indices "
+                                f"{indices(bad, case.shape[axis])} of axis {axis}, one of the equal parts of the axis, and right elsewhere: "
+                                "a sign or a factor is wrong where this part (a gate) is differentiated."),)
+
+
+def part_at_last(case):
+    """Wrong only in one of the equal parts of an axis, and nothing says why."""
+    return part(case, last=True)
 
 
 def wanders(case):
@@ -379,6 +433,10 @@ def at_labels(case):
             return "extra-term", (f"the gradient of {case.name} is wrong exactly at the classes that are the right ones of "
                                   f"other rows: something is added to whole columns, as by p[:, {case.exam.subject.names[i]}] "
                                   f"where p[np.arange(n), {case.exam.subject.names[i]}] is meant.")
+        if wrong.any() and not wrong[here].any() and wrong[~here].mean() > 0.9 and not case.a[:, case.wrong].any():
+            return "term-missing", (f"the gradient of {case.name} is right at the element of the right class, "
+                                    f"{case.exam.subject.names[i]}, of each row, and zero at all others: the path through the sum over "
+                                    "the classes (the softmax's, the log of the sum) is not followed.")
         if wrong.any() and not wrong[~here].any() and wrong[here].mean() > 0.3:
             return "term-missing", (f"the gradient of {case.name} is wrong only at the element of the right class, "
                                     f"{case.exam.subject.names[i]}, of each row: the term through the right class's own score "

@@ -189,6 +189,79 @@ class Stack:
         return dz @ p["W1"].T
 
 
+@wrong("pair", "overwritten", "term-missing")
+def tied_transition_first_use_forgotten(rng):
+    """sin(sin(x W) W), the same W twice; dW holds what the outer use contributes."""
+    def forward(x, W):
+        h = np.sin(x @ W)
+        return np.sin(h @ W), (x, W, h)
+
+    def backward(dout, cache):
+        x, W, h = cache
+        dz = dout * np.cos(h @ W)
+        return (dz @ W.T * np.cos(x @ W)) @ W.T, h.T @ dz
+
+    return forward, backward, rng.normal(size=(5, 4)), rng.normal(size=(4, 4))
+
+
+@wrong("pair", "swapped-gradients")
+def gates_concatenated_in_another_order(rng):
+    """A cell's input, forget and output gates are split in this order and put together as output, input, forget."""
+    def forward(x, W):
+        a, b, c = np.split(x @ W, 3, axis=1)
+        return np.tanh(a) * b + c, (x, W, a, b)
+
+    def backward(dout, cache):
+        x, W, a, b = cache
+        dz = np.concatenate([dout, dout * np.tanh(a), dout * b * (1 - np.tanh(a) ** 2)], axis=1)
+        return dz @ W.T, x.T @ dz
+
+    return forward, backward, rng.normal(size=(4, 3)), rng.normal(size=(3, 9))
+
+
+@wrong("pair", "mask-missing")
+def dropout_on_attention_weights_forgotten(rng):
+    """Attention weights pass through dropout with a fixed mask; the scores' gradient does without it."""
+    keep = (rng.random((2, 4, 4)) > 0.3) / 0.7
+
+    def forward(scores, values):
+        p = softmax(scores)
+        return (p * keep) @ values, (p, values)
+
+    def backward(dout, cache):
+        p, values = cache
+        dp = dout @ values.swapaxes(1, 2)
+        return p * (dp - (p * dp).sum(axis=2, keepdims=True)), (p * keep).swapaxes(1, 2) @ dout
+
+    return forward, backward, rng.normal(size=(2, 4, 4)), rng.normal(size=(2, 4, 3))
+
+
+@wrong("pair", "mask-missing")
+def max_over_time_hands_to_the_smallest(rng):
+    """The largest of every three neighbours; the mask marks the smallest."""
+    def forward(x):
+        windows = np.lib.stride_tricks.sliding_window_view(x, 3, axis=1)
+        return windows.max(axis=2), (x, windows.argmin(axis=2))
+
+    def backward(dout, cache):
+        x, place = cache
+        dx = np.zeros_like(x)
+        np.add.at(dx, (np.arange(len(x))[:, None], place + np.arange(place.shape[1])), dout)
+        return dx
+
+    return forward, backward, rng.normal(size=(3, 7))
+
+
+@wrong("loss", "wrong-region", "mask-missing")
+def expectile_loss_one_slope(rng):
+    """|e| counts 0.8 above and 0.2 below the target; the gradient has 0.8 everywhere."""
+    def loss(x, y):
+        e = y - x
+        return np.where(e > 0, 0.8 * e, -0.2 * e).sum(), np.full_like(x, -0.8)
+
+    return loss, rng.normal(size=10), rng.uniform(0.5, 1.5, 10) * rng.choice([-1, 1], 10)
+
+
 @wrong("object", "diagonal-only", "term-missing")
 def stack_norm_as_scale(rng):
     """The batch norm between two layers: mean and deviation as constants."""
