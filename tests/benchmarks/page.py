@@ -68,6 +68,10 @@ FAMILIES = {
     "composite": (
         "One mistake among several steps",
         "Everything but one line is right. Take the function apart: each step by itself shows plainly what their composition blurs."),
+    "paths": (
+        "Paths, gates and sums",
+        "Count the paths from an input to the output, and the gradients that arrive: they are as many. A weight that holds those of "
+        "several gates is wrong in one part when its gate is."),
     "mixed": (
         "Of every kind",
         "No order in this room: guess the kind of mistake first, then the line."),
