@@ -22,8 +22,9 @@ def networks():
     """Small networks with the layers, and the sizes of rows, of LeNet, ResNet and U-Net, and pictures for each of them."""
     yield nn.Sequential(nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.Flatten(),
                         nn.Linear(16 * 12 * 12, 16), nn.ReLU(), nn.Linear(16, 10)), (2, 1, 32, 32), (2,)
-    for size in (16, 8):                                  # rows of 8 have a kernel of their own
-        yield nn.Sequential(nn.BasicBlock(8, 8), nn.Flatten(), nn.Linear(8 * size * size, 10)), (2, 8, size, size), (2,)
+    for size in (16, 8):                                  # a first layer and a step down; rows of 8 have a kernel of their own
+        yield nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BasicBlock(8, 8), nn.BasicBlock(8, 16, stride=2), nn.Flatten(),
+                            nn.Linear(4 * size * size, 10)), (4, 3, size, size), (4,)
     yield nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.ConvTranspose2d(8, 8, 2, stride=2),
                         nn.Conv2d(8, 2, 1)), (2, 8, 16, 16), (2, 32, 32)
 
@@ -48,12 +49,13 @@ def backward():
     classes, pixels = np.zeros(2, int), np.zeros((2, 16, 16), int)
     w.grad = Tensor(w.data)
     with use_kernels("compiled"):
-        conv.conv_weight_grad(x, x, window(3, 1, 1), 1)
+        conv.conv_weight_grad(x, x, window(5, 1, 2), 1)
         pool.scatter_taps(small, np.zeros(small.shape, np.uint8), window(2, 2, 0), (16, 16))
         softmax.cross_entropy_grad(rows[:, 0], rows, classes, rows[:, :1], rows[:, :1])
         optim.SGD([w], lr=0.1, momentum=0.9).step()
         conv.channel_sum(x)
-        conv.conv_weight_grad(small, small, window(3, 1, 1), 1)           # rows of 8 have a kernel of their own
+        conv.conv_weight_grad(x, x, window(3, 1, 1), 1)                   # 3x3 taps have a kernel of their own, and rows of 8
+        conv.conv_weight_grad(x, small, window(3, 2, 1), 1)
         normalize.normalize_grad(planes, planes, per, per, per, per, (0, 2), True)
         conv.conv(x, np.ones((2, 8, 1, 1), np.float32), None, window(1, 1, 0), 1)
         loss, top, total = softmax.cross_entropy(x, pixels)

@@ -7,6 +7,8 @@ The transposed convolution is a convolution too: of u, with the kernel flipped a
 stride S, output pixel h is reached by those taps k only for which h + lo - k*D is a multiple of S; so the outputs split into
 S phases per axis, and each is a convolution of stride 1 with its own taps, written at every S-th pixel.
 
+Layers with 3x3 taps and many channels go to winograd.py first, which needs fewer products.
+
 Who owns what: a worker takes every T-th item, an item is a tile of output rows of one image (and a share of the filters
 where there are few tiles), and its buffer belongs to the worker.  No two items write the same output.  In weight_grad each
 worker adds up sums of its own, and these are added up at the end: their order depends on the number of workers, so results
@@ -21,78 +23,13 @@ import numpy as np
 
 from ...memory import empty
 from ..registry import forced
-from . import tile
+from . import tile, winograd
 from .jit import few, inner, scratch, shared, solid, threads
-from .layout import SLACK, Axis, dot_vectors, ints, layout, pointwise, record, vectors
+from .layout import ONE, SLACK, Axis, dot_vectors, ints, layout, pointwise, record, vectors
+from .pack import pack, panel
 
 CHUNK = 64                                                # vectors at a time: the factor's share stays in the first-level cache
 ENOUGH = 16                                               # vectors of an image that pay for a tile's final sums
-
-
-@inner
-def fill(buffer, start, x, first, count, step, lane, L):
-    """buffer[start :: lane] = x[first :: step], `count` numbers"""
-    done = 0
-    if lane == 1 and step == 1:
-        tile.copy_row(buffer, start, x, first, count)
-        done = count
-    elif lane == 1 and step == 2:
-        done = count // L * L
-        tile.take_even(buffer, start, x, first, done)
-    if done < count:
-        tile.copy_apart(buffer, start + done * lane, lane, x, first + done * step, step, count - done)
-
-
-@inner
-def pack(x, base, between, images, z0, r0, buffer, g, planes, hphases, wphases):
-    """Copy what one tile of some images reads to the buffer, with zeros for what lies outside of them (layout.py).
-
-    base: where the first channel of the first image starts in x; between: numbers from one image to the next; z0, r0: the
-    first plane and row of the outputs, in pixels and in rows.
-    """
-    H, W, lines, pitch, phase, lane, L = g.H, g.W, g.lines, g.pitch, g.phase, g.lane, g.L
-    apart, mixed = (1, images) if lane > 1 else (images, 1)
-    for c in range(g.C):
-        for d in range(planes.size):
-            z, to = z0 + planes[d], (c * planes.size + d) * g.plane
-            source = base + (c * g.D + z) * H * W
-            for a in range(hphases.size):
-                for b in range(wphases.size):
-                    column = g.first_W + wphases[b]       # of the picture, where the row begins
-                    lo = min(pitch, max(0, -(column // g.stride_W)))
-                    hi = max(lo, min(pitch, (W - 1 - column) // g.stride_W + 1))
-                    top = g.first_H + hphases[a] + r0 * g.stride_H                # of the picture, row 0 of the phase
-                    begin = min(lines, max(0, -(top // g.stride_H))) if 0 <= z < g.D and hi > lo else lines
-                    last = max(begin, min(lines, (H - 1 - top) // g.stride_H + 1))
-                    for n in range(apart):
-                        at = to + n * g.image
-                        # many short rows: one clearing in advance is cheaper than two for each row
-                        clean = pitch < 4 * L
-                        if clean:
-                            tile.clear_row(buffer, at, phase)
-                        else:
-                            tile.clear_row(buffer, at, begin * pitch * lane)
-                            tile.clear_row(buffer, at + last * pitch * lane, phase - last * pitch * lane)
-                        for i in range(begin, last):
-                            s = source + n * between + (top + i * g.stride_H) * W + column + lo * g.stride_W
-                            row = at + i * pitch * lane
-                            for m in range(mixed):
-                                fill(buffer, row + lo * lane + m, x, s + m * between, hi - lo, g.stride_W, lane, L)
-                            if not clean:
-                                tile.clear_row(buffer, row, lo * lane)
-                                tile.clear_row(buffer, row + hi * lane, (pitch - hi) * lane)
-                    to += phase
-
-
-@inner
-def panel(w, start, row, off, M, rows, wp, at):
-    """Weights in the order in which the micro-kernel reads them: wp[k, m] = w[m, k], zeros for rows that are not there."""
-    for k in range(off.size):
-        q, s = at + k * M, start + off[k]
-        for m in range(rows):
-            wp[q + m] = w[s + m * row]
-        for m in range(rows, M):
-            wp[q + m] = 0
 
 
 @shared
@@ -235,9 +172,6 @@ def line_up(u, start, height, g, factor, to, V):
 
 
 # --- plans: the integers of a geometry, once for all calls with it
-
-ONE = Axis((0,), 1, 1, 1)
-
 
 def three(axes):
     """Signals and pictures as volumes of depth (and height) 1."""
@@ -410,32 +344,40 @@ def conv(x, w, bias, window, groups):
     if declined(x, w, x.shape[0] * w.size * prod(out)):
         return NotImplemented
     y = empty((x.shape[0], w.shape[0], *out), x.dtype)
-    plan = conv_plan(x.shape[0], x.shape[1], w.shape[0], x.shape[2:], window, groups, x.dtype, threads.count)
-    plan(solid(x), solid(w), bias, y)
+    (N, C, *_), O, x, w = x.shape, len(w), solid(x), solid(w)
+    if winograd.suits(N, C, O, out, window, groups, x.dtype):
+        if winograd.conv_plan(N, C, O, x.shape[2:], out, window, x.dtype, threads.count)(x, w, bias, y):
+            return y
+    conv_plan(N, C, O, x.shape[2:], window, groups, x.dtype, threads.count)(x, w, bias, y)
     return y
 
 
 def conv_transpose(u, w, bias, window, groups, sizes):
     if declined(u, w, u.size * prod(w.shape[1:])):
         return NotImplemented
-    C = w.shape[1] * groups
-    y = empty((u.shape[0], C, *sizes), u.dtype)
-    plans, untouched = transpose_plans(u.shape[0], u.shape[1], C, tuple(sizes), u.shape[2:], window, groups, u.dtype,
-                                       threads.count)
-    u, w = solid(u), solid(w)
+    (N, O, *out), C, sizes, u, w = u.shape, w.shape[1] * groups, tuple(sizes), solid(u), solid(w)
+    y = empty((N, C, *sizes), u.dtype)
+    if winograd.suits(N, O, C, sizes, window, groups, u.dtype):
+        if winograd.transpose_plan(N, O, C, sizes, tuple(out), window, u.dtype, threads.count)(u, w, bias, y):
+            return y
+    plans, untouched = transpose_plans(N, O, C, sizes, tuple(out), window, groups, u.dtype, threads.count)
     for plan in plans:
         plan(u, w, bias, y)
     for where in untouched:
-        y.reshape(y.shape[:2] + (1,) * (3 - window.ndim) + tuple(sizes))[where] = 0 if bias is None else bias[:, None, None, None]
+        y.reshape(y.shape[:2] + (1,) * (3 - window.ndim) + sizes)[where] = 0 if bias is None else bias[:, None, None, None]
     return y
 
 
 def conv_weight_grad(x, u, window, groups):
     if declined(x, u, u.size * x.shape[1] * prod(window.size)):
         return NotImplemented
-    gw = empty((u.shape[1], x.shape[1] // groups, *window.size), x.dtype)
-    plan = weight_plan(x.shape[0], x.shape[1], u.shape[1], x.shape[2:], u.shape[2:], window, groups, x.dtype, threads.count)
-    plan(solid(x), solid(u), gw)
+    (N, C, *sizes), (O, *out), x, u = x.shape, u.shape[1:], solid(x), solid(u)
+    gw, shapes = empty((O, C // groups, *window.size), x.dtype), (N, C, O, tuple(sizes), tuple(out), window)
+    if winograd.suits_weight(N, C, O, out, window, groups, x.dtype):
+        winograd.weight_plan(*shapes, x.dtype, threads.count)(x, u, gw)
+        if np.isfinite(gw).all():
+            return gw
+    weight_plan(*shapes, groups, x.dtype, threads.count)(x, u, gw)
     # lanes behind the end of a row meet zeros in u, but 0 * inf is not 0: the reference knows where a gradient is not finite
     return gw if np.isfinite(gw).all() else NotImplemented
 

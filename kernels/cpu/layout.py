@@ -56,6 +56,9 @@ class Axis:
         return self.phases.index(phase), step
 
 
+ONE = Axis((0,), 1, 1, 1)                                 # an axis that is not there
+
+
 def ints(values):
     return np.ascontiguousarray(values, np.int64)
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from ...memory import empty
 from ..registry import forced
-from .conv import ONE, SMALL, Correlation, WeightGradient
+from .conv import SMALL, Correlation, WeightGradient
 from .jit import solid, threads
-from .layout import Axis
+from .layout import ONE, Axis
 
 LARGEST = 1 << 20                                         # numbers of b above which BLAS, which cuts it into blocks, is better
 

@@ -48,14 +48,14 @@ def lanes(dtype):
 class Writer:
     """Vectors of L numbers of one type, in the function that `builder` writes."""
 
-    def __init__(self, context, builder, signature, values):
+    def __init__(self, context, builder, signature, values, parts=1):
         self.b, self.values = builder, values
         self.arrays = [context.make_array(t)(context, builder, v).data if isinstance(t, types.Array) else None
                        for t, v in zip(signature.args, values)]
         number = next(t.dtype for t in signature.args if isinstance(t, types.Array) and isinstance(t.dtype, types.Float))
         self.number = ir.FloatType() if number.bitwidth == 32 else ir.DoubleType()
         self.size = number.bitwidth // 8
-        self.L = BYTES // self.size
+        self.L = BYTES // self.size // parts
         self.vector = ir.VectorType(self.number, self.L)
         name = f"llvm.fma.v{self.L}f{number.bitwidth}"
         self.fused = cgutils.get_or_insert_function(builder.module, ir.FunctionType(self.vector, [self.vector] * 3), name)
@@ -75,6 +75,28 @@ class Writer:
 
     def store(self, value, pointer):
         self.b.store(value, self.b.bitcast(pointer, value.type.as_pointer())).align = self.size
+
+    def between(self, first, count):
+        """The mask of the lanes i with 0 <= first + i < count."""
+        lanes = ir.Constant(ir.VectorType(INT32, self.L), list(range(self.L)))
+        none = ir.Constant(lanes.type, ir.Undefined)
+        first, count = (self.shuffle(self.b.insert_element(none, self.b.trunc(value, INT32), ir.Constant(INT32, 0)), none,
+                                     [0] * self.L) for value in (first, count))
+        return self.b.icmp_unsigned("<", self.b.add(lanes, first), count)
+
+    def load_where(self, pointer, mask):
+        """A vector of memory, with zeros where the mask is off: nothing is read there."""
+        return self.masked("load", self.vector, [pointer, ir.Constant(INT32, self.size), mask, self.zero()])
+
+    def store_where(self, value, pointer, mask):
+        self.masked("store", ir.VoidType(), [value, pointer, ir.Constant(INT32, self.size), mask])
+
+    def masked(self, verb, kind, operands):
+        name, vectors = f"v{self.L}f{8 * self.size}", self.vector.as_pointer()
+        operands = [self.b.bitcast(x, vectors) if isinstance(x.type, ir.PointerType) else x for x in operands]
+        function = cgutils.get_or_insert_function(self.b.module, ir.FunctionType(kind, [x.type for x in operands]),
+                                                  f"llvm.masked.{verb}.{name}.p0{name}")
+        return self.b.call(function, operands)
 
     def shuffle(self, u, v, order):
         return self.b.shuffle_vector(u, v, ir.Constant(ir.VectorType(INT32, len(order)), order))
@@ -114,8 +136,8 @@ class Writer:
         b.cbranch(b.icmp_signed("<", i, count), inside, end)
         b.position_at_end(inside)
         for phi, value in zip(held, body(i, held)):
-            phi.add_incoming(value, inside)
-        i.add_incoming(b.add(i, ir.Constant(INT, 1)), inside)
+            phi.add_incoming(value, b.block)              # not `inside` where the body is a loop itself
+        i.add_incoming(b.add(i, ir.Constant(INT, 1)), b.block)
         branch = b.branch(head)
         if rolled:
             keep_rolled(b.module, branch)
@@ -251,13 +273,13 @@ def by_vectors(at, count, action):
                 length //= 2
 
 
-def outlined(name, kinds, write):
+def outlined(name, kinds, write, parts=1):
     """An intrinsic that calls a function of its own, written by write(at, *arguments): one copy of the code, however many calls.
 
     kinds: for each argument "array" (whose address goes in) or "int".
     """
     def code(context, builder, signature, values):
-        at = Writer(context, builder, signature, values)
+        at = Writer(context, builder, signature, values, parts)
         pointer = at.number.as_pointer()
         types_in = [pointer if kind == "array" else INT for kind in kinds]
         full = f"tinyvision.{name}.{8 * at.size}"
@@ -290,16 +312,8 @@ def copy_padded(typing, to, d, x, s, count):
     """to[d + j] = x[s + j] for j < min(count, L), and zeros up to j = L: one vector, whatever the count"""
     def code(context, builder, signature, values):
         at = Writer(context, builder, signature, values)
-        lanes = ir.Constant(ir.VectorType(INT, at.L), list(range(at.L)))
-        none = ir.Constant(ir.VectorType(INT, at.L), ir.Undefined)
-        count = builder.shuffle_vector(builder.insert_element(none, values[4], ir.Constant(INT32, 0)), none,
-                                       ir.Constant(ir.VectorType(INT32, at.L), [0] * at.L))
-        kind, mask = at.vector.as_pointer(), builder.icmp_signed("<", lanes, count)
-        load = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(at.vector, [kind, INT32, mask.type, at.vector]),
-            f"llvm.masked.load.v{at.L}f{8 * at.size}.p0v{at.L}f{8 * at.size}")
-        source = builder.bitcast(at.at(2, values[3]), kind)
-        at.store(builder.call(load, [source, ir.Constant(INT32, at.size), mask, at.zero()]), at.at(0, values[1]))
+        mask = at.between(ir.Constant(INT, 0), values[4])
+        at.store(at.load_where(at.at(2, values[3]), mask), at.at(0, values[1]))
         return context.get_dummy_value()
     i = types.int64
     return types.void(to, i, x, i, i), code

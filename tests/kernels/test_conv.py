@@ -9,7 +9,7 @@ import pytest
 
 from tinyvision import memory
 from tinyvision.kernels import conv, matmul, registry
-from tinyvision.kernels.cpu import jit
+from tinyvision.kernels.cpu import jit, winograd
 from tinyvision.kernels.cpu.layout import Axis, layout, vectors
 from tinyvision.kernels.window import Window
 
@@ -23,7 +23,19 @@ def compiled():
 
 
 def draw(rng, dtype, most=12):
-    """Arguments for the three passes over one random geometry of one, two or three axes."""
+    """Arguments for the three passes over a random geometry; for float32 often one that winograd.py takes."""
+    geometry = layer_of_tiles(rng) if dtype == "f" and rng.random() < 0.4 else any_geometry(rng, most)
+    N, C, O, sizes, window, groups = geometry
+    x, w, u, b, c = (rng.standard_normal(shape).astype(dtype) for shape in
+                     ((N, C, *sizes), (O, C // groups, *window.size), (N, O, *window.output(sizes)), O, C))
+    given = rng.random() < 0.5
+    return {"conv": (x, w, b if given else None, window, groups),
+            "conv_transpose": (u, w, c if given else None, window, groups, sizes),
+            "conv_weight_grad": (x, u, window, groups)}
+
+
+def any_geometry(rng, most):
+    """Images, channels, filters, sizes, window and groups, over one, two or three axes."""
     n = int(rng.integers(1, 4))
     while True:
         groups = int(rng.choice([1, 1, 1, 2, 3]))
@@ -33,20 +45,39 @@ def draw(rng, dtype, most=12):
         sizes = tuple(map(int, rng.integers(1, most if n < 3 else 8, n)))
         window = Window(size, stride, padding, dilation)
         if min(window.output(sizes)) >= 1:
-            break
-    N = int(rng.choice([1, 2, 3, 5, 34])) if n < 3 else 2
-    x, w, u, b, c = (rng.standard_normal(shape).astype(dtype) for shape in
-                     ((N, C, *sizes), (O, C // groups, *size), (N, O, *window.output(sizes)), O, C))
-    given = rng.random() < 0.5
-    return {"conv": (x, w, b if given else None, window, groups),
-            "conv_transpose": (u, w, c if given else None, window, groups, sizes),
-            "conv_weight_grad": (x, u, window, groups)}
+            return int(rng.choice([1, 2, 3, 5, 34])) if n < 3 else 2, C, O, sizes, window, groups
+
+
+def layer_of_tiles(rng):
+    """The same for 3x3 taps with stride 1, and even numbers of outputs."""
+    C, O = int(rng.integers(8, 40)), int(rng.choice([8, 9, 12, 16, 20, 36]))
+    padding = tuple(map(tuple, rng.integers(0, 4, (2, 2)).tolist()))
+    height, width = 2 * int(rng.integers(1, 9)), 2 * int(rng.integers(3, 20))
+    sizes = tuple(out + 2 - sum(pads) for out, pads in zip((height, width), padding))
+    if min(sizes) < 1:
+        return layer_of_tiles(rng)
+    return int(rng.choice([1, 2, 3, 7])) + 200 // (height * width), C, O, sizes, Window((3, 3), (1, 1), padding, (1, 1)), 1
 
 
 def bound(name, args):
-    """4 eps times the sum of the sizes of what is added: far above what is seen (a random walk), far below any real mistake."""
-    sizes = [np.abs(a).astype(np.float64) if isinstance(a, np.ndarray) else a for a in args]
-    return 4 * np.finfo(args[0].dtype).eps * getattr(conv, name).reference(*sizes)
+    """4 eps times the sum of the sizes of what is added: far above what is seen (a random walk), far below any real mistake.
+
+    Where sums of pixels and of weights are multiplied (winograd.py), each tap counts as much as the largest of its filter.
+    """
+    sizes, tiles = [np.abs(a).astype(np.float64) if isinstance(a, np.ndarray) else a for a in args], in_tiles(name, args)
+    if tiles and name != "conv_weight_grad":
+        sizes[1] = np.broadcast_to(sizes[1].max(axis=(2, 3), keepdims=True), sizes[1].shape)
+    limit = 4 * np.finfo(args[0].dtype).eps * getattr(conv, name).reference(*sizes)
+    return limit.max(axis=(2, 3), keepdims=True) if tiles and name == "conv_weight_grad" else limit
+
+
+def in_tiles(name, args):
+    """Whether winograd.py does this pass."""
+    (N, C), other, dtype = args[0].shape[:2], args[1], args[0].dtype
+    if name == "conv_weight_grad":
+        return winograd.suits_weight(N, C, other.shape[1], other.shape[2:], args[2], args[3], dtype)
+    O, out = (len(other), args[3].output(args[0].shape[2:])) if name == "conv" else (other.shape[1], args[5])
+    return winograd.suits(N, C, O, out, args[3], args[4], dtype)
 
 
 def agree(name, args):
