@@ -243,7 +243,9 @@ class Correlation:
 def tile_for(O):
     """Filters and vectors of a register tile for O filters."""
     M, N = tile.FMA
-    return (M, N) if O > M // 2 else (1, 2 * N)
+    if O <= M // 2:
+        return 1, 2 * N
+    return (6, 4) if 4 < O <= 6 and M == 8 else (M, N)    # of LeNet's first layer
 
 
 def axes_of(window, out, sizes):
