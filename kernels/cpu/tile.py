@@ -77,7 +77,8 @@ class Writer:
         self.b.store(value, self.b.bitcast(pointer, value.type.as_pointer())).align = self.size
 
     def between(self, first, count):
-        """The mask of the lanes i with 0 <= first + i < count."""
+        """The mask of the lanes i with 0 <= first + i < count; none where the count is negative."""
+        count = self.b.select(self.b.icmp_signed(">", count, ir.Constant(INT, 0)), count, ir.Constant(INT, 0))
         lanes = ir.Constant(ir.VectorType(INT32, self.L), list(range(self.L)))
         none = ir.Constant(lanes.type, ir.Undefined)
         first, count = (self.shuffle(self.b.insert_element(none, self.b.trunc(value, INT32), ir.Constant(INT32, 0)), none,

@@ -43,7 +43,7 @@ SOME = 32                                                 # channels at a time i
 CHANNELS = 8                                              # fewer do not pay for the transforms
 LARGEST = 1 << 18                                         # weights above which the sums of 16 factors cost more than is saved
 LEAST = 3                                                 # vectors of tiles that a matrix product must have
-BUDGET = 640 << 10                                        # bytes of a worker's factors of pixels: they stay in its second-level cache
+BUDGET = 640 << 10                                        # bytes of a worker's factors of pixels: they stay in its cache
 
 
 # --- the transforms of L tiles at a time, in LLVM's language

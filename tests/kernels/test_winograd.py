@@ -1,4 +1,4 @@
-"""Winograd's convolution: which layers it takes, its algebra, its rounding, and what it leaves to others (the rest: test_conv.py)."""
+"""Winograd's convolution: the layers that it takes, its rounding, and what it leaves to others (the rest: test_conv.py)."""
 
 import numpy as np
 import pytest
