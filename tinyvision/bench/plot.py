@@ -2,6 +2,7 @@
 
 A pass that computes I operations per byte can be no faster than the processors compute, nor than I times as fast as memory
 delivers: the roof is the smaller of the two.  Its limits are measured: the peak by large matrix products, the slopes by copies.
+Operations are counted from the definition, so a convolution that does with fewer of them (Winograd's) may lie above the roof.
 
 Source: doi:10.1145/1498765.1498785.
 """
@@ -63,7 +64,7 @@ def roofline(records, found):
                           label=contender if name == "forward" else None)
     name_layers(axes, points, intensity)
     axes.set(xscale="log", yscale="log", xlabel="operational intensity (flop per byte of input, weight and output)",
-             ylabel="achieved (GFLOP/s)")
+             ylabel="achieved (GFLOP/s, operations of the definition)")
     axes.set_title("circle: forward, triangle: gradient of input, square: gradient of weight", pad=28, fontsize=10)
     axes.grid(alpha=0.3, which="both")
     figure.legend(fontsize=8, loc="outside right upper")
