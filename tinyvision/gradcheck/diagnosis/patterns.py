@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 
 from .case import axes_text
+from .misplaced import jacobians
 from .structure import aligned, nan_mean, text_of
 
 TINY = 1e-6
@@ -110,6 +111,48 @@ def other_in_its_place(case):
                     return "shifted", (f"the gradient of {case.name} uses {one} where {two} belongs: one step too late, or the "
                                        "wrong array of the cache.")
     return None
+
+
+def reversed_mask(case):
+    """B has something exactly where J has nothing, within the same outputs."""
+    found = grids(case)
+    if found is None:
+        return None
+    live = [np.abs(m) > TINY * np.abs(m).max(initial=0) for m in (case.j, case.b)]
+    either = live[0] | live[1]
+    if (live[0] & live[1]).any() or min(m.sum() for m in live) < 3:
+        return None
+    pairs = [(p, q) for p in range(len(case.shape)) for q in range(len(case.out_shape)) if case.shape[p] == case.out_shape[q] > 1]
+    i, o = (np.unravel_index(np.arange(n), shape) for n, shape in zip(either.shape, (case.shape, case.out_shape)))
+    full = np.ones(either.shape, bool)
+    for p, q in aligned(either, case, pairs):
+        full &= i[p][:, None] == o[q]
+    if either.sum() < 0.9 * full.sum():
+        return None
+    return "wrong-region", (f"the gradient of {case.name} comes from just those outputs that do not depend on it here, and from no other: "
+                            "the condition of a branch or a mask is reversed.")
+
+
+def other_array(case):
+    """B = J F where F depends on one axis of the input and one of the output: another array stands in the place of the right one."""
+    found = factor_field(case)
+    n = len(case.shape)
+    if found is None or len(found[1]) != 2 or not found[1][0] < n <= found[1][1] or not np.isfinite(found[0]).all():
+        return None
+    f = found[0]
+    if np.abs(f * f.mean() - f.mean(axis=0) * f.mean(axis=1, keepdims=True)).max() <= 1e-4 * np.abs(f).max() ** 2:
+        return None                                       # a factor of the input times one of the output
+    values = case.exam.copies()
+    values[case.position] = case.x * np.random.default_rng(case.exam.seed + 73).uniform(0.6, 1.4, case.shape)
+    then = None if case.late else jacobians(case, values)
+    if then is None:
+        return None
+    over = np.expand_dims(f, tuple(d for d in range(n + len(case.out_shape)) if d not in found[1]))
+    j, b = (m.reshape(*case.shape, *case.out_shape) for m in then)
+    if np.abs(b - j * over).max() > 1e-4 * np.abs(b).max():
+        return None                                       # it changes with this input: a derivative that is taken behind it
+    return "shifted", (f"the gradient of {case.name} has the right form, but a wrong array in it (one number for each index of "
+                       f"{places(found[1], n)}): backward multiplies by another array than forward did. Look at what the cache holds.")
 
 
 def between_outputs(case):

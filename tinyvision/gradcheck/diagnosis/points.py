@@ -317,6 +317,25 @@ def both(case, values, draws=8):
     return (a, n) if np.isfinite(a).all() and np.isfinite(n).all() else (None, None)
 
 
+def independent(case):
+    """The analytic gradient stays the same at other inputs, the right one does not: every derivative that depends on them is left out."""
+    exam, rng, values = case.exam, np.random.default_rng(case.exam.seed + 71), case.exam.copies()
+    for i in exam.wanted:
+        if not exam.is_data(i):
+            values[i] = values[i] + 0.3 * np.abs(values[i]).max(initial=0) * rng.uniform(-1, 1, values[i].shape)
+    a = case.gradient_at(values)
+    if a is None or np.abs(a - exam.a[case.e.number][0]).max() > 1e-9 * np.abs(a).max():
+        return None
+    changes = []
+    for _ in range(3):
+        v = rng.choice([-1.0, 1.0], case.shape) * rng.uniform(0.5, 1.5, case.shape)
+        changes.append(abs(case.slope(values, exam.u[0], v) - case.slope(None, exam.u[0], v)))
+    if not max(changes) > 1e-3 * np.linalg.norm(case.n[0]):
+        return None
+    return "local-derivative-missing", (f"the gradient of {case.name} is the same whatever the inputs are, and must not be: the derivatives "
+                                        "that depend on them (weights, slopes, probabilities) are left out on the way back.")
+
+
 def at_small(case):
     """(analytic, numeric) slopes where all inputs are a tenth, a hundredth, a thousandth of what they are; None where that fails."""
     if "small" not in case.kept:
@@ -336,11 +355,30 @@ def share_of_small(case):
     pairs = at_small(case)
     if pairs is None or better_when_small(pairs):
         return None
+    powers = powers_of(case)
+    if powers and powers[0] != powers[1]:
+        return "wrong-local-derivative", (f"the gradient of {case.name} grows with the power {powers[0]} of the inputs, the right one with "
+                                          f"the power {powers[1]}: a factor is left out or too much everywhere (a sign for the number "
+                                          "itself, a square for its root).")
     left = [np.linalg.norm(a) / np.linalg.norm(n) for a, n in pairs]
     if left[2] < 0.2 * left[1] < 0.04 * left[0]:
         return "term-missing", (f"the smaller the inputs, the less is left of the gradient of {case.name}: relative to the "
                                 "right one it vanishes. The most direct path to the output is missing.")
     return factor_of_small(case, pairs)
+
+
+def powers_of(case):
+    """The powers of the inputs' size with which the analytic and the right gradient go, or None where these are no exact powers."""
+    full, half = (both(case, [t * v if i in case.exam.wanted else v for i, v in enumerate(case.exam.copies())]) for t in (1.0, 0.5))
+    powers = []
+    for one, other in zip(full, half):
+        if one is None or other is None or not other.any():
+            return None
+        power = np.round(np.log2(np.linalg.norm(one) / np.linalg.norm(other)))
+        if np.abs(one - 2 ** power * other).max() > 1e-6 * np.abs(one).max():
+            return None
+        powers.append(int(power))
+    return powers
 
 
 def better_when_small(pairs):
@@ -394,12 +432,13 @@ def factor_of_small(case, pairs):
     for k in range(2, 9):
         for kept in (1, k - 1):
             if abs(c[2] - kept / k) < 2e-3:
-                if k == 2 and not case.exam.subject.upstream:
+                if k == 2 and not case.exam.subject.upstream and whole_term(case):
                     return "wrong-local-derivative", (
                         f"where all inputs are small, the gradient of {case.name} is half the right one, and otherwise it is not: the 2 of "
                         "a square's derivative, with the factor beside it?")
                 own = [row.name for row in case.exam.report.inputs if not row.passed] == [case.name]
-                cause = "overwritten" if kept == 1 and (own or k > 2) else "term-missing"
+                alone = kept == 1 and (own and case.exam.subject.upstream or k > 2)            # of a loss: a product with itself
+                cause = "overwritten" if alone else "term-missing"
                 return cause, (f"where all inputs are small, the gradient of {case.name} is {kept} / {k} of the right one: of "
                                f"{k} equal contributions {kept} count{'s' * (kept == 1)}. Are all of them added up?")
     if 1.01 < abs(c[2]) < 20:

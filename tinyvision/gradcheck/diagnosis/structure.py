@@ -9,8 +9,9 @@ from itertools import combinations
 import numpy as np
 
 from .case import axes_text, figure, listed, quadratic
+from .points import without
 from .terms import elsewhere, statistics_missing
-from .values import indices, sum_to
+from .values import indices, local_derivative_missing, sum_to
 
 TINY = 1e-6
 
@@ -69,6 +70,26 @@ def overwritten(case, any_one=False):
     return "overwritten", (f"of several contributions to an element of {case.name} only the {which} counts ({wiped} elements): "
                            "it is overwritten where it must be added up. Use += (or np.add.at for repeated indices) in "
                            "backward.")
+
+
+def one_use_of_several(case):
+    """B is zero or a k-th of J: an element that k equal contributions reach (a row that is looked up k times) gets one."""
+    if case.b is None or not case.out_shape or not case.wrong.any() or not (case.judged & ~case.zero & ~case.wrong).any():
+        return None
+    live = np.abs(case.j) > 1e-4 * np.abs(case.j).max()
+    r = np.where(live, case.b / np.where(live, case.j, 1), 0)
+    if np.abs(case.b[~live]).max(initial=0) > 1e-4 * np.abs(case.b).max():
+        return None
+    kept = np.abs(r) > 1e-6
+    k = 1 / np.where(kept, r, 1)
+    if np.abs(k - np.round(k)).max() > 1e-4 or k.min() < 0.5 or k.max() < 1.5 or not (live & ~kept).any():
+        return None
+    index = np.stack(np.unravel_index(np.arange(live.shape[1]), case.out_shape))
+    rows = np.flatnonzero(case.wrong)
+    if not all(kept[row].any() and np.ptp(index[0, kept[row]]) == 0 for row in rows) or not any(np.ptp(index[0, live[row]]) for row in rows):
+        return None
+    return "overwritten", (f"of up to {int(np.round(k).max())} equal contributions to an element of {case.name} one counts, and of several "
+                           "examples that use it only one: it is assigned where it must be added up (+=, np.add.at).")
 
 
 def along_itself(case, live, kept):
@@ -272,7 +293,8 @@ def matched(case, f, axes):
     """Which other input the factor is, or which length of a slice: itself, its inverse, its square."""
     f = f.reshape(-1)
     ok = np.isfinite(f)
-    for name, z in [*((name, other.reshape(-1)) for name, other in arrays(case)), *lengths(case, axes)]:
+    own = [(case.name, case.x)] if f.size == case.x.size else []
+    for name, z in [*((name, other.reshape(-1)) for name, other in [*own, *arrays(case)]), *lengths(case, axes)]:
         if z.size != f.size:
             continue
         with np.errstate(all="ignore"):
@@ -316,7 +338,7 @@ def factor_by_output(case):
     if not case.explains((np.where(np.isfinite(d), d, 0) * case.u) @ case.j.T):
         return None
     grid = d.reshape(case.out_shape)
-    found = of_last_function(case, d)
+    found = of_last_function(case, d) or at_ends(case, grid)
     if found:
         return found
     for axis in range(len(case.out_shape)):
@@ -327,13 +349,26 @@ def factor_by_output(case):
                                        f"axis {axis}: {listed(map(figure, f.reshape(-1)))}{matched(case, f, (axis,))}.")
     others = d[np.isfinite(d) & (np.abs(d - 1) > 1e-5)]   # a function may be applied to a part of the outputs
     if len(np.unique(np.round(others / np.nanmax(np.abs(d)), 5))) > 0.8 * len(others) > 4:
-        return "wrong-local-derivative", (f"the gradient of {case.name} is right but for a factor of each output's own, from "
-                                          f"{figure(np.nanmin(d))} to {figure(np.nanmax(d))}, that depends on the data: the "
-                                          "derivative of what is done last to each element has a wrong formula, or is taken "
-                                          "elsewhere.")
+        return without(case) or ("wrong-local-derivative", (
+            f"the gradient of {case.name} is right but for a factor of each output's own, from {figure(np.nanmin(d))} to "
+            f"{figure(np.nanmax(d))}, that depends on the data: the derivative of what is done last to each element has a wrong formula, "
+            "or is taken elsewhere."))
     return "factor-per-axis", (f"the gradient of {case.name} is right but for a factor that each output's share has, from "
                                f"{figure(np.nanmin(d))} to {figure(np.nanmax(d))}: a weight, a count or a divisor that differs "
                                "from output to output (at borders?) is missing or misused.")
+
+
+def at_ends(case, grid):
+    """A factor of one everywhere but for the first and last outputs along some axes: the border's own count is not taken."""
+    off = np.argwhere(np.abs(grid - 1) > 1e-5)
+    axes = [axis for axis, size in enumerate(grid.shape) if size > 3]
+    if not len(off) or np.isnan(grid).any() or 2 * len(off) > grid.size and len(axes) < 2:
+        return None
+    if not np.any([np.isin(off[:, axis], (0, grid.shape[axis] - 1)) for axis in axes], axis=0).all() or not axes:
+        return None
+    return "wrong-slice", (f"the gradient of {case.name} is right but for the shares of the outputs at the border (of {axes_text(axes)}; "
+                           f"{len(off)} of {grid.size}), which have a factor: a count or a divisor that is another one there, where the "
+                           "window is not full.")
 
 
 def of_last_function(case, d):
@@ -380,6 +415,11 @@ def summed_over_another_axis(case):
     return wrong_axis(case) if broadcast and sum_to(np.zeros(case.out_shape), case.shape) is not None else None
 
 
+def passed_on_along_another_axis(case):
+    """The same where A is the upstream gradient summed: over the wrong axes, as those that are right would show."""
+    return summed_over_another_axis(case) if len(case.shape) != len(case.out_shape or ()) and local_derivative_missing(case) else None
+
+
 def wrong_axis(case):
     """B couples inputs and outputs along other axes than J does."""
     if case.b is None or case.out_shape is None or not case.shape or not case.out_shape:
@@ -410,6 +450,12 @@ def wrong_axis(case):
         return "term-missing", (f"in the gradient of {case.name} elements and outputs with different indices along {text_of(new)} have "
                                 "nothing to do with each other any more, but in forward they are coupled through a sum, a mean or a norm: "
                                 "its derivative is left out.")
+    equal, dropped, extra = case.difference
+    live = np.abs(case.j) > TINY * np.abs(case.j).max()
+    if not extra.any() and dropped.any() and (equal & live).sum() > 0.5 * (live & ~dropped).sum():
+        return "term-missing", (f"in the gradient of {case.name} what an element does to outputs with another index along "
+                                f"{text_of(new)} is missing, and most of the rest is right: a second use of {case.name}, or another path "
+                                "to the output, is not followed.")
     return "wrong-axis", (f"the gradient of {case.name} leaves out couplings along {text_of(new)}: forward sums over this axis "
                           "as well, backward does not. Look at the axis arguments of sums and means.")
 

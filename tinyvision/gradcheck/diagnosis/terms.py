@@ -140,7 +140,7 @@ def elementwise(case):
     p = int(np.argmax(np.abs(used - right)))
     at = f" At {case.name} = {figure(x[p])} it is {figure(right[p])}, and backward uses {figure(used[p])}."
     with np.errstate(all="ignore"):
-        if same(used, y / x):
+        if same(used, y / x) and not same(used, np.sqrt(np.abs(right))):
             return "term-missing", (f"the gradient of {case.name} misses one half of the product rule: backward uses y / "
                                     f"{case.name}, and the derivative of that factor is not there.{at}")
     for words, guess in guesses(case, x, y, right):

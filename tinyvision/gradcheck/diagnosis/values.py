@@ -275,7 +275,7 @@ def part(case, most=False, last=False):
     shown = np.argwhere(case.e.full((case.judged & ~case.zero | case.wrong).astype(float)) == 1)
     if not len(places) or len(places) == len(shown) or not case.shape:
         return None
-    border = at_border(case, places, shown)
+    border, along = at_border(case, places, shown), []
     if border and not most:
         return border
     kept, texts = np.ones(len(shown), bool), []
@@ -293,14 +293,29 @@ def part(case, most=False, last=False):
             if not last and is_gate(case, bad, size) and (found := in_gate(case, bad, axis)):
                 return found[0]
             kept &= np.isin(shown[:, axis], bad)
+            along.append(axis)
             texts.append(f"{'index' if len(bad) == 1 else 'indices'} {indices(bad, size)} of axis {axis}")
     if not texts or kept.sum() > 1.25 * len(places) + 1 or kept.all() or not most and wanders(case):
         return None
+    steps = [(len(np.unique(places[:, axis])), size) for axis, size in enumerate(case.shape)]
+    if most and (unrolled(case, places, along) or case.whole and all(n == size - 1 for n, size in steps if n < size)):
+        return "term-missing", (f"the gradient of {case.name} is wrong but at the end of {axes_text(along)}: what is handed on from step to "
+                                "step is missing or wrong on its way back.")
+    if not most and unrolled(case, places, along):
+        return None                                       # the further from the end, the worse: that goes from step to step
     other = inside(case) == "" and not most and separable(case)
     if other:
         return other[0], f"{other[1]} (Only at {' and '.join(texts)}, right elsewhere.)"
     return "wrong-slice", (f"the gradient of {case.name} is wrong only at {' and '.join(texts)} ({len(places)} elements), right "
                            f"elsewhere{inside(case)}. Look at how far the loop or the slice runs.")
+
+
+def unrolled(case, places, along):
+    """Whether all but the last (or first) few indices of an axis are wrong, by no common factor."""
+    if len(along) != 1 or not case.whole or len(case.shape) > 3 or inside(case) != "" or not case.exam.subject.upstream:
+        return False
+    bad, size = np.unique(places[:, along[0]]), case.shape[along[0]]
+    return size > 3 and 2 * len(bad) > size and (np.diff(bad) == 1).all() and (bad[0] == 0) != (bad[-1] == size - 1)
 
 
 def is_gate(case, bad, size):

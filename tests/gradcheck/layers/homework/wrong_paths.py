@@ -183,3 +183,164 @@ def reparametrised_noise_forgotten(rng):
         return dz, dz * 0.5 * np.exp(0.5 * log_var), z.T @ dout
 
     return forward, backward, rng.normal(size=(3, 4)), rng.normal(size=(3, 4)), rng.normal(size=(4, 2))
+
+
+@wrong("pair", "term-missing", "overwritten")
+def gram_matrix_second_use_forgotten(rng):
+    """x x' in batches, with dx = dout x for (dout + dout') x."""
+    return (lambda x: (x @ x.swapaxes(1, 2), x)), (lambda dout, x: dout @ x), rng.normal(size=(2, 4, 3))
+
+
+@wrong("pair", "term-missing")
+def second_order_recursion_loses_a_step(rng):
+    """z_t = x_t z_(t-1) + sin(z_(t-2)); on the way back z_(t-2) gets nothing."""
+    def forward(x):
+        z = [np.ones(len(x)), np.ones(len(x))]
+        for t in range(x.shape[1]):
+            z.append(x[:, t] * z[-1] + np.sin(z[-2]))
+        return z[-1], (x, z)
+
+    def backward(dout, cache):
+        x, z = cache
+        dx, dz = np.zeros_like(x), dout
+        for t in reversed(range(x.shape[1])):
+            dx[:, t] = dz * z[t + 1]
+            dz = dz * x[:, t]
+        return dx
+
+    return forward, backward, rng.normal(size=(3, 5))
+
+
+@wrong("pair", "local-derivative-missing")
+def number_of_paths_for_their_weights(rng):
+    """A soft minimum of three path lengths; each step gets the number of paths through it, without their weights."""
+    paths = np.array([[1.0, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]])
+
+    def forward(x):
+        return -np.log(np.exp(-x @ paths.T).sum(axis=1)), x
+
+    return forward, (lambda dout, x: dout[:, None] * paths.sum(axis=0)), rng.normal(size=(3, 4))
+
+
+@wrong("pair", "overwritten")
+def mean_of_words_assigned(rng):
+    """The mean of three rows of a table; the gradient is assigned row by row, and rows occur twice."""
+    index = np.array([[0, 1, 1], [2, 0, 3], [1, 1, 1]])
+
+    def forward(table, w):
+        mean = table[index].mean(axis=1)
+        return mean @ w, (table, w, mean)
+
+    def backward(dout, cache):
+        table, w, mean = cache
+        dtable = np.zeros_like(table)
+        for n, t in np.ndindex(index.shape):
+            dtable[index[n, t]] = (dout @ w.T)[n] / 3
+        return dtable, mean.T @ dout
+
+    return forward, backward, rng.normal(size=(5, 3)), rng.normal(size=(3, 2))
+
+
+@wrong("pair", "shifted")
+def weights_meet_the_first_word(rng):
+    """tanh of the mean of three vectors times W; dW uses the first vector instead of their mean."""
+    def forward(x, w):
+        return np.tanh(x.mean(axis=1) @ w), (x, w)
+
+    def backward(dout, cache):
+        x, w = cache
+        dz = dout * (1 - np.tanh(x.mean(axis=1) @ w) ** 2)
+        return np.repeat((dz @ w.T)[:, None] / 3, 3, axis=1), x[:, 0].T @ dz
+
+    return forward, backward, rng.normal(size=(4, 3, 4)), rng.normal(size=(4, 3))
+
+
+@wrong("pair", "shifted")
+def linear_upsampling_gives_to_the_left(rng):
+    """Twice as many samples, the new ones between two neighbours; their second half goes to the wrong neighbour."""
+    def forward(x):
+        out = np.repeat(x, 2, axis=1)
+        out[:, 1:-1:2] = (x[:, :-1] + x[:, 1:]) / 2
+        return out, None
+
+    def backward(dout, _):
+        dx = dout[:, ::2].copy()
+        dx[:, :-1] += dout[:, 1:-1:2] / 2
+        dx[:, :-2] += dout[:, 3:-1:2] / 2
+        dx[:, -1] += dout[:, -1]
+        return dx
+
+    return forward, backward, rng.normal(size=(2, 7))
+
+
+@wrong("pair", "wrong-region", "mask-missing")
+def slope_gradient_of_the_other_side(rng):
+    """A leaky ReLU with a learned slope, whose gradient adds up the positive elements."""
+    def forward(x, a):
+        return np.where(x > 0, x, a * x), (x, a)
+
+    def backward(dout, cache):
+        x, a = cache
+        return dout * np.where(x > 0, 1, a), (dout * np.where(x > 0, x, 0)).sum(axis=0)
+
+    return forward, backward, rng.normal(size=(6, 3)), rng.uniform(0.1, 0.4, 3)
+
+
+@wrong("loss", "term-missing")
+def similarities_from_one_side(rng):
+    """Row-wise cross entropy of z z' against a partner; z as the second factor gets no gradient."""
+    def loss(z):
+        rows, p = np.arange(4), softmax(z @ z.T)
+        partner = rows ^ 1
+        return -np.log(p[rows, partner]).mean(), (p - np.eye(4)[partner]) @ z / 4
+
+    return loss, rng.normal(size=(4, 3))
+
+
+@wrong("pair", "wrong-slice")
+def moving_average_divides_by_the_full_window_at_the_ends(rng):
+    """Three neighbours, two at the ends, are averaged; the gradient is divided by three at the ends as well."""
+    count = np.array([2.0, 3, 3, 3, 3, 2])
+
+    def total(z):
+        padded = np.pad(z, ((0, 0), (1, 1)))
+        return padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
+
+    return (lambda x: (total(x) / count, None)), (lambda dout, _: total(dout / 3)), rng.normal(size=(3, 6))
+
+
+@wrong("loss", "wrong-local-derivative")
+def roughness_without_sign(rng):
+    """The sum of |x_(t+1) - x_t| with the differences where their signs belong."""
+    def loss(x):
+        d = np.diff(x, axis=0)
+        return np.abs(d).sum(), np.pad(d, ((1, 0), (0, 0))) - np.pad(d, ((0, 1), (0, 0)))
+
+    return loss, rng.normal(size=(5, 2))
+
+
+@wrong("pair", "term-missing")
+def highway_gate_without_the_carried_part(rng):
+    """t h + (1 - t) x: the gate's gradient is dout h, without - dout x."""
+    def forward(x, W, V):
+        h, t = np.tanh(x @ W), sigmoid(x @ V)
+        return t * h + (1 - t) * x, (x, W, V, h, t)
+
+    def backward(dout, cache):
+        x, W, V, h, t = cache
+        dh, dt = dout * t * (1 - h ** 2), dout * h * t * (1 - t)
+        return dout * (1 - t) + dh @ W.T + dt @ V.T, x.T @ dh, x.T @ dt
+
+    return forward, backward, rng.normal(size=(4, 3)), rng.normal(size=(3, 3)), rng.normal(size=(3, 3))
+
+
+@wrong("pair", "wrong-local-derivative")
+def square_root_unit_without_its_own_square(rng):
+    """x / (2 + |x|), whose derivative 2 / (2 + |x|)^2 is taken for its root."""
+    return (lambda x: (2 * x / (2 + np.abs(x)), x)), (lambda dout, x: dout * 2 / (2 + np.abs(x))), rng.normal(size=(4, 5))
+
+
+@wrong("pair", "wrong-local-derivative")
+def product_times_its_factor(rng):
+    """The product of each row, with the product times x where it must be divided by x."""
+    return (lambda x: (x.prod(axis=1), x)), (lambda dout, x: dout[:, None] * x.prod(axis=1, keepdims=True) * x), rng.normal(size=(3, 4))
