@@ -53,6 +53,7 @@ def backward():
         pool.scatter_taps(small, np.zeros(small.shape, np.uint8), window(2, 2, 0), (16, 16))
         softmax.cross_entropy_grad(rows[:, 0], rows, classes, rows[:, :1], rows[:, :1])
         optim.SGD([w], lr=0.1, momentum=0.9).step()
+        conv.conv_weight_grad(x, x[:, :6].copy(), window(5, 1, 2), 1)     # six filters have a kernel of their own
         conv.channel_sum(x)
         conv.conv_weight_grad(x, x, window(3, 1, 1), 1)                   # 3x3 taps have a kernel of their own, and rows of 8
         conv.conv_weight_grad(x, small, window(3, 2, 1), 1)

@@ -289,11 +289,19 @@ def transpose_plans(images, O, C, sizes, out, window, groups, dtype, workers):
     return plans, untouched
 
 
+def dots_for(O):
+    """Filters and taps of a register tile of the gradients of O filters."""
+    if O == 1:
+        return 1, 9                                       # depthwise: the taps of one filter
+    M, N = tile.DOT
+    return (N, M) if O == N else (M, N)                   # LeNet's first layer
+
+
 class WeightGradient:
     """The plan of one call of weight_grad."""
 
     def __init__(self, images, groups, C, O, axes, taps, dtype, workers):
-        L, (M, N) = tile.lanes(dtype), tile.DOT if O > 1 else (1, 9)       # depthwise: the taps of one filter
+        L, (M, N) = tile.lanes(dtype), dots_for(O)
         self.workers, in_place = workers, pointwise(*axes)
         if in_place:
             axes = row_of(axes, L)
