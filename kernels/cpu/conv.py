@@ -89,9 +89,16 @@ def correlate_kernel(M, N, pieces):
 @inner
 def put(y, row, out, ldo, g, count, filters, between):
     """Copy the rows of a tile from out to y, `between` numbers apart for the images; row: the first of y, counted in rows."""
+    plane = g.YD * g.YH
+    if g.lane > 1 and g.step_W == 1:                      # a vector holds a pixel of L images
+        for j in range(filters):
+            for r in range(g.rows):
+                start = (row + j * plane + r * g.step_H) * g.YW + g.at_W
+                tile.part_rows(y, start, g.groups * g.O * plane * g.YW, out, j * ldo + r * g.OW * g.lane, count, g.OW)
+        return
     for i in range(count):
         for j in range(filters):
-            at = row + (i * g.groups * g.O + j) * g.YD * g.YH
+            at = row + (i * g.groups * g.O + j) * plane
             for r in range(g.rows):
                 begin = r * g.OW * g.lane + i if g.lane > 1 else i * between + r * g.pitch
                 start = (at + r * g.step_H) * g.YW + g.at_W

@@ -51,7 +51,9 @@ def pack(x, base, between, images, z0, r0, buffer, g, planes, hphases, wphases):
                         for i in range(begin, last):
                             s = source + n * between + (top + i * g.stride_H) * W + column + lo * g.stride_W
                             row = at + i * pitch * lane
-                            for m in range(mixed):
+                            if lane > 1 and g.stride_W == 1:
+                                tile.mix_rows(buffer, row + lo * lane, x, s, between, mixed, hi - lo)
+                            for m in range(0 if lane > 1 and g.stride_W == 1 else mixed):
                                 fill(buffer, row + lo * lane + m, x, s + m * between, hi - lo, g.stride_W, lane, L)
                             if not clean:
                                 tile.clear_row(buffer, row, lo * lane)

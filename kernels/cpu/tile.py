@@ -102,6 +102,14 @@ class Writer:
     def shuffle(self, u, v, order):
         return self.b.shuffle_vector(u, v, ir.Constant(ir.VectorType(INT32, len(order)), order))
 
+    def transposed(self, rows):
+        """L vectors to L vectors: lane j of vector i becomes lane i of vector j."""
+        half = range(self.L // 2)
+        low, high = ([i + first + odd * self.L for i in half for odd in (0, 1)] for first in (0, self.L // 2))
+        for _ in range(self.L.bit_length() - 1):
+            rows = [self.shuffle(rows[i], rows[i + self.L // 2], lanes) for i in half for lanes in (low, high)]
+        return rows
+
     def splat(self, pointer):
         """A number of memory, in all lanes."""
         none = ir.Constant(self.vector, ir.Undefined)
@@ -345,6 +353,49 @@ def take_even(typing, to, d, x, s, count):
         at.loop(b.sdiv(count, ir.Constant(INT, L)), [], step)
     i = types.int64
     return types.void(to, i, x, i, i), outlined("take_even", ("array", "int", "array", "int", "int"), write)
+
+
+@intrinsic
+def mix_rows(typing, to, d, x, s, between, images, count):
+    """to[d + j*L + m] = x[s + m*between + j] for j < count; lanes m >= images get zeros"""
+    def write(at, to, d, x, s, between, images, count):
+        b, L, none = at.b, at.L, ir.Constant(INT, 0)
+
+        def block(i, _):
+            first, rows = b.mul(i, ir.Constant(INT, L)), []
+            for m in range(L):
+                there = b.select(b.icmp_signed(">", images, ir.Constant(INT, m)), count, none)
+                row = at.at(x, s, b.mul(between, ir.Constant(INT, m)), first)
+                rows.append(at.load_where(row, at.between(first, there)))
+            for k, value in enumerate(at.transposed(rows)):
+                j = b.add(first, ir.Constant(INT, k))
+                with b.if_then(b.icmp_signed("<", j, count)):
+                    at.store(value, at.at(to, d, b.mul(j, ir.Constant(INT, L))))
+            return []
+        at.loop(b.sdiv(b.add(count, ir.Constant(INT, L - 1)), ir.Constant(INT, L)), [], block)
+    i = types.int64
+    return types.void(to, i, x, i, i, i, i), outlined("mix_rows", ("array", "int", "array", "int", "int", "int", "int"), write)
+
+
+@intrinsic
+def part_rows(typing, to, d, between, x, s, images, count):
+    """to[d + m*between + j] = x[s + j*L + m] for m < images, j < count"""
+    def write(at, to, d, between, x, s, images, count):
+        b, L, none = at.b, at.L, ir.Constant(INT, 0)
+
+        def block(i, _):
+            first, rows = b.mul(i, ir.Constant(INT, L)), []
+            for k in range(L):
+                j = b.add(first, ir.Constant(INT, k))
+                j = b.select(b.icmp_signed("<", j, count), j, none)           # what is not there is not read
+                rows.append(at.load(at.at(x, s, b.mul(j, ir.Constant(INT, L)))))
+            for m, value in enumerate(at.transposed(rows)):
+                there = b.select(b.icmp_signed(">", images, ir.Constant(INT, m)), count, none)
+                at.store_where(value, at.at(to, d, b.mul(between, ir.Constant(INT, m)), first), at.between(first, there))
+            return []
+        at.loop(b.sdiv(b.add(count, ir.Constant(INT, L - 1)), ir.Constant(INT, L)), [], block)
+    i = types.int64
+    return types.void(to, i, i, x, i, i, i), outlined("part_rows", ("array", "int", "int", "array", "int", "int", "int"), write)
 
 
 @intrinsic

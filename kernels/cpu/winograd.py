@@ -41,7 +41,7 @@ PARTS = 2                                                 # the transforms take 
 DOT = 4, 4                                                # filters and channels of a tile of dot products
 SOME = 32                                                 # channels at a time in the gradient of the weight
 CHANNELS = 8                                              # fewer do not pay for the transforms
-LARGEST = 1 << 18                                         # weights above which the sums of 16 factors cost more than is saved
+WEIGHTS = 1024                                            # for each tile, above which sums of 16 factors cost more than is saved
 LEAST = 3                                                 # vectors of tiles that a matrix product must have
 BUDGET = 640 << 10                                        # bytes of a worker's factors of pixels: they stay in its cache
 
@@ -437,7 +437,8 @@ def suits(images, C, O, out, window, groups, dtype):
 
 def suits_weight(images, C, O, out, window, groups, dtype):
     """The same for the gradient of the weight."""
-    return suits(images, C, O, out, window, groups, dtype) and O % DOT[0] == 0 and C * O <= LARGEST
+    return (suits(images, C, O, out, window, groups, dtype) and O % DOT[0] == 0
+            and C * O <= WEIGHTS * images * out[0] * out[1] // 4)
 
 
 @lru_cache(512)
