@@ -53,8 +53,9 @@ def pack(x, base, between, images, z0, r0, buffer, g, planes, hphases, wphases):
                             row = at + i * pitch * lane
                             if lane > 1 and g.stride_W == 1:
                                 tile.mix_rows(buffer, row + lo * lane, x, s, between, mixed, hi - lo)
-                            for m in range(0 if lane > 1 and g.stride_W == 1 else mixed):
-                                fill(buffer, row + lo * lane + m, x, s + m * between, hi - lo, g.stride_W, lane, L)
+                            else:
+                                for m in range(mixed):
+                                    fill(buffer, row + lo * lane + m, x, s + m * between, hi - lo, g.stride_W, lane, L)
                             if not clean:
                                 tile.clear_row(buffer, row, lo * lane)
                                 tile.clear_row(buffer, row + hi * lane, (pitch - hi) * lane)

@@ -153,6 +153,13 @@ class Writer:
         b.position_at_end(end)
         return held
 
+    def by_lanes(self, count, action):
+        """action(j) for j = 0, L, 2L, ... < count"""
+        def step(i, _):
+            action(self.b.mul(i, ir.Constant(INT, self.L)))
+            return []
+        self.loop(self.b.sdiv(self.b.add(count, ir.Constant(INT, self.L - 1)), ir.Constant(INT, self.L)), [], step)
+
     def lane_sums(self, vectors):
         """L vectors to one whose lane j is the sum of vectors[j]: neighbours are added, of two vectors at a time."""
         even, odd = list(range(0, 2 * self.L, 2)), list(range(1, 2 * self.L, 2))
@@ -355,24 +362,26 @@ def take_even(typing, to, d, x, s, count):
     return types.void(to, i, x, i, i), outlined("take_even", ("array", "int", "array", "int", "int"), write)
 
 
+def of_image(at, m, images, first, count):
+    """The mask of the pixels first, first + 1, ... < count of image m; none if there are not so many images."""
+    b, none = at.b, ir.Constant(INT, 0)
+    return at.between(first, b.select(b.icmp_signed(">", images, ir.Constant(INT, m)), count, none))
+
+
 @intrinsic
 def mix_rows(typing, to, d, x, s, between, images, count):
     """to[d + j*L + m] = x[s + m*between + j] for j < count; lanes m >= images get zeros"""
     def write(at, to, d, x, s, between, images, count):
-        b, L, none = at.b, at.L, ir.Constant(INT, 0)
+        b, L = at.b, at.L
 
-        def block(i, _):
-            first, rows = b.mul(i, ir.Constant(INT, L)), []
-            for m in range(L):
-                there = b.select(b.icmp_signed(">", images, ir.Constant(INT, m)), count, none)
-                row = at.at(x, s, b.mul(between, ir.Constant(INT, m)), first)
-                rows.append(at.load_where(row, at.between(first, there)))
+        def pixels(first):
+            places = [at.at(x, s, b.mul(between, ir.Constant(INT, m)), first) for m in range(L)]
+            rows = [at.load_where(place, of_image(at, m, images, first, count)) for m, place in enumerate(places)]
             for k, value in enumerate(at.transposed(rows)):
                 j = b.add(first, ir.Constant(INT, k))
                 with b.if_then(b.icmp_signed("<", j, count)):
                     at.store(value, at.at(to, d, b.mul(j, ir.Constant(INT, L))))
-            return []
-        at.loop(b.sdiv(b.add(count, ir.Constant(INT, L - 1)), ir.Constant(INT, L)), [], block)
+        at.by_lanes(count, pixels)
     i = types.int64
     return types.void(to, i, x, i, i, i, i), outlined("mix_rows", ("array", "int", "array", "int", "int", "int", "int"), write)
 
@@ -381,19 +390,16 @@ def mix_rows(typing, to, d, x, s, between, images, count):
 def part_rows(typing, to, d, between, x, s, images, count):
     """to[d + m*between + j] = x[s + j*L + m] for m < images, j < count"""
     def write(at, to, d, between, x, s, images, count):
-        b, L, none = at.b, at.L, ir.Constant(INT, 0)
+        b, L = at.b, at.L
 
-        def block(i, _):
-            first, rows = b.mul(i, ir.Constant(INT, L)), []
-            for k in range(L):
-                j = b.add(first, ir.Constant(INT, k))
-                j = b.select(b.icmp_signed("<", j, count), j, none)           # what is not there is not read
-                rows.append(at.load(at.at(x, s, b.mul(j, ir.Constant(INT, L)))))
+        def pixels(first):
+            each = [b.add(first, ir.Constant(INT, k)) for k in range(L)]
+            each = [b.select(b.icmp_signed("<", j, count), j, first) for j in each]             # what is not there is not read
+            rows = [at.load(at.at(x, s, b.mul(j, ir.Constant(INT, L)))) for j in each]
             for m, value in enumerate(at.transposed(rows)):
-                there = b.select(b.icmp_signed(">", images, ir.Constant(INT, m)), count, none)
-                at.store_where(value, at.at(to, d, b.mul(between, ir.Constant(INT, m)), first), at.between(first, there))
-            return []
-        at.loop(b.sdiv(b.add(count, ir.Constant(INT, L - 1)), ir.Constant(INT, L)), [], block)
+                place = at.at(to, d, b.mul(between, ir.Constant(INT, m)), first)
+                at.store_where(value, place, of_image(at, m, images, first, count))
+        at.by_lanes(count, pixels)
     i = types.int64
     return types.void(to, i, i, x, i, i, i), outlined("part_rows", ("array", "int", "int", "array", "int", "int", "int"), write)
 

@@ -85,13 +85,8 @@ def both_ways(b, transform, rows):
 
 def by_tiles(at, rows, count, action):
     """action(r, j) for the tiles j = 0, L, 2L, ... < count of every row r of them"""
-    b, vectors = at.b, at.b.sdiv(at.b.add(count, ir.Constant(INT, at.L - 1)), ir.Constant(INT, at.L))
-
     def row(r, _):
-        def step(i, _):
-            action(r, b.mul(i, ir.Constant(INT, at.L)))
-            return []
-        at.loop(vectors, [], step)
+        at.by_lanes(count, lambda j: action(r, j))
         return []
     at.loop(rows, [], row)
 
@@ -204,11 +199,11 @@ def filters_of_sums(typing, gw, to, apart, sums, s, between, count):
     def write(at, gw, to, apart, sums, s, between, count):
         b = at.b
 
-        def some(_, j):
+        def some(j):
             factors = [at.load(at.at(sums, s, j, b.mul(between, ir.Constant(INT, k)))) for k in range(PRODUCTS)]
             for i, value in enumerate(both_ways(b, sums_to_filters, [factors[k:k + 4] for k in range(0, PRODUCTS, 4)])):
                 at.store(value, at.at(gw, to, j, b.mul(apart, ir.Constant(INT, i))))
-        by_tiles(at, number(1), count, some)
+        at.by_lanes(count, some)
     i = types.int64
     return types.void(gw, i, i, sums, i, i, i), outlined("filters_of_sums", ("array", "int", "int", "array", "int", "int", "int"),
                                                          write)
@@ -387,9 +382,9 @@ class Correlation(Plan):
             shares *= 2
         self.record = record(**self.geometry, shares=shares)
         self.filters = O, C, row, ints(off)
-        # bias: zeros for the products, then a number for each filter; spoiled: a vector for each worker
         self.more = (("products", workers, PRODUCTS * M * self.line, dtype), ("panel", workers, M * len(off), dtype),
                      ("filters", 1, PRODUCTS * blocks * M * C, dtype))
+        # zeros for the products, then a number for each filter; a vector for each worker
         self.bias, self.spoiled = np.zeros(M + O, dtype), np.zeros(workers * self.geometry["L"], dtype)
 
     def __call__(self, x, w, bias, y):
