@@ -20,88 +20,10 @@ import numpy as np
 from tinyvision.backend import array_module
 
 from ..window import Window
-from . import module, tf32
+from . import module, tf32, winograd
+from .tile import MOST_ELEMENTS, channels_of_step, choose, constants, declined, geometry, pitches, share, three
 
-# (rows and columns of a tile, depth of a step, rows and columns of a thread): the speed of a processor that is full of such
-# tiles, in TFLOP/s of a whole H200.  Few filters want wide tiles; 144 columns are 16 channels of 3x3 taps.
-TILES = {(16, 256, 4, 8, 4): 20, (32, 256, 8, 8, 8): 30, (32, 128, 8, 8, 4): 27, (64, 128, 8, 8, 8): 36, (64, 64, 8, 8, 4): 34,
-         (128, 128, 8, 8, 8): 38}
-TILES_OF_DOUBLES = {(16, 128, 4, 4, 4): 10, (32, 64, 4, 4, 4): 15, (64, 64, 8, 4, 4): 18}
-WEIGHT_TILES = {(8, 128, 8, 4, 4): 9, (16, 144, 8, 4, 4): 14, (16, 128, 8, 8, 4): 14, (32, 144, 8, 8, 4): 18, (32, 128, 8, 8, 4): 18,
-                (64, 64, 16, 4, 4): 20, (64, 144, 8, 8, 8): 23, (64, 128, 8, 8, 8): 23, (128, 128, 8, 8, 8): 27}
-WEIGHT_TILES_OF_DOUBLES = {(8, 64, 8, 4, 4): 5, (32, 64, 8, 4, 4): 8, (64, 64, 8, 4, 4): 10}
-
-
-def estimate(tile):
-    """Products for each number that goes through shared memory, which tensor cores wait for: what warps read, what is written."""
-    BM, BN, _, TM, TN = tile
-    warps = BM // (8 * TM) * (BN // (4 * TN))
-    return BM * BN / (warps * (8 * TM + 4 * TN) + BM + BN)
-
-
-# The same for tensor cores: rows and columns of a thread mean 8 and 4 times as many of a warp.  No GPU has timed them yet.
-TF32_TILES = {tile: estimate(tile) for tile in
-              ((16, 256, 16, 2, 8), (32, 256, 16, 4, 8), (64, 64, 16, 4, 8), (64, 128, 16, 8, 8), (128, 128, 16, 8, 8))}
-TF32_WEIGHT_TILES = {tile: estimate(tile) for tile in
-                     ((16, 128, 16, 2, 8), (32, 128, 16, 2, 8), (64, 64, 16, 4, 8), (64, 144, 16, 8, 6), (64, 128, 16, 4, 8),
-                      (128, 128, 16, 8, 8))}
 MOST_PHASES, MOST_TAPS, MOST_DIRECT = 64, 512, 8          # launches of one pass; rows of a table; filters of conv_direct.cu
-MOST_ELEMENTS = (1 << 31) - (1 << 16)                     # what an int counts, with room for the last tile
-
-AXIS = ("size", "out", "stride", "first", "step")
-GEOMETRY = np.dtype([("images", "i4"), ("groups", "i4"), ("rows", "i4"), ("channels", "i4"), *[(name, "i4", 3) for name in AXIS],
-                     ("filter_row", "i4"), ("filter_channel", "i4"), ("filter_group", "i4"), ("filter_first", "i4"),
-                     ("filter_step", "i4", 3), ("to_size", "i4", 3), ("to_first", "i4", 3), ("to_step", "i4", 3),
-                     ("depth", "i4"), ("width", "i4"), ("pixels_each", "i4")])
-
-
-def three(values, fill):
-    """One number per axis as three: an image is a volume with one layer."""
-    return (fill,) * (3 - len(values)) + tuple(values)
-
-
-def geometry(**values):
-    """The integers of a launch; what is per axis is filled up from the left."""
-    record = np.zeros(1, GEOMETRY)
-    for name, value in values.items():
-        fill = 0 if name in ("first", "to_first", "step", "filter_step") else 1
-        record[name] = three(value, fill) if isinstance(value, tuple) else value
-    return record
-
-
-def pitches(sizes):
-    return tuple(prod(sizes[a + 1:]) for a in range(len(sizes)))
-
-
-def declined(*arrays):
-    """Whether the reference shall do it: other numbers than single and double, nothing to add up, more than integers count."""
-    return any(a.dtype.char not in "fd" or a.dtype != arrays[0].dtype or a.size == 0 or a.size >= MOST_ELEMENTS for a in arrays)
-
-
-def constants(tile, taps, dtype, coarse=False):
-    """coarse: with the tile for tensor cores that it is."""
-    known = dict(TYPE=dtype, **dict(zip(("BM", "BN", "BK", "TM", "TN", "T0", "T1", "T2"), (*tile, *taps))))
-    return known | dict(TF32=1) if coarse else known
-
-
-@functools.lru_cache(maxsize=None)
-def choose(kind, char, coarse, rows, columns, depth):
-    """The tile with the least time: the blocks of the busiest processor, times the work of one, over its speed."""
-    tiles = {("image", "f", False): TILES, ("image", "d", False): TILES_OF_DOUBLES, ("image", "f", True): TF32_TILES,
-             ("weight", "f", False): WEIGHT_TILES, ("weight", "d", False): WEIGHT_TILES_OF_DOUBLES,
-             ("weight", "f", True): TF32_WEIGHT_TILES}[kind, char, coarse]
-
-    def time(tile):
-        blocks = module.blocks(columns, tile[1]) * module.blocks(rows, tile[0]) * depth
-        return module.blocks(blocks, module.multiprocessors()) * tile[0] * tile[1] / tiles[tile]
-    return min(tiles, key=time)
-
-
-def channels_of_step(channels, taps, BK):
-    """How many channels a step takes, BQ, so that the fewest rows are zeros; and the rows of all steps."""
-    def depth(BQ):
-        return module.blocks(channels, BQ) * module.blocks(taps, BK // BQ) * BK
-    return min(((BQ, depth(BQ)) for BQ in (16, 8, 4, 2, 1) if BQ <= BK), key=lambda found: found[1])
 
 
 class Sum:
@@ -136,6 +58,16 @@ class Sum:
         self.run(self.grid, self.block, (w, x, module.NULL if bias is None else bias, y, self.record))
 
 
+def sums(taps, dtype, coarse, **integers):
+    """The launches that compute these sums first."""
+    values = [integers[name] for name in ("rows", "channels", "groups", "size", "stride", "step")]
+    dense = integers["to_size"] == integers["out"]        # no phase of a larger stride
+    if dense and not coarse and winograd.suits(taps, dtype, *values):
+        if winograd.pays(*[integers[name] for name in ("images", "rows", "channels", "size", "out")]):
+            return winograd.Correlation(**integers)
+    return Sum(taps, dtype, coarse, **integers)
+
+
 # --- the twins of kernels/conv.py
 
 def conv(x, w, bias, window, groups):
@@ -159,7 +91,7 @@ def conv_plan(device, x, w, dtype, coarse, window, groups):
     if T > MOST_TAPS or N * O * prod(out) >= MOST_ELEMENTS:
         return None
     shape = (N, O, *out)
-    return shape, prod(shape) and Sum(
+    return shape, prod(shape) and sums(
         taps, dtype, coarse, images=N, groups=groups, rows=O // groups, channels=Q, size=tuple(sizes), out=out, stride=window.stride,
         first=tuple(-lo for lo, _ in window.padding), step=window.dilation, filter_row=Q * T, filter_channel=T,
         filter_group=O // groups * Q * T, filter_step=pitches(window.size), to_size=out, to_first=(0,) * flat, to_step=(1,) * flat)
@@ -196,17 +128,17 @@ def transpose_plan(device, u, w, dtype, coarse, window, groups, sizes):
             size=tuple(u[2:]), out=tuple(u[2:]), stride=ones, first=zeros, step=ones, filter_row=1, filter_channel=M * T,
             filter_group=O // groups * M * T, filter_step=zeros, to_size=sizes, to_first=zeros, to_step=window.stride)]
     axes = zip(sizes, window.size, window.stride, window.padding, window.dilation, pitches(window.size))
-    phases, sums = [axis_phases(*axis) for axis in axes], []
+    phases, found = [axis_phases(*axis) for axis in axes], []
     for phase in product(*phases):
         taps = three([r.taps for r in phase], 1)
         if prod(taps):
-            sums.append(Sum(
+            found.append(sums(
                 taps, dtype, coarse, images=N, groups=groups, rows=M, channels=O // groups, size=tuple(u[2:]),
                 out=tuple(r.pixels for r in phase), stride=ones, first=tuple(r.first for r in phase),
                 step=tuple(r.step for r in phase), filter_row=T, filter_channel=M * T, filter_group=O // groups * M * T,
                 filter_first=sum(r.filter_first for r in phase), filter_step=tuple(r.filter_step for r in phase), to_size=sizes,
                 to_first=tuple(r.start for r in phase), to_step=window.stride))
-    return shape, any(r.taps == 0 for axis in phases for r in axis), sums
+    return shape, any(r.taps == 0 for axis in phases for r in axis), found
 
 
 class Phase:
@@ -235,40 +167,50 @@ def conv_weight_grad(x, u, window, groups):
     plan = weight_plan(module.compiler.device(), x.shape, u.shape, x.dtype, tf32.wanted(x.dtype), window, groups)
     if plan is None:
         return NotImplemented
-    shape, run, grid, block, record = plan
-    parts = array_module(x).empty(shape, x.dtype)
-    run(grid, block, (solid(u), solid(x), parts, record))
-    return sum_parts(parts)
+    shape, run = plan
+    y = array_module(x).empty(shape, x.dtype)
+    run(solid(u), solid(x), y)
+    return y
 
 
 @functools.lru_cache(maxsize=4096)
 def weight_plan(device, x, u, dtype, coarse, window, groups):
-    """The shape of the parts, and the launch that computes them."""
+    """The shape of the gradient, and its WeightSum; None where the reference shall do it.  x, u: shapes."""
     (N, C, *sizes), O, out, taps = x, u[1], tuple(u[2:]), three(window.size, 1)
-    M, Q, pixels = O // groups, C // groups, N * prod(out)
-    columns = Q * prod(taps)
+    M, Q = O // groups, C // groups
     if prod(taps) > MOST_TAPS:
         return None
-    record = geometry(images=N, groups=groups, rows=M, channels=Q, size=tuple(sizes), out=out, stride=window.stride,
-                      first=tuple(-lo for lo, _ in window.padding), step=window.dilation)
-    if M == Q == 1 and prod(taps) <= 32:
-        count = max(1, min(N, module.blocks(8 * module.multiprocessors(), groups)))
-        run = module.function("conv_direct", "direct_weight", TYPE=dtype, ROWS=1, PIXELS=1, **dict(zip(("T0", "T1", "T2"), taps)))
-        return (count, O, Q, *window.size), run, (groups, count), (256,), record
-    tile = BM, BN, BK, TM, TN = choose("weight", dtype.char, coarse, M, columns, 1 << 20)
-    record["pixels_each"], count = share(tile, M, columns, groups, pixels)
-    grid = module.blocks(columns, BN), module.blocks(M, BM), groups * count
-    run = module.function("conv", "correlate_weight", **constants(tile, taps, dtype, coarse))
-    return (count, O, Q, *window.size), run, grid, (BM // TM * (BN // TN),), record
+    integers = dict(images=N, groups=groups, rows=M, channels=Q, size=tuple(sizes), out=out, stride=window.stride,
+                    first=tuple(-lo for lo, _ in window.padding), step=window.dilation)
+    fewer = not coarse and winograd.suits(taps, dtype, M, Q, groups, integers["size"], window.stride, window.dilation)
+    if fewer and winograd.pays_for_weight(N, M, Q, integers["size"], out):
+        return (O, Q, *window.size), winograd.WeightGradient(**integers)
+    return (O, Q, *window.size), WeightSum(taps, dtype, coarse, **integers)
 
 
-def share(tile, rows, columns, groups, pixels):
-    """Pixels that one part adds up, and the number of parts: enough to occupy all processors, but no part below 256 pixels."""
-    BM, BN, BK = tile[:3]
-    tiles_of_result = module.blocks(rows, BM) * module.blocks(columns, BN) * groups
-    wanted = max(1, min(module.blocks(4 * module.multiprocessors(), tiles_of_result), pixels // 256))
-    each = module.blocks(module.blocks(pixels, wanted), BK) * BK
-    return each, module.blocks(pixels, each)
+class WeightSum:
+    """All launches for the gradient of the weight: what depends on sizes only, found once."""
+
+    def __init__(self, taps, dtype, coarse, **integers):
+        self.record, M, Q, groups = geometry(**integers), integers["rows"], integers["channels"], integers["groups"]
+        columns, pixels = Q * prod(taps), integers["images"] * prod(integers["out"])
+        if M == Q == 1 and prod(taps) <= 32:
+            self.parts = max(1, min(integers["images"], module.blocks(8 * module.multiprocessors(), groups)))
+            self.run = module.function("conv_direct", "direct_weight", TYPE=dtype, ROWS=1, PIXELS=1,
+                                       **dict(zip(("T0", "T1", "T2"), taps)))
+            self.grid, self.block = (groups, self.parts), (256,)
+            return
+        tile = BM, BN, BK, TM, TN = choose("weight", dtype.char, coarse, M, columns, 1 << 20)
+        self.record["pixels_each"], self.parts = share(tile, M, columns, groups, pixels)
+        self.run = module.function("conv", "correlate_weight", **constants(tile, taps, dtype, coarse))
+        self.grid = module.blocks(columns, BN), module.blocks(M, BM), groups * self.parts
+        self.block = (BM // TM * (BN // TN),)
+
+    def __call__(self, u, x, gw):
+        parts = gw if self.parts == 1 else array_module(x).empty((self.parts, *gw.shape), x.dtype)
+        self.run(self.grid, self.block, (u, x, parts, self.record))
+        if self.parts > 1:
+            sum_parts(parts, gw)
 
 
 def forget():
@@ -285,17 +227,17 @@ def channel_sum(u):
     parts = array_module(u).empty((count, C), u.dtype)
     run = module.function("sums", "channel_parts", TYPE=u.dtype, SUM_TYPE=u.dtype, THREADS=256)
     run((C, count), (256,), (solid(u), parts, np.int32(N), np.int32(C), np.int32(pixels)))
-    return sum_parts(parts)
-
-
-def sum_parts(parts):
-    """The sum along the first axis."""
-    if len(parts) == 1:
+    if count == 1:
         return parts[0]
-    y = array_module(parts).empty(parts.shape[1:], parts.dtype)
+    y = array_module(u).empty(C, u.dtype)
+    sum_parts(parts, y)
+    return y
+
+
+def sum_parts(parts, y):
+    """The sum along the first axis, written to y."""
     run = module.function("sums", "sum_parts", TYPE=parts.dtype, SUM_TYPE=parts.dtype, THREADS=256)
     run((module.blocks(y.size, 256),), (256,), (parts, y, np.int64(y.size), np.int32(len(parts))))
-    return y
 
 
 def solid(x):

@@ -77,7 +77,7 @@ def seconds_to_compile(file, architecture=None):
 
     architecture: for instance "sm_90"; None: that of the GPU at hand.
     """
-    from .conv import TILES, constants
+    from .tile import TILES, constants
     try:
         from cupy.cuda import Device, nvrtc
         architecture = architecture or f"sm_{Device().compute_capability}"

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from tinyvision.kernels.cuda import conv, module, pool, softmax, update
+from tinyvision.kernels.cuda import module, pool, softmax, tile, update
 
 ARCHITECTURES = ["sm_75", "sm_80", "sm_90"]
 FLOAT, DOUBLE = np.dtype("f4"), np.dtype("f8")
@@ -15,7 +15,7 @@ THREE = dict(T0=1, T1=3, T2=3)
 
 
 def tiles(found, dtype, taps=(1, 3, 3), **more):
-    return [conv.constants(tile, taps, dtype) | more for tile in found]
+    return [tile.constants(one, taps, dtype) | more for one in found]
 
 
 def pooling():
@@ -30,13 +30,15 @@ def pooling():
 
 
 SETS = {  # the constants that the launchers of a source use
-    "conv": [*tiles(conv.TILES, FLOAT, BQ=4), *tiles(conv.TILES_OF_DOUBLES, DOUBLE, BQ=4), *tiles(conv.WEIGHT_TILES, FLOAT),
-             *tiles(conv.WEIGHT_TILES_OF_DOUBLES, DOUBLE), *tiles(list(conv.TILES)[:1], FLOAT, (5, 5, 5), BQ=1),
-             *tiles(list(conv.TILES)[1:], FLOAT, (1, 1, 1), BQ=8, P0=1, P1=2, P2=2),
-             *tiles(list(conv.TF32_TILES)[3:4], FLOAT, (1, 1, 1), BQ=16, TF32=1, P0=1, P1=2, P2=2),
-             *tiles(conv.TF32_TILES, FLOAT, TF32=1, BQ=16), *tiles(list(conv.TF32_TILES)[2:3], FLOAT, TF32=1, BQ=2),
-             *tiles(conv.TF32_WEIGHT_TILES, FLOAT, TF32=1)],
+    "conv": [*tiles(tile.TILES, FLOAT, BQ=4), *tiles(tile.TILES_OF_DOUBLES, DOUBLE, BQ=4), *tiles(tile.WEIGHT_TILES, FLOAT),
+             *tiles(tile.WEIGHT_TILES_OF_DOUBLES, DOUBLE), *tiles(list(tile.TILES)[:1], FLOAT, (5, 5, 5), BQ=1),
+             *tiles(tile.TILES, FLOAT, (1, 1, 1), BQ=4), *tiles(tile.WEIGHT_TILES, FLOAT, (1, 1, 1)),
+             *tiles(list(tile.TILES)[1:], FLOAT, (1, 1, 1), BQ=8, P0=1, P1=2, P2=2),
+             *tiles(list(tile.TF32_TILES)[3:4], FLOAT, (1, 1, 1), BQ=16, TF32=1, P0=1, P1=2, P2=2),
+             *tiles(tile.TF32_TILES, FLOAT, TF32=1, BQ=16), *tiles(list(tile.TF32_TILES)[2:3], FLOAT, TF32=1, BQ=2),
+             *tiles(tile.TF32_WEIGHT_TILES, FLOAT, TF32=1)],
     "conv_direct": [*(dict(TYPE=d, ROWS=r, PIXELS=2, **THREE) for d in (FLOAT, DOUBLE) for r in (1, 2, 4, 8))],
+    "conv_winograd": [dict(TYPE=FLOAT, **THREE)],
     "pool": [dict(TYPE=d, THREADS=256, **rest) for d in (FLOAT, DOUBLE) for rest in pooling()],
     "normalize": [dict(BACKWARD=back, TYPE=d, VEC=vec, THREADS=threads, VARIED=varied) for back, varied in product((0, 1), repeat=2)
                   for d, vec, threads in ((FLOAT, 4, 256), (FLOAT, 1, 32), (DOUBLE, 2, 32), (DOUBLE, 1, 256))],

@@ -6,10 +6,20 @@ import pytest
 from tests.kernels.test_conv import LAYERS, PASSES, bound, draw, layer_arguments
 from tinyvision.kernels import conv
 from tinyvision.kernels.cuda import conv as twins
-from tinyvision.kernels.cuda import module
+from tinyvision.kernels.cuda import module, winograd
+from tinyvision.kernels.cuda.tile import TILES, TILES_OF_DOUBLES, WEIGHT_TILES, WEIGHT_TILES_OF_DOUBLES
 from tinyvision.kernels.window import Window
 
 from .emulate import HostModule, emulated
+
+
+@pytest.fixture(autouse=True)
+def no_other_way(monkeypatch):
+    """Winograd's products round differently, and have tests of their own."""
+    monkeypatch.setattr(winograd, "suits", lambda *args: False)
+    twins.forget()
+    yield
+    twins.forget()
 
 
 def doubles(args):
@@ -44,12 +54,11 @@ def test_layers_of_networks_on_the_gpu(gpu, N, C, O, H, k, s, p):
         agree(gpu, name, args)
 
 
-TILES = [(name, tile, dtype) for dtype, forward, weight in (("f", twins.TILES, twins.WEIGHT_TILES),
-                                                            ("d", twins.TILES_OF_DOUBLES, twins.WEIGHT_TILES_OF_DOUBLES))
+CASES = [(name, tile, dtype) for dtype, forward, weight in (("f", TILES, WEIGHT_TILES), ("d", TILES_OF_DOUBLES, WEIGHT_TILES_OF_DOUBLES))
          for name, tiles in (("conv", forward), ("conv_transpose", forward), ("conv_weight_grad", weight)) for tile in tiles]
 
 
-@pytest.mark.parametrize("name, tile, dtype", TILES, ids=str)
+@pytest.mark.parametrize("name, tile, dtype", CASES, ids=str)
 def test_every_tile_and_several_parts(gpu, name, tile, dtype, monkeypatch):
     """Sizes that no tile divides, with each tile in turn, whatever would be chosen."""
     monkeypatch.setattr(twins, "choose", lambda *args: tile)

@@ -12,11 +12,12 @@ from tinyvision.kernels import conv
 from tinyvision.kernels.cuda import conv as twins
 from tinyvision.kernels.cuda import matmul, module, tf32
 from tinyvision.kernels.cuda.random import TurnOnDevice
+from tinyvision.kernels.cuda.tile import TF32_TILES, TF32_WEIGHT_TILES
 from tinyvision.kernels.window import Window
 
 from .emulate import HostModule, emulated
 
-TABLES = {"conv": twins.TF32_TILES, "conv_weight_grad": twins.TF32_WEIGHT_TILES}
+TABLES = {"conv": TF32_TILES, "conv_weight_grad": TF32_WEIGHT_TILES}
 TILES = [(name, tile) for name, tiles in TABLES.items() for tile in tiles]
 QUICK = {("conv", (16, 256, 16, 2, 8)), ("conv", (128, 128, 16, 8, 8)), ("conv_weight_grad", (64, 144, 16, 8, 6))}
 
