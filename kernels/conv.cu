@@ -20,10 +20,13 @@
 // channels a step has several taps.  `pack_filters` brings the filters into that order beforehand, m fastest, filled up with
 // zeros to whole steps, so that `correlate` reads them four at a time without a question.
 //
+// With one tap and a pixel of x for each position the second factor is x as it lies there: constant DENSE, for pictures of whole
+// vectors.  Then a thread brings four neighbours at a time.
+//
 // With the constant TF32, tensor cores do the products of a step (tf32.cuh); loads, stores and steps around them are the same.
 // There a step is over so soon that BK is 16, or the next one would not have come.
 //
-// Constants: TYPE of the numbers; BM BN BK TM TN the tile; BQ; T0 T1 T2 (window.cuh); TF32, for float.
+// Constants: TYPE of the numbers; BM BN BK TM TN the tile; BQ; T0 T1 T2 (window.cuh); DENSE; TF32, for float.
 
 typedef TYPE T;
 
@@ -86,6 +89,13 @@ __device__ __forceinline__ void multiply(const T (*a)[BM + PAD], const T (*b)[BN
 }
 #endif
 
+__device__ __forceinline__ Vector rounded(Vector x)
+{
+#pragma unroll
+    for (int v = 0; v < VEC; ++v) x.v[v] = rounded(x.v[v]);
+    return x;
+}
+
 #ifdef BQ
 #define BT (BK / BQ)
 #define TAP_STEPS ((TAPS + BT - 1) / BT)
@@ -104,43 +114,112 @@ pack_filters(const T* __restrict__ w, T* __restrict__ packed, const Geometry s)
         there ? rounded(w[(long long)g * s.filter_group + s.filter_first + m * s.filter_row + q * s.filter_channel + tap]) : T(0);
 }
 
+// What a thread brings of b, rows by columns of a step
+#ifdef DENSE
+struct Columns {
+    static constexpr int WIDE = BN / VEC, COUNT = (BK * WIDE + THREADS - 1) / THREADS;
+    static_assert(TAPS == 1 && BQ == BK && THREADS % WIDE == 0, "a thread keeps its columns");
+    const T* source;
+    int row, column, plane, channels;
+    bool exists;
+    Vector next[COUNT];
+
+    __device__ __forceinline__ Columns(const T* x, int p0, int positions, int g, const int*, const Geometry& s)
+    {
+        row = threadIdx.x / WIDE, column = threadIdx.x % WIDE * VEC, plane = positions, channels = s.channels;
+        int p = p0 + column, n = p / positions;
+        exists = p < s.images * positions;
+        source = x + ((long long)(exists ? n : 0) * s.groups + g) * channels * plane + (exists ? p - n * positions : 0);
+    }
+
+    __device__ __forceinline__ void fetch(int step, const Geometry&)
+    {
+#pragma unroll
+        for (int i = 0; i < COUNT; ++i) {
+            int q = step * BK + row + i * (THREADS / WIDE);
+            next[i] = exists & (q < channels) ? *(const Vector*)&source[q * plane] : Vector();
+        }
+    }
+
+    __device__ __forceinline__ void store(T (*b)[BN + PAD]) const
+    {
+#pragma unroll
+        for (int i = 0; i < COUNT; ++i)
+            if (BK * WIDE % THREADS == 0 || row + i * (THREADS / WIDE) < BK)
+                *(Vector*)&b[row + i * (THREADS / WIDE)][column] = rounded(next[i]);
+    }
+};
+#else
+// One pixel, or a few: it decodes them once.
+struct Columns {
+    static constexpr int MINE = BN > THREADS ? BN / THREADS : 1;          // columns
+    static constexpr int ROWS = BN > THREADS ? BK : BK * BN / THREADS;    // and rows of each
+    static_assert(BK * BN % THREADS == 0 && (BN % THREADS == 0 || THREADS % BN == 0), "threads share the columns evenly");
+    static_assert(BQ % ROWS == 0 || ROWS % BQ == 0, "rows of one tap side by side");
+    const T* source[MINE];
+    const int* tap_offset;
+    Inside inside[MINE];
+    int group, plane;
+    T next[MINE][ROWS];
+
+    __device__ __forceinline__ Columns(const T* x, int p0, int positions, int g, const int* offsets, const Geometry& s)
+    {
+        tap_offset = offsets, group = threadIdx.x / (BN > THREADS ? THREADS : BN), plane = s.size[0] * s.size[1] * s.size[2];
+#pragma unroll
+        for (int c = 0; c < MINE; ++c) {
+            int p = p0 + column(c);
+            bool exists = p < s.images * positions;
+            int n = exists ? p / positions : 0;
+            Place at = corner(unravel(exists ? p - n * positions : 0, s.out), s);
+            source[c] = x + ((long long)n * s.groups + g) * s.channels * plane + flat(at, s.size);
+            inside[c].look(at, s);
+            if (!exists) inside[c].none();
+        }
+    }
+
+    static __device__ __forceinline__ int column(int c) { return BN > THREADS ? threadIdx.x + c * THREADS : threadIdx.x % BN; }
+
+    __device__ __forceinline__ void fetch(int step, const Geometry& s)
+    {
+        int q0 = step / TAP_STEPS * BQ, t0 = step % TAP_STEPS * BT;
+#pragma unroll
+        for (int i = 0; i < ROWS; ++i) {
+            int t = t0 + (BQ >= ROWS ? group * ROWS / BQ : group * (ROWS / BQ) + i / BQ);
+            int q = q0 + (BQ >= ROWS ? group * ROWS % BQ + i : i % BQ);
+            int offset = q * plane + tap_offset[t];
+            bool known = (q < s.channels) & (t < TAPS);
+#pragma unroll
+            for (int c = 0; c < MINE; ++c) next[c][i] = known & inside[c].at(t, s) ? source[c][offset] : T(0);
+        }
+    }
+
+    __device__ __forceinline__ void store(T (*b)[BN + PAD]) const
+    {
+#pragma unroll
+        for (int i = 0; i < ROWS; ++i)
+#pragma unroll
+            for (int c = 0; c < MINE; ++c) b[group * ROWS + i][column(c)] = rounded(next[c][i]);
+    }
+};
+#endif
+
 // grid: (tiles of the N*O pixels, tiles of the M filters, G)
-//
-// A thread keeps its column of b, one pixel, or a few: it decodes it once.
 extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT / THREADS)
 correlate(const T* __restrict__ packed, const T* __restrict__ x, const T* __restrict__ bias, T* __restrict__ y, const Geometry s)
 {
-    constexpr int MINE = BN > THREADS ? BN / THREADS : 1;                 // columns of b that a thread reads
-    constexpr int ROWS = BN > THREADS ? BK : BK * BN / THREADS;           // and rows of each
-    constexpr int A = (BM * BK / VEC + THREADS - 1) / THREADS;            // vectors of a that it reads
-    static_assert(BK * BN % THREADS == 0 && (BN % THREADS == 0 || THREADS % BN == 0), "threads share the columns evenly");
-    static_assert(BQ % ROWS == 0 || ROWS % BQ == 0, "rows of one tap side by side");
+    constexpr int A = (BM * BK / VEC + THREADS - 1) / THREADS;            // vectors of a that a thread reads
     __shared__ __align__(16) T a[2][BK][BM + PAD], b[2][BK][BN + PAD];
     __shared__ int tap_offset[TAP_STEPS * BT];
 
-    int thread = threadIdx.x, group = thread / (BN > THREADS ? THREADS : BN), top = first_row(thread), left = first_column(thread);
-    int positions = s.out[0] * s.out[1] * s.out[2], plane = s.size[0] * s.size[1] * s.size[2];
-    int m0 = blockIdx.y * BM, g = blockIdx.z, steps = s.depth / BK;
-    int columns = s.images * positions, p0 = blockIdx.x * BN;
+    int thread = threadIdx.x, top = first_row(thread), left = first_column(thread), positions = s.out[0] * s.out[1] * s.out[2];
+    int m0 = blockIdx.y * BM, g = blockIdx.z, steps = s.depth / BK, columns = s.images * positions, p0 = blockIdx.x * BN;
 
     for (int t = thread; t < TAP_STEPS * BT; t += THREADS) tap_offset[t] = flat(tap_place(t, s), s.size);
-    const T* source[MINE];
-    Inside inside[MINE];
-#pragma unroll
-    for (int c = 0; c < MINE; ++c) {
-        int p = p0 + (BN > THREADS ? thread + c * THREADS : thread % BN);
-        bool exists = p < columns;
-        int n = exists ? p / positions : 0;
-        Place at = corner(unravel(exists ? p - n * positions : 0, s.out), s);
-        source[c] = x + ((long long)n * s.groups + g) * s.channels * plane + flat(at, s.size);
-        inside[c].look(at, s);
-        if (!exists) inside[c].none();
-    }
+    Columns pixels(x, p0, positions, g, tap_offset, s);
     const T* filters = packed + (long long)g * s.depth * s.width + m0;
     __syncthreads();
 
     Vector next_a[A];
-    T next_b[MINE][ROWS];
     auto fetch = [&](int step) {
 #pragma unroll
         for (int i = 0; i < A; ++i) {
@@ -150,17 +229,7 @@ correlate(const T* __restrict__ packed, const T* __restrict__ x, const T* __rest
             else
                 next_a[i] = Vector();
         }
-        int q0 = step / TAP_STEPS * BQ, t0 = step % TAP_STEPS * BT;
-#pragma unroll
-        for (int i = 0; i < ROWS; ++i) {
-            int t = t0 + (BQ >= ROWS ? group * ROWS / BQ : group * (ROWS / BQ) + i / BQ);
-            int q = q0 + (BQ >= ROWS ? group * ROWS % BQ + i : i % BQ);
-            int offset = q * plane + tap_offset[t];
-            bool known = (q < s.channels) & (t < TAPS);
-#pragma unroll
-            for (int c = 0; c < MINE; ++c)
-                next_b[c][i] = known & inside[c].at(t, s) ? source[c][offset] : T(0);
-        }
+        pixels.fetch(step, s);
     };
     auto store = [&](int half) {
 #pragma unroll
@@ -169,11 +238,7 @@ correlate(const T* __restrict__ packed, const T* __restrict__ x, const T* __rest
             if (BM * BK / VEC % THREADS == 0 || e < BM * BK / VEC)
                 *(Vector*)&a[half][e / (BM / VEC)][e % (BM / VEC) * VEC] = next_a[i];
         }
-#pragma unroll
-        for (int i = 0; i < ROWS; ++i)
-#pragma unroll
-            for (int c = 0; c < MINE; ++c)
-                b[half][group * ROWS + i][BN > THREADS ? thread + c * THREADS : thread % BN] = rounded(next_b[c][i]);
+        pixels.store(b[half]);
     };
 
     T sum[TM][TN] = {};
@@ -239,12 +304,128 @@ correlate(const T* __restrict__ packed, const T* __restrict__ x, const T* __rest
 // parts[z, g, m, column], and sum_parts adds them up: no atomics, so the result is the same in every run.
 //
 // Both factors are read along the pixels, which here are k, and written down a column of shared memory.  A thread keeps its k
-// within a step, so it looks at one pixel in each, BK further on than in the last.
+// within a step, so it looks at one pixel in each, or at VEC neighbours, BK further on than in the last.
+#ifdef DENSE
+struct Pixels {
+    static constexpr int WIDE = BK / VEC, A = (BM * WIDE + THREADS - 1) / THREADS, B = (BN * WIDE + THREADS - 1) / THREADS;
+    static_assert(TAPS == 1 && BK % VEC == 0 && THREADS % WIDE == 0, "a thread keeps its k");
+    const T *u, *x;
+    int k, place, row, positions, rows, channels, groups;
+    Vector next_a[A], next_b[B];
+
+    __device__ __forceinline__ Pixels(const T* above, const T* source, int g, int m0, int c0, long long start, const Geometry& s)
+    {
+        k = threadIdx.x % WIDE * VEC, row = threadIdx.x / WIDE, positions = s.out[0] * s.out[1] * s.out[2], groups = s.groups;
+        rows = s.rows - m0, channels = s.channels - c0;
+        int n = (int)((start + k) / positions);
+        place = (int)(start + k - (long long)n * positions);
+        u = above + (((long long)n * groups + g) * s.rows + m0) * positions;
+        x = source + (((long long)n * groups + g) * s.channels + c0) * positions;
+    }
+
+    __device__ __forceinline__ void fetch(int count, const int*, const int*, const Geometry& s)
+    {
+#pragma unroll
+        for (int i = 0; i < A; ++i) {
+            int m = row + i * (THREADS / WIDE);
+            next_a[i] = (k < count) & (m < BM) & (m < rows) ? *(const Vector*)&u[m * positions + place] : Vector();
+        }
+#pragma unroll
+        for (int i = 0; i < B; ++i) {
+            int c = row + i * (THREADS / WIDE);
+            next_b[i] = (k < count) & (c < BN) & (c < channels) ? *(const Vector*)&x[c * positions + place] : Vector();
+        }
+        k += BK, place += BK;
+        while (place >= positions) {
+            place -= positions;
+            u += (long long)groups * s.rows * positions, x += (long long)groups * s.channels * positions;
+        }
+    }
+
+    __device__ __forceinline__ void store(T (*a)[BM + PAD], T (*b)[BN + PAD]) const
+    {
+        int first = threadIdx.x % WIDE * VEC;
+#pragma unroll
+        for (int i = 0; i < A; ++i) {
+            int m = row + i * (THREADS / WIDE);
+#pragma unroll
+            for (int v = 0; v < VEC; ++v)
+                if (BM * WIDE % THREADS == 0 || m < BM) a[first + v][m] = rounded(next_a[i].v[v]);
+        }
+#pragma unroll
+        for (int i = 0; i < B; ++i) {
+            int c = row + i * (THREADS / WIDE);
+#pragma unroll
+            for (int v = 0; v < VEC; ++v)
+                if (BN * WIDE % THREADS == 0 || c < BN) b[first + v][c] = rounded(next_b[i].v[v]);
+        }
+    }
+};
+#else
+struct Pixels {
+    static constexpr int A = (BM * BK + THREADS - 1) / THREADS, B = (BN * BK + THREADS - 1) / THREADS;
+    static_assert(THREADS % BK == 0, "a thread keeps its k");
+    const T *u, *x;
+    int k, n, m0, g, positions, plane;
+    Place o;
+    T next_a[A], next_b[B];
+
+    __device__ __forceinline__ Pixels(const T* above, const T* source, int group, int first, int, long long start, const Geometry& s)
+    {
+        u = above, x = source, g = group, m0 = first, k = threadIdx.x % BK;
+        positions = s.out[0] * s.out[1] * s.out[2], plane = s.size[0] * s.size[1] * s.size[2];
+        n = (int)((start + k) / positions);
+        o = unravel((int)(start + k - (long long)n * positions), s.out);
+    }
+
+    __device__ __forceinline__ void fetch(int count, const int* column_offset, const int* column_tap, const Geometry& s)
+    {
+        bool exists = k < count;
+        Place at = corner(o, s);
+        Inside inside;
+        inside.look(at, s);
+        const T* above = u + ((long long)n * s.groups + g) * s.rows * positions + flat(o, s.out);
+        const T* source = x + ((long long)n * s.groups + g) * s.channels * plane + flat(at, s.size);
+#pragma unroll
+        for (int i = 0; i < A; ++i) {
+            int m = m0 + (threadIdx.x + i * THREADS) / BK;
+            next_a[i] = exists & (m < s.rows) ? above[m * positions] : T(0);
+        }
+#pragma unroll
+        for (int i = 0; i < B; ++i) {
+            int c = (threadIdx.x + i * THREADS) / BK % BN, t = column_tap[c];
+            next_b[i] = exists & (t >= 0) & inside.at(t < 0 ? 0 : t, s) ? source[column_offset[c]] : T(0);
+        }
+        k += BK;
+        o.w += BK;
+        while (o.w >= s.out[2]) {
+            o.w -= s.out[2];
+            if (++o.h == s.out[1]) {
+                o.h = 0;
+                if (++o.d == s.out[0]) o.d = 0, ++n;
+            }
+        }
+    }
+
+    __device__ __forceinline__ void store(T (*a)[BM + PAD], T (*b)[BN + PAD]) const
+    {
+#pragma unroll
+        for (int i = 0; i < A; ++i) {
+            int e = threadIdx.x + i * THREADS;
+            if (BM * BK % THREADS == 0 || e < BM * BK) a[e % BK][e / BK] = rounded(next_a[i]);
+        }
+#pragma unroll
+        for (int i = 0; i < B; ++i) {
+            int e = threadIdx.x + i * THREADS;
+            if (BN * BK % THREADS == 0 || e < BN * BK) b[e % BK][e / BK] = rounded(next_b[i]);
+        }
+    }
+};
+#endif
+
 extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT / THREADS)
 correlate_weight(const T* __restrict__ u, const T* __restrict__ x, T* __restrict__ parts, const Geometry s)
 {
-    constexpr int A = (BM * BK + THREADS - 1) / THREADS, B = (BN * BK + THREADS - 1) / THREADS;
-    static_assert(THREADS % BK == 0, "a thread keeps its k");
     __shared__ __align__(16) T a[2][BK][BM + PAD], b[2][BK][BN + PAD];
     __shared__ int column_offset[BN], column_tap[BN];
 
@@ -260,59 +441,17 @@ correlate_weight(const T* __restrict__ u, const T* __restrict__ x, T* __restrict
         column_tap[c] = column < columns ? column - q * TAPS : -1;
         column_offset[c] = q * plane + flat(tap_place(column - q * TAPS, s), s.size);
     }
-    int k = thread % BK, n = (int)((start + k) / positions);
-    Place o = unravel((int)(start + k - (long long)n * positions), s.out);
+    Pixels pixels(u, x, g, m0, c0, start, s);
     __syncthreads();
 
-    T next_a[A], next_b[B];
-    auto fetch = [&]() {                                  // of pixel k, n, o; then these move on
-        bool exists = k < count;
-        Place at = corner(o, s);
-        Inside inside;
-        inside.look(at, s);
-        const T* above = u + ((long long)n * s.groups + g) * s.rows * positions + flat(o, s.out);
-        const T* source = x + ((long long)n * s.groups + g) * s.channels * plane + flat(at, s.size);
-#pragma unroll
-        for (int i = 0; i < A; ++i) {
-            int m = m0 + (thread + i * THREADS) / BK;
-            next_a[i] = exists & (m < s.rows) ? above[m * positions] : T(0);
-        }
-#pragma unroll
-        for (int i = 0; i < B; ++i) {
-            int c = (thread + i * THREADS) / BK % BN, t = column_tap[c];
-            next_b[i] = exists & (t >= 0) & inside.at(t < 0 ? 0 : t, s) ? source[column_offset[c]] : T(0);
-        }
-        k += BK;
-        o.w += BK;
-        while (o.w >= s.out[2]) {
-            o.w -= s.out[2];
-            if (++o.h == s.out[1]) {
-                o.h = 0;
-                if (++o.d == s.out[0]) o.d = 0, ++n;
-            }
-        }
-    };
-    auto store = [&](int half) {
-#pragma unroll
-        for (int i = 0; i < A; ++i) {
-            int e = thread + i * THREADS;
-            if (BM * BK % THREADS == 0 || e < BM * BK) a[half][e % BK][e / BK] = rounded(next_a[i]);
-        }
-#pragma unroll
-        for (int i = 0; i < B; ++i) {
-            int e = thread + i * THREADS;
-            if (BN * BK % THREADS == 0 || e < BN * BK) b[half][e % BK][e / BK] = rounded(next_b[i]);
-        }
-    };
-
     T sum[TM][TN] = {};
-    fetch();
-    store(0);
+    pixels.fetch(count, column_offset, column_tap, s);
+    pixels.store(a[0], b[0]);
     for (int k0 = 0, half = 0; k0 < count; k0 += BK, half ^= 1) {
         __syncthreads();
-        if (k0 + BK < count) fetch();
+        if (k0 + BK < count) pixels.fetch(count, column_offset, column_tap, s);
         multiply(a[half], b[half], top, left, sum);
-        if (k0 + BK < count) store(half ^ 1);
+        if (k0 + BK < count) pixels.store(a[half ^ 1], b[half ^ 1]);
     }
 
     T* to = parts + ((long long)part * s.groups + g) * s.rows * columns;

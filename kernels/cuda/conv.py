@@ -21,7 +21,8 @@ from tinyvision.backend import array_module
 
 from ..window import Window
 from . import module, tf32, winograd
-from .tile import MOST_ELEMENTS, channels_of_step, choose, constants, declined, geometry, pitches, share, three
+from .module import MOST_ELEMENTS, aligned, declined, solid
+from .tile import channels_of_step, choose, constants, geometry, is_dense, pitches, share, three
 
 MOST_PHASES, MOST_TAPS, MOST_DIRECT = 64, 512, 8          # launches of one pass; rows of a table; filters of conv_direct.cu
 
@@ -32,7 +33,7 @@ class Sum:
     def __init__(self, taps, dtype, coarse, patch=None, **integers):
         self.record, rows, channels = geometry(**integers), integers["rows"], integers["channels"]
         columns, groups = integers["images"] * prod(integers["out"]), integers["groups"]
-        self.packed = None
+        self.packed, self.dense = None, False
         idle = module.blocks(columns, 256) * groups < 2 * module.multiprocessors()            # then one pixel for each thread
         if patch is None and rows <= (2 * MOST_DIRECT if idle else MOST_DIRECT) and prod(taps) <= 49:
             ROWS = 1 << (rows - 1).bit_length()
@@ -44,7 +45,8 @@ class Sum:
         BQ, depth = channels_of_step(channels, prod(taps), BK)
         width = module.blocks(rows, 4) * 4
         self.record["depth"], self.record["width"], self.packed = depth, width, (groups, depth, width)
-        known = constants(tile, taps, dtype, coarse) | dict(zip(("P0", "P1", "P2"), patch or ()))
+        self.dense = is_dense(taps, integers)
+        known = constants(tile, taps, dtype, coarse, self.dense) | dict(zip(("P0", "P1", "P2"), patch or ()))
         self.pack = module.function("conv", "pack_filters", BQ=BQ, **known)
         self.pack_grid = module.blocks(depth * width, 256), groups
         self.run = module.function("conv", "correlate", BQ=BQ, **known)
@@ -54,7 +56,7 @@ class Sum:
         if self.packed:
             packed = array_module(x).empty(self.packed, x.dtype)
             self.pack(self.pack_grid, (256,), (w, packed, self.record))
-            w = packed
+            w, x = packed, aligned(x) if self.dense else x
         self.run(self.grid, self.block, (w, x, module.NULL if bias is None else bias, y, self.record))
 
 
@@ -193,6 +195,7 @@ class WeightSum:
 
     def __init__(self, taps, dtype, coarse, **integers):
         self.record, M, Q, groups = geometry(**integers), integers["rows"], integers["channels"], integers["groups"]
+        self.dense = False
         columns, pixels = Q * prod(taps), integers["images"] * prod(integers["out"])
         if M == Q == 1 and prod(taps) <= 32:
             self.parts = max(1, min(integers["images"], module.blocks(8 * module.multiprocessors(), groups)))
@@ -202,11 +205,13 @@ class WeightSum:
             return
         tile = BM, BN, BK, TM, TN = choose("weight", dtype.char, coarse, M, columns, 1 << 20)
         self.record["pixels_each"], self.parts = share(tile, M, columns, groups, pixels)
-        self.run = module.function("conv", "correlate_weight", **constants(tile, taps, dtype, coarse))
+        self.dense = is_dense(taps, integers)
+        self.run = module.function("conv", "correlate_weight", **constants(tile, taps, dtype, coarse, self.dense))
         self.grid = module.blocks(columns, BN), module.blocks(M, BM), groups * self.parts
         self.block = (BM // TM * (BN // TN),)
 
     def __call__(self, u, x, gw):
+        u, x = (aligned(u), aligned(x)) if self.dense else (u, x)
         parts = gw if self.parts == 1 else array_module(x).empty((self.parts, *gw.shape), x.dtype)
         self.run(self.grid, self.block, (u, x, parts, self.record))
         if self.parts > 1:
@@ -238,8 +243,3 @@ def sum_parts(parts, y):
     """The sum along the first axis, written to y."""
     run = module.function("sums", "sum_parts", TYPE=parts.dtype, SUM_TYPE=parts.dtype, THREADS=256)
     run((module.blocks(y.size, 256),), (256,), (parts, y, np.int64(y.size), np.int32(len(parts))))
-
-
-def solid(x):
-    """x in one piece, row by row; None stays None."""
-    return x if x is None or x.flags.c_contiguous else array_module(x).ascontiguousarray(x)

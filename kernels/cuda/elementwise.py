@@ -8,7 +8,7 @@ import numpy as np
 from tinyvision.backend import array_module
 
 from . import module
-from .conv import declined, solid
+from .module import declined, solid
 
 THREADS = 256
 

@@ -8,7 +8,8 @@ import numpy as np
 from tinyvision.backend import array_module
 
 from . import module
-from .conv import declined, solid, three
+from .module import declined, solid
+from .tile import three
 
 THREADS = 256
 GEOMETRY = np.dtype([(name, "i4", 3) for name in ("size", "out", "taps", "stride", "low", "step")])
@@ -16,7 +17,7 @@ GEOMETRY = np.dtype([(name, "i4", 3) for name in ("size", "out", "taps", "stride
 
 @lru_cache(maxsize=512)
 def geometry(sizes, out, window):
-    record = np.zeros(1, GEOMETRY)
+    record = np.zeros(1, GEOMETRY)[0]
     for name, values, fill in (("size", sizes, 1), ("out", out, 1), ("taps", window.size, 1), ("stride", window.stride, 1),
                                ("low", [lo for lo, _ in window.padding], 0), ("step", window.dilation, 1)):
         record[name] = three(tuple(values), fill)

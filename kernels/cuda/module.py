@@ -15,10 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyvision.backend import array_module
+
 FOLDER = Path(__file__).parent.parent
 NAMES = {"f4": "float", "f8": "double", "b1": "bool", "i1": "signed char", "i2": "short", "i4": "int", "i8": "long long",
          "u1": "unsigned char", "u2": "unsigned short", "u4": "unsigned int", "u8": "unsigned long long"}
 NULL = np.uintp(0)                                        # an array that is not given; CuPy before 14 makes no null pointer of None
+MOST_ELEMENTS = (1 << 31) - (1 << 16)                     # what an int counts, with room for the last tile
 
 
 def compile_for_device(code, options):
@@ -103,6 +106,26 @@ def options(constants):
 
 def c_name(value):
     return NAMES[value.str[1:]] if isinstance(value, np.dtype) else str(int(value))
+
+
+def declined(*arrays):
+    """Whether the reference shall do it: other numbers than single and double, nothing to add up, more than integers count."""
+    return any(a.dtype.char not in "fd" or a.dtype != arrays[0].dtype or a.size == 0 or a.size >= MOST_ELEMENTS for a in arrays)
+
+
+def solid(x):
+    """x in one piece, row by row; None stays None."""
+    return x if x is None or x.flags.c_contiguous else array_module(x).ascontiguousarray(x)
+
+
+def aligned(x):
+    """x where whole vectors of sixteen bytes begin: a part of a larger array may begin elsewhere."""
+    return x.copy() if address(x) % 16 else x
+
+
+def address(x):
+    """Where an array begins; 0 for none."""
+    return 0 if x is None else x.ctypes.data if type(x) is np.ndarray else x.data.ptr
 
 
 def blocks(size, each):

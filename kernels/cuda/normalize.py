@@ -13,7 +13,7 @@ import numpy as np
 from tinyvision.backend import array_module
 
 from . import module
-from .conv import declined, solid
+from .module import address, declined, solid
 
 FEW, THREADS = 32, 256                                    # of a block, for groups of up to 1024 numbers and for larger ones
 LEAST = 8192                                              # numbers that are worth a block of their own
@@ -66,9 +66,8 @@ class Launch:
         self.parts = module.blocks(vectors, each)
         threads = FEW if view.count <= 1024 else THREADS
         self.constants = dict(TYPE=dtype, VEC=vector, THREADS=threads, VARIED=view.varied)
-        self.record = np.zeros(1, GEOMETRY)
-        self.record[0] = view.segments, view.length, view.pitch, each, view.channels, view.pixels, relu
-
+        values = view.segments, view.length, view.pitch, each, view.channels, view.pixels, relu
+        self.record = np.array(values, GEOMETRY)[()]
         self.block, self.found = (threads,), {}
 
     def __call__(self, name, grid, args):
@@ -94,10 +93,6 @@ def plan(arrays, w, b, axes, relu):
     if view.length % vector or any(address(a) % 16 for a in arrays if a is not None):
         vector = 1
     return view, launch_of(module.compiler.device(), view, x.dtype, vector, bool(relu))
-
-
-def address(x):
-    return x.data.ptr if hasattr(x.data, "ptr") else x.ctypes.data
 
 
 # --- the twins of kernels/normalize.py

@@ -12,7 +12,8 @@ import numpy as np
 from tinyvision.backend import array_module
 
 from . import module
-from .conv import declined, solid, three
+from .module import declined, solid
+from .tile import three
 
 MAXIMUM, SUMS, MOVES = range(3)
 BYTE = np.dtype("u1")
@@ -60,7 +61,7 @@ class AdaptivePlan(Plan):
 
 
 def record(**values):
-    r = np.zeros(1, GEOMETRY)
+    r = np.zeros(1, GEOMETRY)[0]
     for name, value in values.items():
         r[name] = value
     return r

@@ -8,9 +8,8 @@ import numpy as np
 from tinyvision.backend import array_module, constant
 
 from . import module
-from .conv import declined, solid
+from .module import address, declined, solid
 from .sort import ordered
-from .update import address
 
 THREADS, CHANNELS = 256, 4
 

@@ -8,7 +8,7 @@ import numpy as np
 from tinyvision.backend import array_module
 
 from . import module
-from .conv import declined, solid
+from .module import declined, solid
 
 SOFTMAX, LOGARITHM, LOSS = range(3)
 THREADS = 128                                             # of a block, unless a line has a larger team

@@ -5,7 +5,7 @@ import numpy as np
 from tinyvision.backend import array_module
 
 from . import module
-from .update import address
+from .module import address
 
 WARPS, ROUNDS = 8, 8
 THREADS, TILE, DIGIT = 32 * WARPS, 32 * WARPS * ROUNDS, 8
@@ -23,8 +23,7 @@ def ordered(index, P):
     constants = dict(INDEX_TYPE=index.dtype, WARPS=WARPS, ROUNDS=ROUNDS)
     counts, offsets, place = (module.function("sort", name, **constants) for name in ("counts", "offsets", "place"))
     for shift in range(0, P.bit_length(), DIGIT):
-        source = np.zeros(1, SOURCE)
-        source[0] = 0 if shift else address(index), address(key), address(order), P, Q, shift
+        source = np.array((0 if shift else address(index), address(key), address(order), P, Q, shift), SOURCE)[()]
         before = key, order                               # they are read until the pass is over
         key, order = xp.empty((N, Q), np.int32), xp.empty((N, Q), np.int32)
         counts((tiles, N), (THREADS,), (source, count))

@@ -30,7 +30,6 @@ TF32_TILES = {tile: estimate(tile) for tile in
 TF32_WEIGHT_TILES = {tile: estimate(tile) for tile in
                      ((16, 128, 16, 2, 8), (32, 128, 16, 2, 8), (64, 64, 16, 4, 8), (64, 144, 16, 8, 6), (64, 128, 16, 4, 8),
                       (128, 128, 16, 8, 8))}
-MOST_ELEMENTS = (1 << 31) - (1 << 16)                     # what an int counts, with room for the last tile
 
 AXIS = ("size", "out", "stride", "first", "step")
 GEOMETRY = np.dtype([("images", "i4"), ("groups", "i4"), ("rows", "i4"), ("channels", "i4"), *[(name, "i4", 3) for name in AXIS],
@@ -45,8 +44,11 @@ def three(values, fill):
 
 
 def geometry(**values):
-    """The integers of a launch; what is per axis is filled up from the left."""
-    record = np.zeros(1, GEOMETRY)
+    """The integers of a launch; what is per axis is filled up from the left.
+
+    A record itself, not an array of one: CuPy takes 16 microseconds for an array's, and passes the same bytes.
+    """
+    record = np.zeros(1, GEOMETRY)[0]
     for name, value in values.items():
         fill = 0 if name in ("first", "to_first", "step", "filter_step") else 1
         record[name] = three(value, fill) if isinstance(value, tuple) else value
@@ -57,15 +59,16 @@ def pitches(sizes):
     return tuple(prod(sizes[a + 1:]) for a in range(len(sizes)))
 
 
-def declined(*arrays):
-    """Whether the reference shall do it: other numbers than single and double, nothing to add up, more than integers count."""
-    return any(a.dtype.char not in "fd" or a.dtype != arrays[0].dtype or a.size == 0 or a.size >= MOST_ELEMENTS for a in arrays)
-
-
-def constants(tile, taps, dtype, coarse=False):
-    """coarse: with the tile for tensor cores that it is."""
+def constants(tile, taps, dtype, coarse=False, dense=False):
+    """coarse: with the tile for tensor cores that it is; dense: see is_dense."""
     known = dict(TYPE=dtype, **dict(zip(("BM", "BN", "BK", "TM", "TN", "T0", "T1", "T2"), (*tile, *taps))))
-    return known | dict(TF32=1) if coarse else known
+    return known | ({"TF32": 1} if coarse else {}) | ({"DENSE": 1} if dense else {})
+
+
+def is_dense(taps, integers):
+    """Whether the pixels under the only tap are x as it lies there, in whole vectors of four."""
+    return (prod(taps) == 1 and set(integers["stride"]) == {1} and not any(integers["first"])
+            and integers["size"] == integers["out"] and prod(integers["out"]) % 4 == 0)
 
 
 def tiles_for(kind, char, coarse):

@@ -33,7 +33,7 @@ from tinyvision.backend import array_module, is_array
 
 from .. import update as floor
 from . import module
-from .conv import solid
+from .module import address, solid
 
 THREADS = 256
 ROW, STORED = 10, 480                                     # numbers of a launch; those that `store` takes at a time
@@ -41,10 +41,6 @@ BYTES = 4096                                              # of arguments that a 
 PLANS = 32                                                # lists of arrays whose addresses are kept
 TYPES = {"f": np.dtype("f4"), "d": np.dtype("f8")}
 NUMBERS, STORE = np.dtype([("elsewhere", "u8"), ("v", "f8", ROW)]), np.dtype([("v", "f8", STORED)])
-
-
-def address(a):
-    return 0 if a is None else a.ctypes.data if type(a) is np.ndarray else a.data.ptr
 
 
 @lru_cache(maxsize=None)
@@ -64,8 +60,8 @@ class Launch:
 
     def __init__(self, dtype, rows, sizes, part, chunk):
         count = len(rows)
-        self.group, self.part = np.zeros(1, group_type(len(rows[0]))[0]), part
-        record = self.group[0]
+        self.group = record = np.zeros(1, group_type(len(rows[0]))[0])[0]
+        self.part = part
         record["at"][:, :count] = np.array(rows, np.uint64).T
         record["size"][:count] = sizes
         record["first"][1:count + 1] = np.cumsum([module.blocks(size, chunk) for size in sizes])
@@ -267,7 +263,7 @@ class NumbersOnDevice:
 
     def take(self, name, launch, row):
         """The place of a launch's numbers, as the kernel wants it; None where nothing is to be launched."""
-        group, i = launch.group[0], len(self.rows)
+        group, i = launch.group, len(self.rows)
         at = group["at"][[c for c in range(len(group["at"])) if c != 1]].tobytes()
         if i == len(self.array):
             raise RuntimeError(f"NumbersOnDevice: has rows for {i} launches, and the step has more. Make it with more rows.")
@@ -278,7 +274,7 @@ class NumbersOnDevice:
         if self.renewing:
             return None
         self.keys.append((name, at))
-        record = np.zeros(1, NUMBERS)
+        record = np.zeros(1, NUMBERS)[0]
         record["elsewhere"] = address(self.array[i])
         return record
 
@@ -290,8 +286,8 @@ class NumbersOnDevice:
         store = module.function("update", "store", **constants_of(TYPES["f"], 1))
         for start in range(0, values.size, STORED):
             part = values.reshape(-1)[start:start + STORED]
-            given = np.zeros(1, STORE)
-            given["v"][0, :part.size] = part
+            given = np.zeros(1, STORE)[0]
+            given["v"][:part.size] = part
             store((1,), (THREADS,), (given, self.array.reshape(-1)[start:start + part.size], np.int32(part.size)))
 
 

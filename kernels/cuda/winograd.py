@@ -16,7 +16,7 @@ from .tile import choose, constants, geometry, seconds, share, tiles_for
 EDGE, FACTORS = 4, 36                                     # outputs along the edge of a tile; products for a tile
 LEAST = 16                                                # filters and channels, below which it never pays
 SCRATCH = 256 << 20                                       # bytes of factors and products, or those of 1024 tiles
-BANDWIDTH, LAUNCH = 2.5e12, 4e-6                          # bytes a second through memory, and the least time of a launch (H200)
+BANDWIDTH, LAUNCH = 2.5e12, 12e-6                         # bytes a second through memory; the time in which Python launches a kernel
 FLOAT, TAPS, ONE = np.dtype("f4"), dict(T0=1, T1=3, T2=3), (1, 1, 1)
 
 
@@ -95,7 +95,7 @@ class Correlation:
         tile = BM, BN, BK, TM, TN = choose("image", "f", False, self.rows, self.columns, FACTORS)
         self.depth, self.width = module.blocks(self.channels, BK) * BK, module.blocks(self.rows, 4) * 4
         self.record["depth"], self.record["width"] = self.depth, self.width
-        self.run = module.function("conv", "correlate", BQ=BK, **constants(tile, ONE, FLOAT))
+        self.run = module.function("conv", "correlate", BQ=BK, **constants(tile, ONE, FLOAT, dense=True))
         self.block = (BM // TM * (BN // TN),)
         self.products = {pitch: ((module.blocks(pitch, BN), module.blocks(self.rows, BM), FACTORS), self.product(pitch))
                          for _, _, pitch in self.turns}
@@ -127,7 +127,7 @@ class WeightGradient:
         self.turns = turns(integers["images"], self.rows, self.channels, integers["out"])
         self.columns = self.turns[0][2]
         tile = BM, BN, _, TM, TN = choose("weight", "f", False, self.rows, self.channels, 1 << 20)
-        self.run = module.function("conv", "correlate_weight", **constants(tile, ONE, FLOAT))
+        self.run = module.function("conv", "correlate_weight", **constants(tile, ONE, FLOAT, dense=True))
         self.block = (BM // TM * (BN // TN),)
         self.products = {pitch: self.product(tile, pitch) for _, _, pitch in self.turns}
         self.parts = sum(self.products[pitch][0] for _, _, pitch in self.turns)

@@ -206,29 +206,31 @@ class Stream:
         pass
 
 
-def memory(address, rows, columns, pitch):
-    """A matrix of float32 by columns, as BLAS finds it: where it is, and how far its columns are apart."""
-    size = pitch * (columns - 1) + rows
-    flat = np.frombuffer((ctypes.c_float * size).from_address(address), np.float32)
-    return np.lib.stride_tricks.as_strided(flat, (rows, columns), (4, 4 * pitch))
+def memory(address, rows, columns, pitch, dtype):
+    """A matrix by columns, as BLAS finds it: where it is, and how far its columns are apart."""
+    size, dtype = pitch * (columns - 1) + rows, np.dtype(dtype)
+    flat = np.frombuffer((ctypes.c_char * (size * dtype.itemsize)).from_address(address), dtype)
+    return np.lib.stride_tricks.as_strided(flat, (rows, columns), (dtype.itemsize, dtype.itemsize * pitch))
 
 
 class Cublas:
-    """One function of cuBLAS, and the modes of its handles: in that of TensorFloat-32 (3) it rounds the factors to 11 bits."""
+    """Two functions of cuBLAS, and the modes of its handles: in that of TensorFloat-32 (3) it rounds the factors to 11 bits."""
 
     modes = {}
     getMathMode = staticmethod(lambda handle: Cublas.modes.get(handle, 0))
     setMathMode = staticmethod(modes.__setitem__)
 
     @staticmethod
-    def sgemm(handle, turn_a, turn_b, m, n, k, alpha, a, pitch_a, b, pitch_b, beta, c, pitch_c):
-        a = memory(a, k, m, pitch_a).T if turn_a else memory(a, m, k, pitch_a)
-        b = memory(b, n, k, pitch_b).T if turn_b else memory(b, k, n, pitch_b)
-        if Cublas.getMathMode(handle) == 3:
+    def sgemm(handle, turn_a, turn_b, m, n, k, alpha, a, pitch_a, b, pitch_b, beta, c, pitch_c, dtype="f4"):
+        a = memory(a, k, m, pitch_a, dtype).T if turn_a else memory(a, m, k, pitch_a, dtype)
+        b = memory(b, n, k, pitch_b, dtype).T if turn_b else memory(b, k, n, pitch_b, dtype)
+        if Cublas.getMathMode(handle) == 3 and dtype == "f4":
             a, b = [np.ldexp(np.rint(np.ldexp(f, 11)), e - 11).astype(np.float32) for f, e in map(np.frexp, (a, b))]
-        one, zero = memory(alpha, 1, 1, 1).item(), memory(beta, 1, 1, 1).item()
+        one, zero = memory(alpha, 1, 1, 1, dtype).item(), memory(beta, 1, 1, 1, dtype).item()
         assert (one, zero) == (1, 0)
-        memory(c, m, n, pitch_c)[...] = a @ b
+        memory(c, m, n, pitch_c, dtype)[...] = a @ b
+
+    dgemm = staticmethod(lambda *args: Cublas.sgemm(*args, dtype="f8"))
 
 
 def set_allocator(allocator=None):

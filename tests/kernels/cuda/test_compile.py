@@ -32,7 +32,11 @@ def pooling():
 SETS = {  # the constants that the launchers of a source use
     "conv": [*tiles(tile.TILES, FLOAT, BQ=4), *tiles(tile.TILES_OF_DOUBLES, DOUBLE, BQ=4), *tiles(tile.WEIGHT_TILES, FLOAT),
              *tiles(tile.WEIGHT_TILES_OF_DOUBLES, DOUBLE), *tiles(list(tile.TILES)[:1], FLOAT, (5, 5, 5), BQ=1),
-             *tiles(tile.TILES, FLOAT, (1, 1, 1), BQ=4), *tiles(tile.WEIGHT_TILES, FLOAT, (1, 1, 1)),
+             *tiles(tile.WEIGHT_TILES, FLOAT, (1, 1, 1), DENSE=1), *tiles(tile.WEIGHT_TILES_OF_DOUBLES, DOUBLE, (1, 1, 1), DENSE=1),
+             *tiles(tile.TF32_WEIGHT_TILES, FLOAT, (1, 1, 1), DENSE=1, TF32=1),
+             *(one | dict(BQ=one["BK"], **more) for found, dtype, more in ((tile.TILES, FLOAT, {}), (tile.TILES_OF_DOUBLES, DOUBLE, {}),
+                                                                          (tile.TF32_TILES, FLOAT, dict(TF32=1)))
+               for one in tiles(found, dtype, (1, 1, 1), DENSE=1)),
              *tiles(list(tile.TILES)[1:], FLOAT, (1, 1, 1), BQ=8, P0=1, P1=2, P2=2),
              *tiles(list(tile.TF32_TILES)[3:4], FLOAT, (1, 1, 1), BQ=16, TF32=1, P0=1, P1=2, P2=2),
              *tiles(tile.TF32_TILES, FLOAT, TF32=1, BQ=16), *tiles(list(tile.TF32_TILES)[2:3], FLOAT, TF32=1, BQ=2),

@@ -75,6 +75,28 @@ def test_every_tile_and_several_parts(gpu, name, tile, dtype, monkeypatch):
     twins.forget()
 
 
+@pytest.mark.parametrize("name, tile, dtype", CASES, ids=str)
+def test_every_tile_with_one_tap(gpu, name, tile, dtype, monkeypatch):
+    """Pictures of whole vectors, which are read as such wherever they begin, and others; groups; more images than one."""
+    monkeypatch.setattr(twins, "choose", lambda *args: tile)
+    monkeypatch.setattr(twins, "MOST_DIRECT", 0)
+    twins.conv_plan.cache_clear(), twins.transpose_plan.cache_clear(), twins.weight_plan.cache_clear()
+    rng, window = np.random.default_rng(0), Window((1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1))
+    for groups, sizes in (2, (6, 10)), (1, (2, 2)), (1, (3, 5)):
+        x, w = rng.standard_normal((5, 11 * groups, *sizes)).astype(dtype), rng.standard_normal((19 * groups, 11, 1, 1)).astype(dtype)
+        u = rng.standard_normal((5, 19 * groups, *sizes)).astype(dtype)
+        args = {"conv": (x, w, w[:, 0, 0, 0].copy(), window, groups), "conv_transpose": (u, w, None, window, groups, sizes),
+                "conv_weight_grad": (x, u, window, groups)}[name]
+        plain = agree(gpu, name, args)
+        moved = [gpu.array(a) if isinstance(a, np.ndarray) else a for a in args]
+        for i in range(2):                                # the same numbers, which begin 4 or 8 bytes later
+            longer = gpu.array(np.append(args[i].ravel()[:1], args[i].ravel())) if isinstance(args[i], np.ndarray) else None
+            moved[i] = moved[i] if longer is None else longer[1:].reshape(args[i].shape)
+        np.testing.assert_array_equal(gpu.numpy(getattr(twins, name)(*moved)), plain)
+    monkeypatch.undo()
+    twins.forget()
+
+
 @pytest.mark.parametrize("filters", [1, 2, 3, 6, 8])
 def test_few_filters_and_depthwise(gpu, filters):
     """conv_direct.cu: few filters of several channels, and one or more filters for each of 5 channels."""

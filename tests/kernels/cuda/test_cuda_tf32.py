@@ -188,7 +188,12 @@ def test_products_of_matrices_by_cublas(I, J, K):
     module.properties.cache_clear()
     with fake_module.installed():
         import cupy
-        assert matmul.matmul(cupy.asarray(a), cupy.asarray(b)) is NotImplemented
+        for dtype in "fd":
+            limit = 4 * np.finfo(dtype).eps * (np.abs(a).astype(float) @ np.abs(b))
+            y = matmul.matmul(cupy.asarray(a.astype(dtype)), cupy.asarray(b.astype(dtype))).get()
+            assert y.dtype == dtype and (np.abs(y - a.astype(float) @ b.astype(float)) <= limit).all()
+        assert matmul.matmul(cupy.asarray(a), cupy.asarray(b.astype("d"))) is NotImplemented
+        assert matmul.matmul(cupy.asarray(a.astype("i")), cupy.asarray(b.astype("i"))) is NotImplemented
         with tinyvision.allow_tf32(True):
             for left in (cupy.asarray(a), cupy.asarray(a.T.copy()).T, cupy.asarray(np.repeat(a, 2, 1))[:, ::2]):
                 for right in cupy.asarray(b), cupy.asarray(b.T.copy()).T, cupy.asarray(np.repeat(b, 2, 1))[:, ::2]:
@@ -196,7 +201,8 @@ def test_products_of_matrices_by_cublas(I, J, K):
                     exact = nearest(a.astype(float)) @ nearest(b.astype(float))
                     assert (np.abs(y - exact) <= 4 * np.finfo("f").eps * (np.abs(a).astype(float) @ np.abs(b))).all()
                     assert y.dtype == np.float32 and (y != a @ b).any()
-            assert matmul.matmul(cupy.asarray(a.astype("d")), cupy.asarray(b.astype("d"))) is NotImplemented
+            whole = matmul.matmul(cupy.asarray(a.astype("d")), cupy.asarray(b.astype("d"))).get()
+            np.testing.assert_allclose(whole, a.astype("d") @ b.astype("d"), rtol=1e-12)
             assert matmul.matmul(cupy.asarray(a[:0]), cupy.asarray(b)) is NotImplemented
             stack = matmul.matmul(cupy.asarray(a[None]), cupy.asarray(b[None])).get()
             np.testing.assert_allclose(stack[0], a @ b, rtol=2**-9)
