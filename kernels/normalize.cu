@@ -262,6 +262,19 @@ finish(const T* __restrict__ x, const T* __restrict__ w, const T* __restrict__ b
     write_part(x, r ? r + start : r, y + start, line, part * s.each, end_of_part(part, s), s);
 }
 
+// Running statistics (C,) towards those of N groups, as a batch norm (N = 1) or an instance norm has them: a thread for each channel
+extern "C" __global__ void __launch_bounds__(THREADS)
+follow(T* __restrict__ mean, T* __restrict__ var, const T* __restrict__ found_mean, const double* __restrict__ found_var, int N, int C,
+       double momentum, double correction)
+{
+    int c = blockIdx.x * THREADS + threadIdx.x;
+    if (c >= C) return;
+    double m = 0, v = 0;
+    for (int n = 0; n < N; ++n) m += found_mean[n * C + c], v += found_var[n * C + c];
+    mean[c] = T((1 - momentum) * mean[c] + momentum * (m / N));
+    var[c] = T((1 - momentum) * var[c] + momentum * correction * (v / N));
+}
+
 #else
 // The sums of u and of u (x - mean), VARIED those of rstd w u, over vectors from..to of a group; with r, u goes to gr
 __device__ __forceinline__ Two grad_sums_of(const T* __restrict__ g, const T* __restrict__ x, const T* __restrict__ r, T* __restrict__ gr,

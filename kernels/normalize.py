@@ -11,6 +11,11 @@ A rectifier, and before it the sum with an array r of x's shape, may come in the
     normalize(x, w, b, axes, eps, relu, r)  ->  the same
     normalize_grad(g, x, w, b, mean, rstd, axes, relu, r)  ->  gx, gw, gb and, with r, gr
 
+Running statistics, (C,), move in place towards those of a batch, averaged over its N groups:
+
+    follow(mean, var, found_mean, found_var, momentum, correction)       r = (1 - momentum) r + momentum * found,
+                                                                         where the variance is found times correction
+
 Backwards, where the rectifier was open is computed anew from x and r, in the same order: y need not be kept.
 
 Accuracy.  The variance is computed in two passes, about the mean: E[x^2] - E[x]^2 would lose all digits of float32 where the
@@ -70,6 +75,14 @@ def normalize_grad(g, x, w, b, mean, rstd, axes, relu=False, r=None):
     gx -= centred
     gx -= (rstd * mean_g).astype(x.dtype)
     return (gx, gw, gb) if r is None else (gx, gw, gb, g)
+
+
+@kernel
+def follow(mean, var, found_mean, found_var, momentum, correction):
+    """Move running statistics (C,) in place towards what was found, (N, C, 1)."""
+    for running, found, share in (mean, found_mean, momentum), (var, found_var, momentum * correction):
+        running *= 1 - momentum
+        running += share * (found.mean(axis=0) if len(found) > 1 else found).reshape(-1)
 
 
 def total(axes, x, y=None):

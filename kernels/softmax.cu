@@ -145,17 +145,19 @@ forward(const T* __restrict__ x, const Label* __restrict__ labels, T* __restrict
     });
 }
 
-// g: like x, or one per line, `g_step` numbers apart (0 where all lines share one)
+// g: like x, or one per line, `g_step` numbers apart (0 where all lines share one), or that of the mean of `count` lines: those
+// whose label is not `ignored`, for the others get nothing.
 extern "C" __global__ void __launch_bounds__(THREADS)
 backward(const T* __restrict__ g, const T* __restrict__ x, const Label* __restrict__ labels, T* __restrict__ gx,
-         const T* __restrict__ tops, const T* __restrict__ totals, int g_step, int rows, int K, int B)
+         const T* __restrict__ tops, const T* __restrict__ totals, const T* __restrict__ count, long long ignored, int g_step,
+         int rows, int K, int B)
 {
     Line line(rows, K, B);
     T top = tops[line.row], total = totals[line.row];
     if (KIND == LOSS) {
         if (!line.there) return;
-        T up = g[(long long)line.row * g_step], scale = up / total;
         long long label = (long long)labels[line.row];
+        T up = label == ignored ? T(0) : g[(long long)line.row * g_step] / (count ? *count : T(1)), scale = up / total;
         line.pieces([&](int start) {
             T v[ITEMS];
             line.items(start, [&](int i, int, int at) { v[i] = x[at]; });
@@ -181,4 +183,48 @@ backward(const T* __restrict__ g, const T* __restrict__ x, const Label* __restri
         if (!FITS) load(start);
         line.items(start, [&](int i, int, int at) { gx[at] = KIND == SOFTMAX ? v[i] * (d[i] - sum) : d[i] - v[i] * sum; });
     });
+}
+
+struct Sum { double losses, count; };
+
+// The sum over a block, for its first thread
+__device__ __forceinline__ Sum of_block(Sum mine)
+{
+    __shared__ Sum sums[THREADS];
+    int thread = threadIdx.x;
+    sums[thread] = mine;
+    for (int n = THREADS / 2; n > 0; n /= 2) {
+        __syncthreads();
+        if (thread < n) sums[thread].losses += sums[thread + n].losses, sums[thread].count += sums[thread + n].count;
+    }
+    return sums[0];
+}
+
+__device__ __forceinline__ void write_mean(Sum sum, T* mean, T* count)
+{
+    if (threadIdx.x) return;
+    *mean = T(sum.losses / sum.count);
+    *count = T(sum.count);
+}
+
+// The mean of the losses whose label is not `ignored`.  grid: blocks that add up every gridDim-th of them; one writes the mean itself,
+// the sums of several are for add_parts.
+extern "C" __global__ void __launch_bounds__(THREADS)
+average(const T* __restrict__ losses, const Label* __restrict__ labels, Sum* __restrict__ parts, T* __restrict__ mean,
+        T* __restrict__ count, long long ignored, int rows)
+{
+    Sum sum = {0, 0};
+    for (int i = blockIdx.x * THREADS + threadIdx.x; i < rows; i += gridDim.x * THREADS)
+        if ((long long)labels[i] != ignored) sum.losses += losses[i], ++sum.count;
+    sum = of_block(sum);
+    if (gridDim.x == 1) write_mean(sum, mean, count);
+    else if (threadIdx.x == 0) parts[blockIdx.x] = sum;
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+add_parts(const Sum* __restrict__ parts, T* __restrict__ mean, T* __restrict__ count, int number)
+{
+    Sum sum = {0, 0};
+    for (int i = threadIdx.x; i < number; i += THREADS) sum.losses += parts[i].losses, sum.count += parts[i].count;
+    write_mean(of_block(sum), mean, count);
 }

@@ -8,12 +8,19 @@ Contract, for scores x and the axis of the classes (1 for the cross entropy: x (
     log_softmax_grad(g, x, top, total, axis)       ->  gx                 g - exp(y) sum g
     cross_entropy(x, labels)                       ->  losses (N, *S), top, total       log(total) - (x_label - top)
     cross_entropy_grad(g, x, labels, top, total)   ->  gx (N, K, *S)      g (e / total - 1 at the label)
+    mean_cross_entropy(x, labels, ignored)         ->  mean, count (), top, total
+    mean_cross_entropy_grad(g, x, labels, ignored, count, top, total)  ->  gx (N, K, *S)
+
+The mean is that over the labels other than `ignored`, which are `count`; a label that is no class makes it no number.  It is for
+arrays on a GPU, where nobody can look at the labels beforehand without waiting.
 
 top and total keep the axis with size 1.  Whoever keeps these two has softmax(x) = exp(x - top) / total at one exponential,
 and needs no second array of x's size.  A picture with a label per pixel is large: what counts is how often it is read.
 """
 
 from math import prod
+
+import numpy as np
 
 from tinyvision.backend import array_module
 
@@ -86,3 +93,31 @@ def cross_entropy_grad(g, x, labels, top, total):
     p *= g[:, None] / total
     p.reshape(-1)[places(labels, x.shape[1])] -= g
     return p
+
+
+@kernel
+def mean_cross_entropy(x, labels, ignored):
+    xp = array_module(x)
+    left_out = labels == ignored
+    known, safe = told_apart(xp, labels, left_out, x.shape[1])
+    losses, top, total = cross_entropy.reference(x, safe)
+    count = xp.asarray((~left_out).sum(), x.dtype)
+    with np.errstate(invalid="ignore"):                   # over nothing 0 / 0
+        mean = xp.where(left_out, 0, xp.where(known, losses, xp.nan)).sum(dtype=x.dtype) / count
+    return xp.asarray(mean, x.dtype), count, top, total
+
+
+@kernel
+def mean_cross_entropy_grad(g, x, labels, ignored, count, top, total):
+    xp = array_module(x)
+    left_out = labels == ignored
+    _, safe = told_apart(xp, labels, left_out, x.shape[1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        each = xp.where(left_out, 0, g / count).astype(x.dtype)
+    return cross_entropy_grad.reference(each, x, safe, top, total)
+
+
+def told_apart(xp, labels, left_out, classes):
+    """Which labels are classes, and labels that all are."""
+    known = (labels >= 0) & (labels < classes)
+    return known, xp.where(known & ~left_out, labels, 0)

@@ -21,19 +21,25 @@ def array_module(x):
     >>> array_module(np.zeros(3)).__name__
     'numpy'
     """
-    if type(x) is not np.ndarray and type(x).__module__.partition(".")[0] == "cupy":
+    if type(x) is not np.ndarray and of_cupy(type(x)):
         return sys.modules["cupy"]                        # where there is such an array it is loaded
     return np
 
 
 def is_array(x):
     """Whether x is an array (of NumPy or CuPy), as opposed to a number, a list or a Tensor."""
-    return isinstance(x, np.ndarray) or type(x).__module__.partition(".")[0] == "cupy"
+    return isinstance(x, np.ndarray) or of_cupy(type(x))
 
 
 def on_device(x):
     """Whether x is an array in the memory of a GPU."""
-    return type(x) is not np.ndarray and type(x).__module__.partition(".")[0] == "cupy"
+    return type(x) is not np.ndarray and of_cupy(type(x))
+
+
+@functools.lru_cache(maxsize=256)                         # it is asked a hundred times in every step
+def of_cupy(kind):
+    """Whether a type is one of CuPy's."""
+    return kind.__module__.partition(".")[0] == "cupy"
 
 
 class Device(str):

@@ -64,8 +64,8 @@ def sums(taps, dtype, coarse, **integers):
     """The launches that compute these sums first."""
     values = [integers[name] for name in ("rows", "channels", "groups", "size", "stride", "step")]
     dense = integers["to_size"] == integers["out"]        # no phase of a larger stride
-    if dense and not coarse and winograd.suits(taps, dtype, *values):
-        if winograd.pays(*[integers[name] for name in ("images", "rows", "channels", "size", "out")]):
+    if dense and winograd.suits(taps, dtype, *values):
+        if winograd.pays(coarse, *[integers[name] for name in ("images", "rows", "channels", "size", "out")]):
             return winograd.Correlation(**integers)
     return Sum(taps, dtype, coarse, **integers)
 
@@ -184,8 +184,8 @@ def weight_plan(device, x, u, dtype, coarse, window, groups):
         return None
     integers = dict(images=N, groups=groups, rows=M, channels=Q, size=tuple(sizes), out=out, stride=window.stride,
                     first=tuple(-lo for lo, _ in window.padding), step=window.dilation)
-    fewer = not coarse and winograd.suits(taps, dtype, M, Q, groups, integers["size"], window.stride, window.dilation)
-    if fewer and winograd.pays_for_weight(N, M, Q, integers["size"], out):
+    fewer = winograd.suits(taps, dtype, M, Q, groups, integers["size"], window.stride, window.dilation)
+    if fewer and winograd.pays_for_weight(coarse, N, M, Q, integers["size"], out):
         return (O, Q, *window.size), winograd.WeightGradient(**integers)
     return (O, Q, *window.size), WeightSum(taps, dtype, coarse, **integers)
 

@@ -21,6 +21,7 @@ from tinyvision.backend import array_module
 from ..window import Window
 from . import conv, module, random, tf32
 
+ROWS = 1024                                               # that a thread adds up alone
 ONE = Window((1,), (1,), ((0, 0),), (1,))
 TF32_MATH = 3                                             # CUBLAS_TF32_TENSOR_OP_MATH of cublas_api.h; CuPy has no name for it
 FACTORS = {char: np.array([1, 0], char) for char in "fd"}  # y = 1 * product + 0 * y
@@ -83,3 +84,11 @@ def by_columns(x):
     if x.T.flags.c_contiguous and not x.flags.c_contiguous:
         return x, 1, len(x)
     return module.solid(x), 0, x.shape[1]
+
+
+def column_sums(g):
+    if g.ndim != 2 or len(g) > ROWS or module.declined(g):
+        return NotImplemented
+    y = array_module(g).empty(g.shape[1], g.dtype)
+    conv.sum_parts(module.solid(g), y)
+    return y

@@ -158,3 +158,12 @@ def parameter_grads(view, launch, sums, gw, gb):
     lanes = 1 if count * pixels < 32 else threads
     launch("parameter_grads", (view.channels if lanes > 1 else module.blocks(view.channels, threads),),
            (sums, gw, gb, np.int32(count), np.int32(view.channels), np.int32(pixels), np.int32(lanes)))
+
+
+def follow(mean, var, found_mean, found_var, momentum, correction):
+    given = mean, var, found_mean
+    if declined(*given) or found_var.dtype != np.float64 or not all(a.flags.c_contiguous for a in (*given, found_var)):
+        return NotImplemented
+    run = module.function("normalize", "follow", BACKWARD=0, TYPE=mean.dtype, VEC=1, THREADS=FEW, VARIED=0)
+    run((module.blocks(mean.size, FEW),), (FEW,), (mean, var, found_mean, found_var, np.int32(found_mean.size // mean.size),
+                                                   np.int32(mean.size), np.float64(momentum), np.float64(correction)))

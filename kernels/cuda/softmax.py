@@ -13,7 +13,7 @@ from .module import declined, solid
 SOFTMAX, LOGARITHM, LOSS = range(3)
 THREADS = 128                                             # of a block, unless a line has a larger team
 MANY = 8192                                               # lines side by side that occupy a GPU with a thread for each
-INT = np.dtype("i4")
+INT, NOBODY = np.dtype("i4"), np.int64(-1 << 63)          # the type of labels where there are none; a label that no line has
 
 
 class Plan:
@@ -30,11 +30,14 @@ class Plan:
         self.sizes = np.int32(rows), np.int32(K), np.int32(B)
 
     def run(self, name, kind, args, label=INT):
+        self.launch(self.grid, name, kind, label, (*args, *self.sizes))
+
+    def launch(self, grid, name, kind, label, args):
         function = self.found.get((name, kind, label))
         if function is None:
             function = module.function("softmax", name, KIND=kind, LABEL_TYPE=label, **self.constants)
             self.found[name, kind, label] = function
-        function(self.grid, self.block, (*args, *self.sizes))
+        function(grid, self.block, args)
 
 
 def teams(K):
@@ -75,7 +78,7 @@ def gradient(kind, g, x, top, total, axis):
     if declined(x, g, top, total):
         return NotImplemented
     plan, gx = plan_for(x, axis), array_module(x).empty(x.shape, x.dtype)
-    plan.run("backward", kind, (solid(g), solid(x), module.NULL, gx, solid(top), solid(total), np.int32(0)))
+    plan.run("backward", kind, (solid(g), solid(x), module.NULL, gx, solid(top), solid(total), module.NULL, NOBODY, np.int32(0)))
     return gx
 
 
@@ -100,9 +103,14 @@ def log_softmax_grad(g, x, top, total, axis):
 def cross_entropy(x, labels):
     if declined(x):
         return NotImplemented
-    xp, plan = array_module(x), plan_for(x, 1)
+    plan = plan_for(x, 1)
+    return losses_of(plan, x, solid(labels))
+
+
+def losses_of(plan, x, labels):
+    xp = array_module(x)
     losses, top, total = xp.empty(labels.shape, x.dtype), xp.empty(plan.stats, x.dtype), xp.empty(plan.stats, x.dtype)
-    plan.run("forward", LOSS, (solid(x), solid(labels), losses, top, total), labels.dtype)
+    plan.run("forward", LOSS, (solid(x), labels, losses, top, total), labels.dtype)
     return losses, top, total
 
 
@@ -110,7 +118,31 @@ def cross_entropy_grad(g, x, labels, top, total):
     if declined(x, g, top, total):
         return NotImplemented
     plan, gx, step = plan_for(x, 1), array_module(x).empty(x.shape, x.dtype), 1
-    if all(s == 0 or n == 1 for s, n in zip(g.strides, g.shape)):         # what a mean hands back: one number for all
+    if all(s == 0 or n == 1 for s, n in zip(g.strides, g.shape)):         # what a sum hands back: one number for all
         g, step = g[(slice(1),) * g.ndim], 0
-    plan.run("backward", LOSS, (solid(g), solid(x), solid(labels), gx, solid(top), solid(total), np.int32(step)), labels.dtype)
+    args = solid(g), solid(x), solid(labels), gx, solid(top), solid(total), module.NULL, NOBODY, np.int32(step)
+    plan.run("backward", LOSS, args, labels.dtype)
+    return gx
+
+
+def mean_cross_entropy(x, labels, ignored):
+    if declined(x):
+        return NotImplemented
+    xp, plan, labels, ignored = array_module(x), plan_for(x, 1), solid(labels), np.int64(ignored)
+    losses, top, total = losses_of(plan, x, labels)
+    mean, count, rows = xp.empty((), x.dtype), xp.empty((), x.dtype), np.int32(losses.size)
+    blocks = min(4 * module.multiprocessors(), module.blocks(losses.size, 8 * plan.block[0]))
+    parts = xp.empty((blocks, 2), np.float64) if blocks > 1 else module.NULL
+    plan.launch((blocks,), "average", LOSS, labels.dtype, (losses, labels, parts, mean, count, ignored, rows))
+    if blocks > 1:
+        plan.launch((1,), "add_parts", LOSS, labels.dtype, (parts, mean, count, np.int32(blocks)))
+    return mean, count, top, total
+
+
+def mean_cross_entropy_grad(g, x, labels, ignored, count, top, total):
+    if declined(x, g, count, top, total):
+        return NotImplemented
+    gx = array_module(x).empty(x.shape, x.dtype)
+    args = solid(g), solid(x), solid(labels), gx, solid(top), solid(total), count, np.int64(ignored), np.int32(0)
+    plan_for(x, 1).run("backward", LOSS, args, labels.dtype)
     return gx

@@ -16,20 +16,11 @@ WEIGHT_TILES = {(8, 128, 8, 4, 4): 9, (16, 144, 8, 4, 4): 14, (16, 128, 8, 8, 4)
                 (64, 64, 16, 4, 4): 20, (64, 144, 8, 8, 8): 23, (64, 128, 8, 8, 8): 23, (128, 128, 8, 8, 8): 27}
 WEIGHT_TILES_OF_DOUBLES = {(8, 64, 8, 4, 4): 5, (32, 64, 8, 4, 4): 8, (64, 64, 8, 4, 4): 10}
 
-
-def estimate(tile):
-    """Products for each number that goes through shared memory, which tensor cores wait for: what warps read, what is written."""
-    BM, BN, _, TM, TN = tile
-    warps = BM // (8 * TM) * (BN // (4 * TN))
-    return BM * BN / (warps * (8 * TM + 4 * TN) + BM + BN)
-
-
-# The same for tensor cores: rows and columns of a thread mean 8 and 4 times as many of a warp.  No GPU has timed them yet.
-TF32_TILES = {tile: estimate(tile) for tile in
-              ((16, 256, 16, 2, 8), (32, 256, 16, 4, 8), (64, 64, 16, 4, 8), (64, 128, 16, 8, 8), (128, 128, 16, 8, 8))}
-TF32_WEIGHT_TILES = {tile: estimate(tile) for tile in
-                     ((16, 128, 16, 2, 8), (32, 128, 16, 2, 8), (64, 64, 16, 4, 8), (64, 144, 16, 8, 6), (64, 128, 16, 4, 8),
-                      (128, 128, 16, 8, 8))}
+# The same for tensor cores: rows and columns of a thread mean 8 and 4 times as many of a warp.
+TF32_TILES = {(16, 256, 16, 2, 8): 28, (32, 256, 16, 4, 8): 52, (64, 64, 16, 4, 8): 66, (64, 128, 16, 8, 8): 88,
+              (128, 128, 16, 8, 8): 95}
+TF32_WEIGHT_TILES = {(16, 128, 16, 2, 8): 15, (32, 128, 16, 2, 8): 21, (64, 64, 16, 4, 8): 36, (64, 144, 16, 8, 6): 46,
+                     (64, 128, 16, 4, 8): 41, (128, 128, 16, 8, 8): 45}
 
 AXIS = ("size", "out", "stride", "first", "step")
 GEOMETRY = np.dtype([("images", "i4"), ("groups", "i4"), ("rows", "i4"), ("channels", "i4"), *[(name, "i4", 3) for name in AXIS],

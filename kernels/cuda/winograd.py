@@ -46,27 +46,27 @@ def moved(images, rows, channels, size, out):
     return 4 * numbers / BANDWIDTH + 3 * LAUNCH
 
 
-def fastest(kind, rows, columns, depth, terms):
+def fastest(kind, coarse, rows, columns, depth, terms):
     """Seconds that conv.cu needs with its best tile."""
-    tile = choose(kind, "f", False, rows, columns, depth)
-    return seconds(tile, tiles_for(kind, "f", False)[tile], rows, columns, depth, terms)
+    tile = choose(kind, "f", coarse, rows, columns, depth)
+    return seconds(tile, tiles_for(kind, "f", coarse)[tile], rows, columns, depth, terms)
 
 
-def pays(images, rows, channels, size, out):
-    """Whether outputs are ready earlier than with nine products each."""
-    products = fastest("image", rows, tiles_of(images, out), FACTORS, channels)
-    direct = fastest("image", rows, images * prod(out), 1, 9 * channels)
+def pays(coarse, images, rows, channels, size, out):
+    """Whether outputs are ready earlier than with nine products each, by tensor cores if coarse: these factors want all digits."""
+    products = fastest("image", False, rows, tiles_of(images, out), FACTORS, channels)
+    direct = fastest("image", coarse, rows, images * prod(out), 1, 9 * channels)
     return products + moved(images, rows, channels, size, out) < direct + LAUNCH
 
 
-def pays_for_weight(images, rows, channels, size, out):
+def pays_for_weight(coarse, images, rows, channels, size, out):
     """The same for the gradient of the weight, whose parts fill the processors either way."""
-    def time(columns, depth, terms):
-        tile = choose("weight", "f", False, rows, columns, 1 << 20)
+    def time(coarse, columns, depth, terms):
+        tile = choose("weight", "f", coarse, rows, columns, 1 << 20)
         blocks = module.blocks(columns, tile[1]) * module.blocks(rows, tile[0]) * depth
-        return blocks * tile[0] * tile[1] * 2 * terms / (tiles_for("weight", "f", False)[tile] * 1e12)
-    products = time(channels, FACTORS, tiles_of(images, out))
-    return products + moved(images, rows, channels, size, out) < time(9 * channels, 1, images * prod(out)) + LAUNCH
+        return blocks * tile[0] * tile[1] * 2 * terms / (tiles_for("weight", "f", coarse)[tile] * 1e12)
+    products = time(False, channels, FACTORS, tiles_of(images, out))
+    return products + moved(images, rows, channels, size, out) < time(coarse, 9 * channels, 1, images * prod(out)) + LAUNCH
 
 
 def turns(images, rows, channels, out):

@@ -16,7 +16,8 @@ other scores to minus infinity (Szegedy et al. 2016, section 7).
 With class weights w the losses are w_y L, and their mean is a weighted one, divided by the sum of the w_y.  Labels equal to
 ignore_index count neither above nor below the line; a mean over no labels is not a number.
 
-    CrossEntropyOp   (N, K, *S) and labels (N, *S) -> (N, *S)      gx = g (p - onehot)       (N, K, *S)
+    CrossEntropyOp       (N, K, *S) and labels (N, *S) -> (N, *S)  gx = g (p - onehot)       (N, K, *S)
+    MeanCrossEntropyOp   (N, K, *S) and labels (N, *S) -> ()       the same, divided by the number of labels that count
 
 Nothing overflows: L = log sum_j exp(x_j - m) - (x_y - m) with m = max x, which cancels and so needs no gradient.
 
@@ -55,6 +56,24 @@ class CrossEntropyOp(Op):
         return g * SoftmaxOp(1)(x) - AddAlongAxisOp(self.labels[:, None], 1, x.shape)(g)
 
 
+class MeanCrossEntropyOp(Op):
+    """(N, K, *S) -> (): the mean of -log softmax(x) at the labels that are not `ignored`, on a GPU"""
+
+    def __init__(self, labels, ignored):
+        self.labels, self.ignored = labels, ignored                       # (N, *S)
+
+    def forward(self, x):
+        mean, self.count, self.top, self.total = kernel.mean_cross_entropy(x, self.labels, self.ignored)
+        return mean
+
+    def backward(self, g, x):
+        if not isinstance(x, Tensor):
+            return kernel.mean_cross_entropy_grad(g, x, self.labels, self.ignored, self.count, self.top, self.total)
+        labels, (mask, _) = set_apart(self.labels, x, self.ignored)
+        g = expand_dims(where(mask, 0.0, g / self.count), 1)              # (N, 1, *S)
+        return g * SoftmaxOp(1)(x) - AddAlongAxisOp(labels[:, None], 1, x.shape)(g)
+
+
 def classes(input):
     """K, the number of classes of scores (N, K, *S) or (K,)."""
     return input.shape[1] if input.ndim > 1 else input.shape[0]
@@ -69,7 +88,7 @@ def with_batch(op, input):
 
 
 def class_labels(op, input, target, ignore_index):
-    """Labels (N, *S) that are safe to index with, and what `without` needs to leave some out, None where all count."""
+    """Labels (N, *S), on the CPU checked to be classes, or ignore_index."""
     labels, expected = beside(op, target, input), input.shape[:1] + input.shape[2:] if input.ndim > 1 else ()
     if labels.shape != expected:
         if labels.shape == input.shape:
@@ -81,7 +100,11 @@ def class_labels(op, input, target, ignore_index):
         raise ValueError(f"{op}: target must hold one class index per prediction, shape {expected} for input {input.shape}, "
                          f"got {labels.shape}. {hint}")
     labels = check_labels(op, labels, classes(input), ignore_index)
-    labels = labels.reshape(expected or (1,))
+    return labels.reshape(expected or (1,))
+
+
+def set_apart(labels, input, ignore_index):
+    """Labels that are safe to index with, and what `without` needs to leave some out, None where all count."""
     ignored = labels == ignore_index
     xp = array_module(labels)
     if on_device(labels):                                 # nothing is read back: labels outside get a loss that is no number
@@ -149,7 +172,10 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
     weight = class_weights(op, weight, x)
     if is_distribution(target, input):
         return soft_cross_entropy(x, target, weight, ignore_index, reduction, label_smoothing, batch)
-    labels, left_out = class_labels(op, input, target, ignore_index)
+    labels = class_labels(op, input, target, ignore_index)
+    if on_device(labels) and reduction == "mean" and weight is None and label_smoothing == 0 and labels.size:
+        return MeanCrossEntropyOp(labels, ignore_index)(x)
+    labels, left_out = set_apart(labels, input, ignore_index)
     importance = None if weight is None else getitem(weight, labels)
     if label_smoothing == 0:
         losses = CrossEntropyOp(labels)(x)
@@ -201,6 +227,6 @@ def nll_loss(input, target, weight=None, *, ignore_index=-100, reduction="mean")
     check_reduction("nll_loss", reduction)
     logp = with_batch("nll_loss", input)
     weight = class_weights("nll_loss", weight, logp)
-    labels, left_out = class_labels("nll_loss", input, target, ignore_index)
+    labels, left_out = set_apart(class_labels("nll_loss", input, target, ignore_index), input, ignore_index)
     importance = None if weight is None else getitem(weight, labels)
     return averaged(picked(logp, labels, importance), importance, left_out, reduction, input.ndim > 1)

@@ -30,7 +30,7 @@ from .distance import pairwise_distance
 from .elementwise import clip, sqrt
 from .index import getitem, take_along_axis
 from .loss import alike, beside, check_reduction, check_signs, operands, reduced, signed
-from .loss_classes import class_labels, class_weights, without
+from .loss_classes import class_labels, class_weights, set_apart, without
 from .shapes import check_labels, check_same_shape, misplaced
 
 
@@ -163,7 +163,8 @@ def multi_margin_loss(input, target, p=1, margin=1.0, weight=None, *, reduction=
     weight = class_weights(op, weight, x)
     xp = array_module(raw(x))
     target = beside(op, target, x)
-    labels, left_out = class_labels(op, x, target if batch or target.size != 1 else target.reshape(1), None)
+    labels = class_labels(op, x, target if batch or target.size != 1 else target.reshape(1), None)
+    labels, left_out = set_apart(labels, x, None)
     lead = relu(margin - take_along_axis(x, labels[:, None], 1) + x)              # (N, K)
     terms = where(labels[:, None] == xp.arange(x.shape[1]), 0.0, lead if p == 1 else lead * lead)
     losses = sum(terms, 1) / x.shape[1]

@@ -16,7 +16,7 @@ from math import prod
 
 from ..backend import array_module
 from ..kernels import matmul as kernels
-from ..tensor import Op
+from ..tensor import Op, Tensor
 from .broadcast import sum, sum_to
 from .movement import swapaxes
 from .shapes import check_float
@@ -46,7 +46,12 @@ class LinearOp(Op):
     def backward(self, g, x, w, b=None):
         gx = MatmulOp()(g, w) if self.needs[0] else None                                      # (N, O) @ (O, I)
         gw = MatmulOp()(swapaxes(g, 0, 1), x) if self.needs[1] else None                      # (O, N) @ (N, I)
-        return (gx, gw) if b is None else (gx, gw, sum(g, axis=0) if self.needs[2] else None)
+        if b is None:
+            return gx, gw
+        gb = None
+        if self.needs[2]:
+            gb = sum(g, axis=0) if isinstance(g, Tensor) else kernels.column_sums(g)          # (O,)
+        return gx, gw, gb
 
 
 def matmul(a, b):

@@ -180,18 +180,11 @@ def by_own_statistics(input, axes, weight, bias, eps, running_mean, running_var,
     y = op(input, weight, bias, *residual)
     if running_mean is not None and input.size:
         n = prod(spatial) * (N if 0 in axes else 1)
-        follow(running_mean, op.mean, momentum, momentum)
-        follow(running_var, op.var, momentum, momentum * (n / (n - 1)))
+        kernel.follow(raw(running_mean), raw(running_var), op.mean, op.var, momentum, n / (n - 1))
+        for running in running_mean, running_var:
+            if isinstance(running, Tensor):
+                running.touch()
     return y
-
-
-def follow(running, found, momentum, share):
-    """Move running statistics (C,) in place: what was found, averaged over the batch, gets this share."""
-    array, found = raw(running), found.mean(axis=0) if len(found) > 1 else found
-    array *= 1 - momentum
-    array += share * found.reshape(-1)
-    if isinstance(running, Tensor):
-        running.touch()
 
 
 def batch_norm_relu(input, running_mean, running_var, weight, bias, momentum, eps, residual=None):

@@ -67,7 +67,8 @@ def build(code, options, name):
     """A shared library with one kernel of a source, made once for each text."""
     # constants come behind the header, which was read without them
     defines = [f"#define {' '.join(o[2:].split('=', 1))}\n" for o in options if o.startswith("-D")]
-    text = "".join(defines) + code + ENTRY.format(name)
+    # a namespace without a name: else the shared arrays of inline functions were one for all libraries that are loaded
+    text = "".join(defines) + f"namespace {{\n{code}\n}}\n" + ENTRY.format(name)
     key = digest(HEADER.read_text(), text, COMPILER, *FLAGS)
     path = CACHE / f"{key}.so"
     if not path.exists():

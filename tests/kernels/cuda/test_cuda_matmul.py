@@ -30,3 +30,16 @@ def test_stacks_of_matrices_are_left_to_the_reference(gpu):
     a = gpu.array(np.ones((2, 3, 4), "f"))
     with TurnOnDevice(a).recorded():
         assert twins.matmul(a, gpu.array(np.ones((2, 4, 3), "f"))) is NotImplemented
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (64, 10), (1024, 300), (1025, 2)])
+def test_column_sums(gpu, shape):
+    """Many rows are the reference's, which shares them out."""
+    g = np.random.default_rng(0).standard_normal(shape).astype("f")
+    for order in "CF":
+        y = twins.column_sums(gpu.array(np.asarray(g, order=order)))
+        if shape[0] > twins.ROWS:
+            assert y is NotImplemented
+        else:
+            limit = 4 * np.finfo("f").eps * np.abs(g).sum(axis=0, dtype=float)
+            assert (np.abs(gpu.numpy(y) - g.sum(axis=0, dtype=float)) <= limit).all() and y.dtype == g.dtype

@@ -152,3 +152,20 @@ def test_threads_in_any_order_normalise_to_the_same_bits(shape, axes, per, proce
     for other in results[1:]:
         for a, c in zip(results[0], other):
             np.testing.assert_array_equal(a, c)
+
+
+@pytest.mark.parametrize("groups, channels", [(1, 1), (1, 70), (3, 40)])
+@pytest.mark.parametrize("dtype", ["f", "d"])
+def test_running_statistics_follow(gpu, groups, channels, dtype):
+    rng = np.random.default_rng(0)
+    mean, var, found = (rng.standard_normal(shape).astype(dtype) for shape in (channels, channels, (groups, channels, 1)))
+    found_var = rng.random((groups, channels, 1))
+    there = [gpu.array(a.copy()) for a in (mean, var, found, found_var)]
+    assert twins.follow(*there, 0.1, 1.25) is None
+    expected = 0.9 * mean.astype(float) + 0.1 * found.mean(axis=(0, 2), dtype=float), 0.9 * var.astype(float) + 0.125 * found_var.mean(axis=(0, 2))
+    for y, right in zip(there, expected):
+        y = gpu.numpy(y)
+        assert y.dtype == dtype and (np.abs(y - right) <= 4 * np.finfo(dtype).eps * (1 + np.abs(right))).all()
+    kernels.follow.reference(mean, var, found, found_var, 0.1, 1.25)
+    np.testing.assert_allclose(mean, expected[0], rtol=0, atol=8 * np.finfo(dtype).eps)
+    np.testing.assert_allclose(var, expected[1], rtol=0, atol=8 * np.finfo(dtype).eps)

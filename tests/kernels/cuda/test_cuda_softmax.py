@@ -109,6 +109,42 @@ def seen(g, ndim):
     return (g, 0, (0,) * ndim) if isinstance(g, np.ndarray) else (g.data, (0,) * ndim)
 
 
+@pytest.mark.parametrize("dtype", ["f", "d"])
+@pytest.mark.parametrize("shape", [(6, 12), (1, 3), (2500, 4), (2, 5, 70), (3, 2, 40, 31)], ids=str)
+@pytest.mark.parametrize("ignored", [-100, 1])
+def test_mean_over_the_labels_that_count(gpu, shape, dtype, ignored):
+    """Against the mean of single losses in float64; many lines are added up in parts."""
+    x, _, labels = drawn(shape, 1)
+    x, labels = x.astype(dtype), labels.astype("i8")
+    labels[labels == 0] = ignored
+    if (labels == ignored).all():
+        labels.flat[0] = 0
+    counts = labels != ignored
+    losses, *_ = kernels.cross_entropy.reference(x.astype(float), np.where(counts, labels, 0))
+    mean, count, top, total = call(gpu, "mean_cross_entropy", x, labels, ignored)
+    assert mean.dtype == count.dtype == x.dtype and mean.shape == count.shape == () and count == counts.sum()
+    assert abs(mean - losses[counts].mean()) <= 16 * np.finfo(dtype).eps * np.abs(losses[counts]).max()
+    g = np.asarray(-1.75, dtype)
+    gx = call(gpu, "mean_cross_entropy_grad", g, x, labels, ignored, count, top, total)
+    p = np.exp(x - x.max(axis=1, keepdims=True), dtype=float)
+    p /= p.sum(axis=1, keepdims=True)
+    one = (np.arange(shape[1]).reshape((1, -1) + (1,) * (x.ndim - 2)) == labels[:, None]).astype(float)
+    expected = -1.75 * (p - one) * counts[:, None] / counts.sum()
+    assert (np.abs(gx - expected) <= 16 * np.finfo(dtype).eps / counts.sum()).all()
+    reference = kernels.mean_cross_entropy.reference(x, labels, ignored)
+    close(reference[0], mean, x.dtype)
+    close(kernels.mean_cross_entropy_grad.reference(g, x, labels, ignored, *reference[1:]), gx, x.dtype)
+
+
+def test_mean_over_no_labels_and_over_labels_that_are_no_class(gpu):
+    x, _, _ = drawn((3, 4), 1)
+    for labels, ignored in ([7, 7, 7], 7), ([0, 4, 1], 7), ([0, -1, 1], 7):
+        labels = np.array(labels)
+        for run in lambda *args: call(gpu, "mean_cross_entropy", *args), kernels.mean_cross_entropy.reference:
+            mean, count, *_ = run(x, labels, ignored)
+            assert np.isnan(mean) and count == (labels != ignored).sum()
+
+
 @pytest.mark.parametrize("shift", [1e4, -1e4, 3e38, -3e38])
 @pytest.mark.parametrize("shape", [(6, 12), (2, 12, 40)])
 def test_large_scores(gpu, shape, shift):
@@ -160,7 +196,7 @@ def test_threads_in_any_order_make_the_same_probabilities(shape, monkeypatch):
             monkeypatch.setattr(HostModule, "order", order)
             y, top, total = twins.softmax(x, 1)
             results.append([y, top, total, twins.softmax_grad(g, x, top, total, 1), twins.log_softmax_grad(g, x, top, total, 1),
-                            *twins.cross_entropy(x, labels)])
+                            *twins.cross_entropy(x, labels), *twins.mean_cross_entropy(x, labels, 1)])
     for other in results[1:]:
         for a, b in zip(results[0], other):
             np.testing.assert_array_equal(a, b)

@@ -10,7 +10,7 @@ from tests.device import fake_module
 from tests.kernels.test_conv import PASSES, bound, draw
 from tinyvision.kernels import conv
 from tinyvision.kernels.cuda import conv as twins
-from tinyvision.kernels.cuda import matmul, module, tf32
+from tinyvision.kernels.cuda import matmul, module, tf32, winograd
 from tinyvision.kernels.cuda.random import TurnOnDevice
 from tinyvision.kernels.cuda.tile import TF32_TILES, TF32_WEIGHT_TILES
 from tinyvision.kernels.window import Window
@@ -26,11 +26,13 @@ QUICK = {("conv", (16, 256, 16, 2, 8)), ("conv", (128, 128, 16, 8, 8)), ("conv_w
 def coarse(gpu):
     """`gpu` with TensorFloat-32 allowed, and tiles however few the filters are."""
     before, twins.MOST_DIRECT = twins.MOST_DIRECT, 0
+    suits, winograd.suits = winograd.suits, lambda *args: False            # its factors want all digits
+    twins.forget()
     if module.capability() < tf32.FIRST:
         pytest.skip(f"compute capability {module.capability()}")
     with tinyvision.allow_tf32(True):
         yield gpu
-    twins.MOST_DIRECT = before
+    twins.MOST_DIRECT, winograd.suits = before, suits
     twins.forget()
 
 

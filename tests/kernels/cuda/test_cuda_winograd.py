@@ -157,4 +157,4 @@ def test_it_pays_for_many_channels_only(monkeypatch):
     monkeypatch.undo()
     with emulated(processors=132):
         for C, H, N, expected in (16, 32, 128, False), (256, 14, 64, True), (512, 64, 1, True):
-            assert winograd.pays(N, C, C, (H, H), (H, H)) == winograd.pays_for_weight(N, C, C, (H, H), (H, H)) == expected
+            assert winograd.pays(False, N, C, C, (H, H), (H, H)) == winograd.pays_for_weight(False, N, C, C, (H, H), (H, H)) == expected
