@@ -26,7 +26,7 @@
 // With the constant TF32, tensor cores do the products of a step (tf32.cuh); loads, stores and steps around them are the same.
 // There a step is over so soon that BK is 16, or the next one would not have come.
 //
-// Constants: TYPE of the numbers; BM BN BK TM TN the tile; BQ; T0 T1 T2 (window.cuh); DENSE; TF32, for float.
+// Constants: TYPE of the numbers; BM BN BK TM TN the tile; BQ; T0 T1 T2, P0 P1 P2, PAIR (window.cuh); DENSE; TF32, for float.
 
 typedef TYPE T;
 
@@ -110,8 +110,11 @@ pack_filters(const T* __restrict__ w, T* __restrict__ packed, const Geometry s)
     int q = step / TAP_STEPS * BQ + row % BQ, t = step % TAP_STEPS * BT + row / BQ;
     int tap = t / (T1 * T2) * s.filter_step[0] + t / T2 % T1 * s.filter_step[1] + t % T2 * s.filter_step[2];
     bool there = m < s.rows && q < s.channels && t < TAPS;
-    packed[(long long)g * s.depth * s.width + e] =
-        there ? rounded(w[(long long)g * s.filter_group + s.filter_first + m * s.filter_row + q * s.filter_channel + tap]) : T(0);
+#ifdef PAIR
+    there &= (unsigned)(s.pair_first + m % P2 - t % T2 * P2) < (unsigned)s.pair_taps;
+#endif
+    int row_of_w = s.filter_first + m / PATCH * s.filter_row + m % PATCH + q * s.filter_channel + tap;
+    packed[(long long)g * s.depth * s.width + e] = there ? rounded(w[(long long)g * s.filter_group + row_of_w]) : T(0);
 }
 
 // What a thread brings of b, rows by columns of a step

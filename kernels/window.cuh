@@ -5,7 +5,8 @@
 #define TAPS (T0 * T1 * T2)
 
 // Filters that stride as far as they are large do not overlap: each position of u makes a patch of y of its own, and a row of the
-// product is a pixel of it.  Row m of such a sum is pixel m % PATCH of channel m / PATCH.
+// product is a pixel of it.  Row m of such a sum is pixel m % PATCH of channel m / PATCH.  With PAIR a patch is two neighbours in
+// a line, which have different taps of filters that overlap (cuda/conv.py).
 #ifdef P0
 #define PATCH (P0 * P1 * P2)
 #else
@@ -23,6 +24,7 @@ struct Geometry {
     int to_size[3], to_first[3], to_step[3];                                        // the pixel of y that position p is
     int depth, width;                   // rows and columns of the packed filters
     int pixels_each;                    // correlate_weight: pixels that one part adds up
+    int pair_first, pair_taps;          // PAIR: pixel r of a patch and tap t of the line have tap pair_first + r - 2t of pair_taps
 };
 
 struct Place { int d, h, w; };

@@ -7,6 +7,8 @@ those k where S divides r + lo - k*D, every S/gcd(S, D)-th.  They meet u at
     o = j + (r + lo - k*D) / S
 
 which is a window with stride 1 over u.  So each phase is one launch, with as many taps as really reach it; stride 1 has one.
+At stride 2 the two phases of a line are one launch (`Pair`), two rows of the product for each filter: what they write are
+neighbours then, and memory wants whole lines.  Some of their taps are zeros: of 3x3 filters four are done for every three.
 Where filters stride as far as they are large, as a U-Net enlarges, one launch does all phases: each is a row of one product.
 """
 
@@ -47,6 +49,8 @@ class Sum:
         self.record["depth"], self.record["width"], self.packed = depth, width, (groups, depth, width)
         self.dense = is_dense(taps, integers)
         known = constants(tile, taps, dtype, coarse, self.dense) | dict(zip(("P0", "P1", "P2"), patch or ()))
+        if "pair_taps" in integers:
+            known["PAIR"] = 1
         self.pack = module.function("conv", "pack_filters", BQ=BQ, **known)
         self.pack_grid = module.blocks(depth * width, 256), groups
         self.run = module.function("conv", "correlate", BQ=BQ, **known)
@@ -127,19 +131,24 @@ def transpose_plan(device, u, w, dtype, coarse, window, groups, sizes):
     if alone and T > 1 and M > MOST_DIRECT:               # every position makes a patch
         return shape, False, [Sum(
             three(ones, 1), dtype, coarse, three(window.size, 1), images=N, groups=groups, rows=M * T, channels=O // groups,
-            size=tuple(u[2:]), out=tuple(u[2:]), stride=ones, first=zeros, step=ones, filter_row=1, filter_channel=M * T,
+            size=tuple(u[2:]), out=tuple(u[2:]), stride=ones, first=zeros, step=ones, filter_row=T, filter_channel=M * T,
             filter_group=O // groups * M * T, filter_step=zeros, to_size=sizes, to_first=zeros, to_step=window.stride)]
-    axes = zip(sizes, window.size, window.stride, window.padding, window.dilation, pitches(window.size))
-    phases, found = [axis_phases(*axis) for axis in axes], []
+    axes = list(zip(sizes, window.size, window.stride, window.padding, window.dilation, pitches(window.size)))
+    phases, found, more = [axis_phases(*axis) for axis in axes], [], {}
+    paired = M > MOST_DIRECT and Pair.suits(*axes[-1])
+    if paired:
+        phases[-1] = [Pair(*axes[-1])]
+        more = dict(pair_first=phases[-1][0].filter_first, pair_taps=window.size[-1])
     for phase in product(*phases):
         taps = three([r.taps for r in phase], 1)
         if prod(taps):
-            found.append(sums(
-                taps, dtype, coarse, images=N, groups=groups, rows=M, channels=O // groups, size=tuple(u[2:]),
+            plan = functools.partial(Sum, patch=(1, 1, 2)) if paired else sums
+            found.append(plan(
+                taps, dtype, coarse, images=N, groups=groups, rows=2 * M if paired else M, channels=O // groups, size=tuple(u[2:]),
                 out=tuple(r.pixels for r in phase), stride=ones, first=tuple(r.first for r in phase),
                 step=tuple(r.step for r in phase), filter_row=T, filter_channel=M * T, filter_group=O // groups * M * T,
                 filter_first=sum(r.filter_first for r in phase), filter_step=tuple(r.filter_step for r in phase), to_size=sizes,
-                to_first=tuple(r.start for r in phase), to_step=window.stride))
+                to_first=tuple(r.start for r in phase), to_step=window.stride, **more))
     return shape, any(r.taps == 0 for axis in phases for r in axis), found
 
 
@@ -150,6 +159,23 @@ class Phase:
         self.start, self.pixels, self.taps = start, pixels, taps
         self.first, self.step = (start + lo - reach * dilation) // stride, -step * dilation // stride
         self.filter_first, self.filter_step = reach * pitch, step * pitch
+
+
+class Pair:
+    """Both phases of the last axis at stride 2 as one: pixels 2j and 2j + 1 for each j.
+
+    Pixel r and position j + i have tap k = r + lo - 2i in common, where there is such a tap: i runs from the least that has one.
+    """
+
+    def __init__(self, size, taps, stride, padding, dilation, pitch):
+        lo, self.start, self.pixels = padding[0], 0, size // 2
+        self.first, self.step = -((taps - 1 - lo) // 2), 1
+        self.taps = (1 + lo) // 2 - self.first + 1
+        self.filter_first, self.filter_step = lo - 2 * self.first, -2
+
+    @staticmethod
+    def suits(size, taps, stride, padding, dilation, pitch):
+        return stride == 2 and dilation == 1 and taps > 2 and size % 2 == 0
 
 
 def axis_phases(size, taps, stride, padding, dilation, pitch):

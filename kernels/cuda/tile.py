@@ -26,7 +26,7 @@ AXIS = ("size", "out", "stride", "first", "step")
 GEOMETRY = np.dtype([("images", "i4"), ("groups", "i4"), ("rows", "i4"), ("channels", "i4"), *[(name, "i4", 3) for name in AXIS],
                      ("filter_row", "i4"), ("filter_channel", "i4"), ("filter_group", "i4"), ("filter_first", "i4"),
                      ("filter_step", "i4", 3), ("to_size", "i4", 3), ("to_first", "i4", 3), ("to_step", "i4", 3),
-                     ("depth", "i4"), ("width", "i4"), ("pixels_each", "i4")])
+                     ("depth", "i4"), ("width", "i4"), ("pixels_each", "i4"), ("pair_first", "i4"), ("pair_taps", "i4")])
 
 
 def three(values, fill):

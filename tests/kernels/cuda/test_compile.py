@@ -32,6 +32,7 @@ def pooling():
 SETS = {  # the constants that the launchers of a source use
     "conv": [*tiles(tile.TILES, FLOAT, BQ=4), *tiles(tile.TILES_OF_DOUBLES, DOUBLE, BQ=4), *tiles(tile.WEIGHT_TILES, FLOAT),
              *tiles(tile.WEIGHT_TILES_OF_DOUBLES, DOUBLE), *tiles(list(tile.TILES)[:1], FLOAT, (5, 5, 5), BQ=1),
+             *tiles(tile.TILES, FLOAT, (1, 2, 2), BQ=4, P0=1, P1=1, P2=2, PAIR=1),
              *tiles(tile.WEIGHT_TILES, FLOAT, (1, 1, 1), DENSE=1), *tiles(tile.WEIGHT_TILES_OF_DOUBLES, DOUBLE, (1, 1, 1), DENSE=1),
              *tiles(tile.TF32_WEIGHT_TILES, FLOAT, (1, 1, 1), DENSE=1, TF32=1),
              *(one | dict(BQ=one["BK"], **more) for found, dtype, more in ((tile.TILES, FLOAT, {}), (tile.TILES_OF_DOUBLES, DOUBLE, {}),

@@ -129,6 +129,29 @@ def test_filters_that_stride_as_far_as_they_are_large(gpu, size, sizes, groups, 
     assert len(plan[2]) == launches
 
 
+@pytest.mark.parametrize("size, padding, sizes, stride, groups, dtype", [
+    ((3, 3), ((1, 1), (1, 1)), (8, 12), (2, 2), 1, "f"), ((3, 3), ((1, 1), (1, 1)), (8, 12), (2, 2), 2, "d"),
+    ((4, 4), ((1, 1), (1, 1)), (7, 16), (2, 2), 1, "f"), ((7, 7), ((3, 3), (3, 3)), (9, 10), (2, 2), 1, "f"),
+    ((3,), ((0, 4),), (18,), (2,), 1, "f"), ((5,), ((6, 1),), (22,), (2,), 3, "f"), ((2, 3, 6), ((0, 0), (1, 0), (2, 1)), (3, 4, 8), (1, 3, 2), 1, "d"),
+    ((3, 5), ((1, 1), (0, 0)), (4, 24), (3, 2), 1, "f")], ids=str)
+def test_two_pixels_of_a_line_at_once(gpu, size, padding, sizes, stride, groups, dtype, monkeypatch):
+    """The gradient of the input at stride 2: also with taps that reach no pixel, and lines that are no whole vectors."""
+    pairs = []
+    monkeypatch.setattr(twins.Pair, "__init__", lambda self, *args, made=twins.Pair.__init__: pairs.append(args) or made(self, *args))
+    rng, M = np.random.default_rng(0), 11
+    window = Window(size, stride, padding, (1,) * len(size))
+    u, w = (rng.standard_normal(shape).astype(dtype) for shape in ((2, 6 * groups, *window.output(sizes)), (6 * groups, M, *size)))
+    for bias in None, rng.standard_normal(groups * M).astype(dtype):
+        agree(gpu, "conv_transpose", (u, w, bias, window, groups, sizes))
+    assert pairs
+    for name, tile, kind in CASES:
+        if name == "conv_transpose" and kind == dtype:
+            monkeypatch.setattr(twins, "choose", lambda *args: tile)
+            twins.transpose_plan.cache_clear()
+            agree(gpu, "conv_transpose", (u, w, None, window, groups, sizes))
+    monkeypatch.undo()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_threads_in_any_order_make_the_same_bits(seed, monkeypatch):
     """A barrier that is missing would show here: see host.h."""
