@@ -38,10 +38,7 @@ class Sum:
         self.packed, self.dense = None, False
         idle = module.blocks(columns, 256) * groups < 2 * module.multiprocessors()            # then one pixel for each thread
         if patch is None and rows <= (2 * MOST_DIRECT if idle else MOST_DIRECT) and prod(taps) <= 49:
-            ROWS = 1 << (rows - 1).bit_length()
-            PIXELS = 1 if idle or ROWS == 1 else 2
-            self.run = module.function("conv_direct", "direct", TYPE=dtype, ROWS=ROWS, PIXELS=PIXELS, **dict(zip(("T0", "T1", "T2"), taps)))
-            self.grid, self.block = (module.blocks(columns, 256 * PIXELS), groups), (256,)
+            self.few(taps, dtype, rows, columns, idle, integers)
             return
         tile = BM, BN, BK, TM, TN = choose("image", dtype.char, coarse, rows, columns, groups)
         BQ, depth = channels_of_step(channels, prod(taps), BK)
@@ -56,12 +53,31 @@ class Sum:
         self.run = module.function("conv", "correlate", BQ=BQ, **known)
         self.grid, self.block = (module.blocks(columns, BN), module.blocks(rows, BM), groups), (BM // TM * (BN // TN),)
 
+    def few(self, taps, dtype, rows, columns, idle, integers):
+        """By conv_direct.cu."""
+        rows, pixels, groups = 1 << (rows - 1).bit_length(), neighbours(columns, integers), integers["groups"]
+        name, more = "direct_line", dict(TURNED=int(integers["step"][-1] < 0))
+        if pixels == 1:
+            name, pixels, more = "direct", 1 if idle or rows == 1 else 2, {}
+        known = dict(TYPE=dtype, ROWS=rows, PIXELS=pixels, **dict(zip(("T0", "T1", "T2"), taps)), **more)
+        self.run = module.function("conv_direct", name, **known)
+        self.grid, self.block = (module.blocks(columns, 256 * pixels), groups), (256,)
+
     def __call__(self, w, x, bias, y):
         if self.packed:
             packed = array_module(x).empty(self.packed, x.dtype)
             self.pack(self.pack_grid, (256,), (w, packed, self.record))
             w, x = packed, aligned(x) if self.dense else x
         self.run(self.grid, self.block, (w, x, module.NULL if bias is None else bias, y, self.record))
+
+
+def neighbours(columns, integers):
+    """How many positions of a line a thread may take that read and write neighbours, and leave enough to do for all processors."""
+    last = {name: values[-1] for name, values in integers.items() if isinstance(values, tuple)}
+    if last["stride"] != 1 or abs(last["step"]) != 1 or last["to_step"] != 1 or last["to_size"] != last["out"]:
+        return 1
+    return next((n for n in (4, 2) if last["out"] % n == 0
+                 and module.blocks(columns, 256 * n) * integers["groups"] >= module.multiprocessors()), 1)
 
 
 def sums(taps, dtype, coarse, **integers):

@@ -42,7 +42,8 @@ SETS = {  # the constants that the launchers of a source use
              *tiles(list(tile.TF32_TILES)[3:4], FLOAT, (1, 1, 1), BQ=16, TF32=1, P0=1, P1=2, P2=2),
              *tiles(tile.TF32_TILES, FLOAT, TF32=1, BQ=16), *tiles(list(tile.TF32_TILES)[2:3], FLOAT, TF32=1, BQ=2),
              *tiles(tile.TF32_WEIGHT_TILES, FLOAT, TF32=1)],
-    "conv_direct": [*(dict(TYPE=d, ROWS=r, PIXELS=2, **THREE) for d in (FLOAT, DOUBLE) for r in (1, 2, 4, 8))],
+    "conv_direct": [*(dict(TYPE=d, ROWS=r, PIXELS=2, **THREE) for d in (FLOAT, DOUBLE) for r in (1, 2, 4, 8)),
+                    *(dict(TYPE=d, ROWS=r, PIXELS=p, TURNED=t, **THREE) for d in (FLOAT, DOUBLE) for r in (1, 16) for p in (2, 4) for t in (0, 1))],
     "conv_winograd": [dict(TYPE=FLOAT, **THREE)],
     "pool": [dict(TYPE=d, THREADS=256, **rest) for d in (FLOAT, DOUBLE) for rest in pooling()],
     "normalize": [dict(BACKWARD=back, TYPE=d, VEC=vec, THREADS=threads, VARIED=varied) for back, varied in product((0, 1), repeat=2)

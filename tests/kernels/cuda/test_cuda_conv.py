@@ -111,6 +111,27 @@ def test_few_filters_and_depthwise(gpu, filters):
         agree(gpu, "conv_weight_grad", (x, u, window, groups))
 
 
+@pytest.mark.parametrize("sizes", [(12, 16), (9, 14), (16,), (3, 4, 8)], ids=str)
+@pytest.mark.parametrize("dtype", ["f", "d"])
+def test_positions_of_a_line_share_what_they_read(gpu, sizes, dtype, monkeypatch):
+    """Four or two to a thread, both ways, with taps that reach no pixel; many images, for a GPU wants to be busy."""
+    names = []
+    monkeypatch.setattr(module, "function", lambda file, name, made=module.function, **known: names.append(
+        (name, known.get("PIXELS"), known.get("TURNED"))) or made(file, name, **known))
+    monkeypatch.setattr(module, "multiprocessors", lambda: 1)
+    twins.forget()
+    rng, n = np.random.default_rng(0), len(sizes)
+    window = Window((3,) * (n - 1) + (5,), (1,) * n, ((2, 0),) * (n - 1) + ((1, 3),), (2,) * (n - 1) + (1,))
+    for groups, channels, filters in (1, 3, 5), (6, 1, 1), (2, 2, 3), (1, 300, 1):
+        x, w = rng.standard_normal((9, groups * channels, *sizes)).astype(dtype), rng.standard_normal((groups * filters, channels, *window.size)).astype(dtype)
+        u, b = rng.standard_normal((9, groups * filters, *window.output(sizes))).astype(dtype), rng.standard_normal(groups * filters).astype(dtype)
+        agree(gpu, "conv", (x, w, b, window, groups))
+        if channels < 9:
+            agree(gpu, "conv_transpose", (u, w, None, window, groups, sizes))
+    out, size = window.output(sizes)[-1], sizes[-1]
+    assert {("direct_line", 4 if out % 4 == 0 else 2, 0), ("direct_line", 4 if size % 4 == 0 else 2, 1)} <= set(names)
+
+
 PATCHES = [((2, 2), (5, 8), 1, 64, "f", 1), ((2, 2), (8, 4), 2, 9, "d", 1), ((2, 3), (4, 6), 2, 9, "f", 1), ((3,), (11,), 1, 10, "d", 1),
            ((2, 1, 2), (3, 2, 5), 3, 10, "f", 1), ((2, 2), (5, 8), 1, 9, "f", 4), ((4, 4), (2, 3), 1, 8, "f", 16)]
 
