@@ -9,15 +9,19 @@ Signals and pictures are volumes with axes of size 1.  A row of windows belongs 
 image, a whole plane does, for windows may overlap.  Sums are taken in the order of the reference.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import prod
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from ...memory import empty
 from ..pool import first_taps, pixel_pitch, spans, tap_steps
 from ..resample import Table
+from . import tile
 from .elementwise import declined
 from .jit import shared, solid
 from .resample import ADD, GATHER, PUT, apply, move
@@ -27,27 +31,64 @@ COUNT = np.uint64
 TWO = COUNT(2)
 
 
+BYTE = ir.IntType(8)
+
+
+def number_of(k, n):
+    """The tap k, n times."""
+    return ir.Constant(ir.VectorType(BYTE, n), [k] * n)
+
+
+def bytes_at(at, array, n, *offsets):
+    """The address of n bytes, as that of a vector."""
+    return at.b.bitcast(at.at(array, *offsets), ir.VectorType(BYTE, n).as_pointer())
+
+
+@intrinsic
+def max_of_four(typing, x, p, W, y, tap, q, count):
+    """y[q + j] = the largest of x[p + 2*j], its right neighbour and the two below, W further; tap[q + j] = which; for j < count."""
+    def write(at, x, p, W, y, tap, q, count):
+        b = at.b
+
+        def some(j, n):
+            pairs = [at.load(at.at(x, p, row, j, j), 2 * n) for row in (0, W)]
+            pixels = [at.shuffle(pair, pair, list(range(odd, 2 * n, 2))) for pair in pairs for odd in (0, 1)]
+            top, which = pixels[0], number_of(0, n)
+            for k, pixel in enumerate(pixels[1:], 1):
+                better = b.or_(b.fcmp_ordered(">", pixel, top), b.fcmp_unordered("uno", pixel, pixel))
+                top, which = b.select(better, pixel, top), b.select(better, number_of(k, n), which)
+            at.store(top, at.at(y, q, j))
+            b.store(which, bytes_at(at, tap, n, q, j)).align = 1
+        tile.by_vectors(at, count, some)
+    i = types.int64
+    return types.void(x, i, i, y, tap, i, i), tile.outlined("max_of_four", KINDS, write)
+
+
+@intrinsic
+def scatter_four(typing, x, p, W, y, tap, q, count):
+    """Its way back: each y[q + j] to the pixel of its tap, and zeros to the three others; one row after the other."""
+    def write(at, x, p, W, y, tap, q, count):
+        def pair(row, first, j, n):
+            value, which = at.load(at.at(y, q, j), n), at.b.load(bytes_at(at, tap, n, q, j))
+            which.align, zero = 1, ir.Constant(value.type, [0.0] * n)
+            pixels = [at.b.select(at.b.icmp_unsigned("==", which, number_of(first + k, n)), value, zero) for k in (0, 1)]
+            by_turns = [k for turn in zip(range(n), range(n, 2 * n)) for k in turn]
+            at.store(at.shuffle(*pixels, by_turns), at.at(x, p, row, j, j))
+        for row, first in ((0, 0), (W, 2)):
+            tile.by_vectors(at, count, partial(pair, row, first))
+    i = types.int64
+    return types.void(x, i, i, y, tap, i, i), tile.outlined("scatter_four", KINDS, write)
+
+
+KINDS = "array", "int", "int", "array", "array", "int", "int"
+
+
 @shared
 def _max_of_four(t, T, x, y, tap, H, W, OH, OW):
     """Windows of 2x2 side by side: x (planes * H * W) -> y, tap (planes * OH * OW), all in one row"""
-    zero, one, two, three = np.uint8(0), np.uint8(1), np.uint8(2), np.uint8(3)
     rows = y.size // OW
     for row in range(rows * t // T, rows * (t + 1) // T):
-        p, q = (row // OH * H + row % OH * 2) * W, row * OW
-        a, b, o, k = x[p:p + W], x[p + W:p + 2 * W], y[q:q + OW], tap[q:q + OW]
-        for j in range(o.size):
-            m, v = a[2 * j], a[2 * j + 1]
-            better = (v > m) | (v != v)
-            m = v if better else m
-            i = one if better else zero
-            v = b[2 * j]
-            better = (v > m) | (v != v)
-            m = v if better else m
-            i = two if better else i
-            v = b[2 * j + 1]
-            better = (v > m) | (v != v)
-            o[j] = v if better else m
-            k[j] = three if better else i
+        max_of_four(x, (row // OH * H + row % OH * 2) * W, W, y, tap, row * OW, OW)
 
 
 @shared
@@ -56,19 +97,11 @@ def _scatter_four(t, T, y, tap, x, H, W, OH, OW):
     zero, planes = x.dtype.type(0), x.size // (H * W)
     for n in range(planes * t // T, planes * (t + 1) // T):
         for r in range(OH):
-            p, q = (n * H + 2 * r) * W, (n * OH + r) * OW
-            a, b, o, k = x[p:p + W], x[p + W:p + 2 * W], y[q:q + OW], tap[q:q + OW]
-            for j in range(o.size):
-                v, i = o[j], np.int32(k[j])
-                a[2 * j] = v if i == 0 else zero
-                a[2 * j + 1] = v if i == 1 else zero
-            for j in range(o.size):                       # a second loop: of writes to pairs LLVM makes vectors, of fours not
-                v, i = o[j], np.int32(k[j])
-                b[2 * j] = v if i == 2 else zero
-                b[2 * j + 1] = v if i == 3 else zero
-            for j in range(2 * OW, W):
-                a[j] = zero
-                b[j] = zero
+            p = (n * H + 2 * r) * W
+            scatter_four(x, p, W, y, tap, (n * OH + r) * OW, OW)
+            for j in range(p + 2 * OW, p + W):
+                x[j] = zero
+                x[j + W] = zero
         for j in range((n * H + 2 * OH) * W, (n + 1) * H * W):
             x[j] = zero
 

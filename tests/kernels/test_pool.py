@@ -105,6 +105,14 @@ def test_twins_agree(geometry, dtype, threads):
         check_sums(draw(geometry[0], dtype, kind), window, out)
 
 
+@pytest.mark.parametrize("width", [*range(2, 20), 31, 32, 33, 47, 64, 67])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_of_any_length_in_vectors(width, dtype):
+    window, out = window_of((5, width), (2, 2), (2, 2), (0, 0), (1, 1), False)
+    for kind in ("normal", "ties", "special"):
+        check_maximum(draw((5, width), dtype, kind), window, out)
+
+
 def random_geometry(rng):
     """Sizes, a window over them that meets a pixel everywhere, and its positions."""
     while True:
