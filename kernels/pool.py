@@ -18,7 +18,7 @@ A tap is a small number, mostly one byte, where an index takes eight: between th
 Taps and indices agree bit for bit between implementations; sums to a rounding error of the number of their terms.
 """
 
-from functools import reduce
+from functools import lru_cache, reduce
 
 import numpy as np
 
@@ -39,6 +39,7 @@ def first_taps(window, out):
     return [-(-np.maximum(lo - s * np.arange(o), 0) // d) for o, s, (lo, _), d in axes]
 
 
+@lru_cache(512)
 def meets_image(window, sizes, out):
     """Whether every window has a tap inside the image: a dilated one can step from the padding over a small image."""
     axes = zip(first_taps(window, out), out, window.stride, window.padding, window.dilation, sizes)
