@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from ...memory import empty
-from ..pool import first_taps, pixel_pitch, spans, tap_steps
+from ..pool import first_taps, in_fours, pixel_pitch, spans, tap_steps
 from ..resample import Table
 from . import tile
 from .elementwise import declined
@@ -39,16 +39,28 @@ def number_of(k, n):
     return ir.Constant(ir.VectorType(BYTE, n), [k] * n)
 
 
+def spread(b, number, n):
+    """A vector of n times the number."""
+    none = ir.Constant(ir.VectorType(number.type, n), ir.Undefined)
+    return b.shuffle_vector(b.insert_element(none, number, ir.Constant(tile.INT32, 0)), none,
+                            ir.Constant(ir.VectorType(tile.INT32, n), [0] * n))
+
+
 def bytes_at(at, array, n, *offsets):
     """The address of n bytes, as that of a vector."""
     return at.b.bitcast(at.at(array, *offsets), ir.VectorType(BYTE, n).as_pointer())
 
 
 @intrinsic
-def max_of_four(typing, x, p, W, y, tap, q, count):
-    """y[q + j] = the largest of x[p + 2*j], its right neighbour and the two below, W further; tap[q + j] = which; for j < count."""
-    def write(at, x, p, W, y, tap, q, count):
+def max_of_four(typing, x, p, W, y, tap, q, count, dead):
+    """y[q + j] = the largest of x[p + 2*j], its right neighbour and the two below, W further; tap[q + j] = which; for j < count.
+
+    dead: 0, or what a tap is increased by where the largest is not above 0, and y then made 0.
+    """
+    def write(at, x, p, W, y, tap, q, count, dead):
         b = at.b
+        nothing, zero = ir.Constant(at.number, float("-inf")), ir.Constant(at.number, 0.0)
+        floor = b.select(b.icmp_signed("==", dead, ir.Constant(tile.INT, 0)), nothing, zero)
 
         def some(j, n):
             pairs = [at.load(at.at(x, p, row, j, j), 2 * n) for row in (0, W)]
@@ -57,11 +69,13 @@ def max_of_four(typing, x, p, W, y, tap, q, count):
             for k, pixel in enumerate(pixels[1:], 1):
                 better = b.or_(b.fcmp_ordered(">", pixel, top), b.fcmp_unordered("uno", pixel, pixel))
                 top, which = b.select(better, pixel, top), b.select(better, number_of(k, n), which)
-            at.store(top, at.at(y, q, j))
+            least, more = spread(b, floor, n), spread(b, b.trunc(dead, BYTE), n)
+            which = b.select(b.fcmp_ordered(">", top, least), which, b.add(which, more))
+            at.store(b.select(b.fcmp_ordered("<=", top, least), least, top), at.at(y, q, j))
             b.store(which, bytes_at(at, tap, n, q, j)).align = 1
         tile.by_vectors(at, count, some)
     i = types.int64
-    return types.void(x, i, i, y, tap, i, i), tile.outlined("max_of_four", KINDS, write)
+    return types.void(x, i, i, y, tap, i, i, i), tile.outlined("max_of_four", (*KINDS, "int"), write)
 
 
 @intrinsic
@@ -84,11 +98,11 @@ KINDS = "array", "int", "int", "array", "array", "int", "int"
 
 
 @shared
-def _max_of_four(t, T, x, y, tap, H, W, OH, OW):
-    """Windows of 2x2 side by side: x (planes * H * W) -> y, tap (planes * OH * OW), all in one row"""
+def _max_of_four(t, T, x, y, tap, H, W, OH, OW, dead):
+    """Windows of 2x2 side by side: x (planes * H * W) -> y, tap (planes * OH * OW), all in one row; dead: see max_of_four"""
     rows = y.size // OW
     for row in range(rows * t // T, rows * (t + 1) // T):
-        max_of_four(x, (row // OH * H + row % OH * 2) * W, W, y, tap, row * OW, OW)
+        max_of_four(x, (row // OH * H + row % OH * 2) * W, W, y, tap, row * OW, OW, dead)
 
 
 @shared
@@ -220,8 +234,7 @@ class Geometry:
         pitch = pixel_pitch(window.size)
         self.starts = ints([0] * empty + [first * p for firsts, p in zip(first_taps(window, out), pitch) for first in firsts])
         self.steps = ints(tap_steps(window, sizes))
-        self.four = (window.size == window.stride == (2, 2) and window.dilation == (1, 1) and set(lows) == {0}
-                     and all(2 * o <= h for o, h in zip(out, sizes)))
+        self.four = in_fours(window, sizes, out)
 
 
 def ints(numbers):
@@ -238,9 +251,18 @@ def window_max(x, window, out):
     tap = empty(y.shape, np.min_scalar_type(prod(window.size)))
     arrays = solid(x).reshape(-1), y.reshape(-1), tap.reshape(-1)
     if plan.four:
-        _max_of_four(*arrays, *sizes, *out)
+        _max_of_four(*arrays, *sizes, *out, 0)
     else:
         _max(*arrays, plan.g, plan.begin, plan.end, plan.starts)
+    return y, tap
+
+
+def window_max_relu(x, window, out):
+    if declined(x) or 0 in out or not in_fours(window, x.shape[2:], out):
+        return NotImplemented
+    y = empty(x.shape[:2] + out, x.dtype)
+    tap = empty(y.shape, np.uint8)
+    _max_of_four(solid(x).reshape(-1), y.reshape(-1), tap.reshape(-1), *x.shape[2:], *out, 4)
     return y, tap
 
 
