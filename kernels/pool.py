@@ -78,8 +78,9 @@ def window_max(x, window, out):
 
 @kernel
 def window_max_relu(x, window, out):
-    y, tap = window_max(x, window, out)
-    return rectify(y), array_module(x).where(y > 0, tap, tap + tap.dtype.type(prod(window.size)))
+    (y, tap), taps = window_max(x, window, out), prod(window.size)
+    number = np.min_scalar_type(2 * taps)
+    return rectify(y), array_module(x).where(y > 0, tap, tap + number.type(taps)).astype(number)
 
 
 @lru_cache(512)

@@ -204,9 +204,10 @@ def layout(channels, depth, height, width, itemsize, most_images=1, in_place=Fal
     rows, images, pitch = height.count, 1, pitch_of(width)
     if most_images >= L > 1:
         mixed = plan(rows, L, width.count + width.reach, True, L)
-        needed = rows * width.count / 0.9 if dots else mixed.work / 0.8
-        if mixed.numbers * itemsize <= budget and needed < lanes(rows, width.count, pitch, L):
-            return mixed
+        if mixed.numbers * itemsize <= budget:
+            needed = rows * width.count / 0.9 if dots else mixed.work / 0.8
+            if needed < lanes(rows, width.count, pitch, L):
+                return mixed
     while rows > 1 and plan(rows, 1, pitch, True).numbers * itemsize > budget:
         rows = (rows + 1) // 2
     if rows == height.count:

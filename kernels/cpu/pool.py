@@ -29,8 +29,6 @@ from .resample import ADD, GATHER, PUT, apply, move
 # An unsigned index cannot count from the end and needs no test whether it does; so loops over sums of indices become vectors.
 COUNT = np.uint64
 TWO = COUNT(2)
-
-
 BYTE = ir.IntType(8)
 
 
@@ -166,7 +164,8 @@ def _scatter_taps(t, T, y, tap, x, g, steps):
             o, k = y[p:p + OW], tap[p:p + OW]
             corner = ((row // OH * sd - ld) * H + row % OH * sh - lh) * W - lw
             for j in range(OW):
-                plane[corner + j * sw + steps[k[j]]] += o[j]
+                if k[j] < steps.size:                     # else it belongs to no pixel
+                    plane[corner + j * sw + steps[k[j]]] += o[j]
 
 
 @shared

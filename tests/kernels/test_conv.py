@@ -45,7 +45,7 @@ def any_geometry(rng, most):
         sizes = tuple(map(int, rng.integers(1, most if n < 3 else 8, n)))
         window = Window(size, stride, padding, dilation)
         if min(window.output(sizes)) >= 1:
-            return int(rng.choice([1, 2, 3, 5, 34])) if n < 3 else 2, C, O, sizes, window, groups
+            return int(rng.choice([1, 2, 3, 5, 34])) if n < 3 else int(rng.choice([2, 2, 34])), C, O, sizes, window, groups
 
 
 def layer_of_tiles(rng):

@@ -139,6 +139,9 @@ def test_other_windows_are_left_to_two_kernels():
         maxima, winner = pool.window_max(x, window, out)
         np.testing.assert_array_equal(y, np.maximum(maxima, 0))
         np.testing.assert_array_equal(tap, np.where(maxima > 0, winner, winner + np.prod(window.size)))
+        g = np.ones_like(y)
+        same(*both("scatter_taps", g, tap, window, (6, 6)))
+        same(pool.scatter_taps(g * (maxima > 0), winner, window, (6, 6)), pool.scatter_taps(g, tap, window, (6, 6)))
 
 
 def random_geometry(rng):
