@@ -5,7 +5,8 @@ those of one window:
 
     window_max     x -> y, tap (N, C, *O)     the maximum of each window and its tap: the first of equal ones, the last NaN if any
     tap_index      tap -> index (N, C, *O)    the tap of each window as an index of the image
-    scatter_taps   g -> x (N, C, *S)          scatter_add by tap_index
+    scatter_taps   g -> x (N, C, *S)          scatter_add by tap_index; what belongs to no tap of the window goes nowhere
+    window_max_relu  as window_max, but y = relu(maximum), and the tap where that is not above 0 is `taps` more: one of no pixel
     bins_argmax    x -> index (N, C, *O)      where the maxima are of windows that differ in size
     gather         x -> y (N, C, *O)          y[n, c, o] = x[n, c, index[n, c, o]]
     scatter_add    g -> x (N, C, *S)          its adjoint: x[n, c, p] = sum of g[n, c, o] over the o whose index is p
@@ -18,12 +19,14 @@ A tap is a small number, mostly one byte, where an index takes eight: between th
 Taps and indices agree bit for bit between implementations; sums to a rounding error of the number of their terms.
 """
 
-from functools import reduce
+from functools import lru_cache, reduce
+from math import prod
 
 import numpy as np
 
 from tinyvision.backend import array_module, constant
 
+from .elementwise import rectify
 from .im2col import col2im, frame
 from .registry import kernel
 
@@ -39,6 +42,7 @@ def first_taps(window, out):
     return [-(-np.maximum(lo - s * np.arange(o), 0) // d) for o, s, (lo, _), d in axes]
 
 
+@lru_cache(512)
 def meets_image(window, sizes, out):
     """Whether every window has a tap inside the image: a dilated one can step from the padding over a small image."""
     axes = zip(first_taps(window, out), out, window.stride, window.padding, window.dilation, sizes)
@@ -72,6 +76,20 @@ def window_max(x, window, out):
     return gather(x, tap_index(winner, window, x.shape[2:])), winner
 
 
+@kernel
+def window_max_relu(x, window, out):
+    (y, tap), taps = window_max(x, window, out), prod(window.size)
+    number = np.min_scalar_type(2 * taps)
+    return rectify(y), array_module(x).where(y > 0, tap, tap + number.type(taps)).astype(number)
+
+
+@lru_cache(512)
+def in_fours(window, sizes, out):
+    """Whether these are windows of 2x2 side by side, all inside the picture."""
+    return (window.size == window.stride == (2, 2) and window.dilation == (1, 1) and all(lo == 0 for lo, _ in window.padding)
+            and all(2 * o <= h for o, h in zip(out, sizes)))
+
+
 def tap_index(tap, window, sizes):
     """The pixel of an image of these sizes under a tap of each window."""
     pitch = pixel_pitch(sizes)
@@ -88,7 +106,9 @@ def tap_steps(window, sizes):
 
 @kernel
 def scatter_taps(g, tap, window, sizes):
-    return scatter_add(g, tap_index(tap, window, sizes), sizes)
+    taps = prod(window.size)
+    g = array_module(g).where(tap < taps, g, g.dtype.type(0))
+    return scatter_add(g, tap_index(tap % taps, window, sizes), sizes)
 
 
 def spans(size, out):

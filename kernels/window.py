@@ -12,12 +12,12 @@ in what they do there: copy, add, or keep the larger.  Every formula holds per a
 Source: Dumoulin and Visin 2016, A guide to convolution arithmetic for deep learning, arXiv:1603.07285.
 """
 
-from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(NamedTuple):
     """A sliding window; every field has one entry per spatial axis, `padding` a pair (before, after).
 
     Sizes, strides, paddings and dilations are in pixels.
@@ -50,14 +50,7 @@ class Window:
 
         `ceil_mode` rounds up: a last window may hang over the end, unless it would start in the padding behind it.
         """
-        def positions(h, padded, span, s, lo):
-            if not ceil_mode:
-                return (padded - span) // s + 1
-            o = -((span - padded) // s) + 1
-            return o - 1 if (o - 1) * s >= h + lo else o
-
-        lows = (lo for lo, _ in self.padding)
-        return tuple(map(positions, sizes, self.padded(sizes), self.span, self.stride, lows))
+        return positions(self, tuple(sizes), ceil_mode)
 
     def extent(self, out):
         """Padded pixels that `out` positions reach, from the first tap of the first to the last of the last."""
@@ -72,3 +65,16 @@ class Window:
         for k in product(*map(range, self.size)):
             start = [i * d for i, d in zip(k, self.dilation)]
             yield k, tuple(slice(a, a + (o - 1) * s + 1, s) for a, o, s in zip(start, out, self.stride))
+
+
+@lru_cache(512)
+def positions(window, sizes, ceil_mode):
+    """Window.output: every call of a layer asks for it, and mostly for the same."""
+    def along(h, padded, span, s, lo):
+        if not ceil_mode:
+            return (padded - span) // s + 1
+        o = -((span - padded) // s) + 1
+        return o - 1 if (o - 1) * s >= h + lo else o
+
+    lows = (lo for lo, _ in window.padding)
+    return tuple(map(along, sizes, window.padded(sizes), window.span, window.stride, lows))

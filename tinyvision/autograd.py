@@ -214,8 +214,12 @@ def unshared(gx, op, arrays, gxs):
         return False
     known = [*arrays, *gxs]
     for value in vars(op).values():
-        known.extend(value if isinstance(value, (tuple, list)) else (value,))
-    return sum([is_array(a) and owner(a) is memory for a in known]) == 1
+        if isinstance(value, (tuple, list)):
+            known.extend(value)
+        else:
+            known.append(value)
+    # what is no array may have a base, too, but not this one; and of a view the base is the owner
+    return sum([a is memory or getattr(a, "base", None) is memory for a in known]) == 1
 
 
 def writeable(array):

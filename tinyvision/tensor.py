@@ -370,10 +370,12 @@ def result(array, inputs=()):
     """A Tensor around an array that was just computed from these inputs: nothing is copied."""
     if type(array) is not np.ndarray and not is_array(array):
         array = np.asarray(array)                         # a full reduction gives a NumPy number
-    memory, changes = owner(array), None
+    memory, changes = array if array.base is None else owner(array), None
     for x in inputs:
-        if isinstance(x, Tensor) and (x._data is memory or x._data.base is memory):
-            changes = x._changes                          # a view: a write to one is a write to both
+        if isinstance(x, Tensor):
+            data = x._data
+            if data is memory or data.base is memory:
+                changes = x._changes                      # a view: a write to one is a write to both
     y = Tensor.__new__(Tensor)
     attach(y, array, changes)
     return y

@@ -25,7 +25,7 @@ from ...memory import empty
 from ..registry import forced
 from . import tile, winograd
 from .jit import few, inner, scratch, shared, solid, threads
-from .layout import ONE, SLACK, Axis, dot_vectors, ints, layout, pointwise, record, vectors
+from .layout import ONE, SLACK, Axis, dot_vectors, ints, layout, pointwise, record, runs, vectors
 from .pack import pack, panel
 
 CHUNK = 64                                                # vectors at a time: the factor's share stays in the first-level cache
@@ -46,8 +46,8 @@ def correlate_kernel(M, N, pieces):
     """The kernel for tiles of M filters and N vectors."""
     some, two, one = tile.fma_tile(M, N, pieces), tile.fma_tile(M, 2, pieces), tile.fma_tile(M, 1, pieces)
 
-    def correlate(t, T, x, w, bias, y, geometry, planes, hphases, wphases, off, woff, vin, vout, panels, buffers, outs):
-        g, K, V = geometry[0], off.size, vin.size // pieces
+    def correlate(t, T, x, w, bias, y, geometry, planes, hphases, wphases, runs, taps, woff, vin, vout, panels, buffers, outs):
+        g, K, V = geometry[0], woff.size, vin.size // pieces
         C, O, voxels = g.groups * g.C, g.groups * g.O, g.D * g.H * g.W
         blocks = (g.O + M - 1) // M                       # of filters, M at a time
         share, sets = (blocks + g.shares - 1) // g.shares, (g.images + g.together - 1) // g.together
@@ -70,15 +70,18 @@ def correlate_kernel(M, N, pieces):
                 to, o, ldo, bk = out, 0, out.size // M, group * g.O + m
                 if g.direct:
                     to, o, ldo = y, row * g.YW + g.at_W, g.YD * g.YH * g.YW
-                v, end = 0, V if g.lane > 1 else V // g.together * count
-                while end - v >= N and end - v != N + 1:              # N + 1 are better cut into pairs than into N and one
-                    some(weights, wk, off, K, source, s, vin, v, to, o, ldo, vout, bias, bk)
-                    v += N
-                while v + 2 <= end:
-                    two(weights, wk, off, K, source, s, vin, v, to, o, ldo, vout, bias, bk)
-                    v += 2
-                if v < end:
-                    one(weights, wk, off, K, source, s, vin, v, to, o, ldo, vout, bias, bk)
+                for run in range(runs.shape[0]):
+                    v, end, k, Q = runs[run, 0], runs[run, 1], runs[run, 2], runs[run, 3]
+                    if g.lane == 1:
+                        end = V // g.together * count
+                    while end - v >= N and end - v != N + 1:          # N + 1 are better cut into pairs than into N and one
+                        some(weights, wk, taps, k, Q, source, s, vin, v, to, o, ldo, vout, bias, bk)
+                        v += N
+                    while v + 2 <= end:
+                        two(weights, wk, taps, k, Q, source, s, vin, v, to, o, ldo, vout, bias, bk)
+                        v += 2
+                    if v < end:
+                        one(weights, wk, taps, k, Q, source, s, vin, v, to, o, ldo, vout, bias, bk)
                 if not g.direct:
                     put(y, row, out, ldo, g, count, min(M, g.O - m), V // g.together * g.L)
 
@@ -127,7 +130,8 @@ def weight_grad_kernel(M, N, pieces):
 
     def weight_grad(t, T, x, u, geometry, planes, hphases, wphases, off, vin, buffers, factors, sums):
         g, K = geometry[0], off.size
-        C, O, V, voxels = g.groups * g.C, g.groups * g.O, vin.size // pieces // g.together, g.D * g.H * g.W
+        C, O, voxels = g.groups * g.C, g.groups * g.O, g.D * g.H * g.W
+        V = vin.size // pieces // (1 if g.lane > 1 else g.together)
         blocks, parts = (g.O + M - 1) // M, sums.shape[0]
         sets, pixels = (g.images + g.together - 1) // g.together, g.OH * g.OW
         buffer, factor = buffers[t], factors[t]
@@ -149,7 +153,12 @@ def weight_grad_kernel(M, N, pieces):
                 for b in range(lo, hi):
                     first = ((n0 * O + group * g.O + b * M) * g.OD + od) * pixels + r0 * g.OW
                     a, a0, lda, some, times = u, first, g.OD * pixels, V, count
-                    if not g.in_line:
+                    if g.lane > 1:
+                        a, a0, lda, times = factor, 0, g.line, 1
+                        for m in range(M):                # a filter that is not there has no images
+                            there = count if b * M + m < g.O else 0
+                            tile.mix_rows(factor, m * g.line, u, first + m * g.OD * pixels, O * g.OD * pixels, there, pixels)
+                    elif not g.in_line:
                         a, a0, lda, some, times = factor, 0, g.line, V * count, 1
                         for m in range(M):
                             there = height if b * M + m < g.O else 0      # a filter that is not there has no rows
@@ -229,7 +238,7 @@ class Correlation:
                                packed=not own, wrow=wrow, wgroup=wgroup, **dict(zip(("YD", "YH", "YW"), out)),
                                **dict(zip(("step_D", "step_H", "step_W"), step)), **dict(zip(("at_D", "at_H", "at_W"), first)))
         self.filters = None if own else (groups, O, M, wrow, wgroup, ints(woff))
-        self.tables = (*tables(axes), plan.offsets(), ints(woff), cut.vin, cut.vout)
+        self.tables = (*tables(axes), *runs(plan, cut.count, M), ints(woff), cut.vin, cut.vout)
         self.scratch = [("buffer", workers, plan.numbers + 2 * L, dtype),
                         ("out", workers, 1 if cut.direct else M * cut.count * L, dtype)]
         self.panels = ("panel", workers, M * K, dtype) if own else ("panels", 1, groups * blocks * M * K, dtype)
@@ -314,30 +323,34 @@ class WeightGradient:
             axes = row_of(axes, L)
             in_place = axes[2].count % L == 0
         depth, height, width = axes
-        plan = layout(C, depth, height, width, dtype.itemsize, most_images=images // workers, in_place=in_place)
+        plan = layout(C, depth, height, width, dtype.itemsize, most_images=images // workers, in_place=in_place, L=L,
+                      dots=True)
         cut = dot_vectors(plan, L)
         off = plan.offsets()
         off = np.append(off, np.repeat(off[-1:], -len(off) % N))          # the last tile is filled up with a tap that it has
         blocks, items = -(-O // M), -(-images // plan.images) * depth.count * plan.tiles
         # each worker its own sums, or, where these are large or the items few, its own filters
-        parts = workers if items >= 2 * workers and O * groups * len(off) < 1 << 18 or blocks < workers else 1
+        even = items >= 2 * workers or plan.lane > 1 and items % workers == 0
+        parts = workers if even and O * groups * len(off) < 1 << 18 or blocks < workers else 1
         self.kernel = weight_grad_kernel(M, N, cut.pieces)
-        V, line, piece = cut.count // plan.images, (cut.count + 1) * L, L // cut.pieces
+        V, line, piece = cut.count // (1 if plan.lane > 1 else plan.images), (cut.count + 1) * L, L // cut.pieces
         between = -(-width.count // piece) * piece if cut.direct else plan.pitch
         # where the vectors are the outputs as they lie in u, one after the other, nothing needs to be copied
-        in_line = (between == width.count and V * L == plan.rows * between and height.count % plan.rows == 0 and O % M == 0
-                   and V >= ENOUGH)
+        in_line = (plan.lane == 1 and between == width.count and V * L == plan.rows * between and height.count % plan.rows == 0
+                   and O % M == 0 and V >= ENOUGH)
         self.geometry = record(**plan.numbers_of_pack, **outputs(images, groups, O, plan), L=L, between=between, line=line,
                                in_line=in_line)
         self.tables = (*tables(axes), ints(off), cut.vin)
         self.scratch = [("buffer", workers, plan.numbers + 2 * L, dtype), ("factor", workers, M * line + between + L, dtype)]
         self.sums, self.filters = (parts, groups * blocks * M * len(off)), (groups, O, M, len(off), taps)
+        self.whole = parts == 1 and O % M == 0 and len(off) == taps        # the tiles are the result as it stands
 
     def __call__(self, x, u, gw):
         buffers, factors = (scratch(*what) for what in self.scratch)
-        sums = empty(self.sums, x.dtype)
+        sums = gw.reshape(1, -1) if self.whole else empty(self.sums, x.dtype)
         self.kernel(x.reshape(-1), u.reshape(-1), self.geometry, *self.tables, buffers, factors, sums, workers=self.workers)
-        gather(sums, *self.filters, gw.reshape(-1), workers=few(gw.size))
+        if not self.whole:
+            gather(sums, *self.filters, gw.reshape(-1), workers=few(gw.size))
 
 
 @lru_cache(512)

@@ -132,7 +132,7 @@ def few(numbers):
 
 def solid(x):
     """x in one piece, aligned and writable: what the kernels are compiled for."""
-    return x if x.flags.carray else np.require(x, requirements="CAW")
+    return x if x.flags.carray else x.copy(order="C")
 
 
 def fork(worker):

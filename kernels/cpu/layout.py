@@ -55,6 +55,18 @@ class Axis:
         step, phase = divmod(r - self.first, self.stride)
         return self.phases.index(phase), step
 
+    def classes(self, together):
+        """[outputs, taps]: neighbours, `together` at a time, and the taps by which one of them reads a pixel of the input."""
+        found = []
+        for start in range(0, self.count, together):
+            outputs = list(range(start, min(start + together, self.count)))
+            inside = [k for k, r in enumerate(self.shifts) if any(0 <= j * self.stride + r < self.size for j in outputs)]
+            if found and found[-1][1] == inside:
+                found[-1][0].extend(outputs)
+            else:
+                found.append([outputs, inside])
+        return found
+
 
 ONE = Axis((0,), 1, 1, 1)                                 # an axis that is not there
 
@@ -96,6 +108,26 @@ class Layout:
                 taps.append((a * len(self.width.phases) + b) * self.phase + (row * self.pitch + column) * self.lane)
         planes = self.plane * np.arange(self.channels * len(self.depth.shifts))
         return ints((planes[:, None] + np.array(taps)).ravel())
+
+    def classes(self):
+        """(rows, columns, taps) of the outputs of a tile: which taps read more than zeros there.
+
+        That differs only where pictures are mixed, for there a vector is one pixel; and is told apart if it saves a quarter.
+        """
+        every = np.arange(self.channels * len(self.depth.shifts) * len(self.height.shifts) * len(self.width.shifts))
+        if self.lane > 1:
+            numbers = every.reshape(-1, len(self.height.shifts), len(self.width.shifts))
+            found = [(rows, columns, numbers[:, up][:, :, along].ravel()) for rows, up in self.height.classes(1)
+                     for columns, along in self.width.classes(2)]         # two: a tile of one vector would be slow
+            if sum([len(r) * len(c) * len(taps) for r, c, taps in found]) < 0.75 * self.rows * self.width.count * every.size:
+                return found
+        return [(range(self.rows), range(self.width.count), every)]
+
+    @property
+    def work(self):
+        """Outputs of a tile of one picture, each counted as the share of the taps that are computed for it."""
+        computed = sum([len(rows) * len(columns) * len(taps) for rows, columns, taps in self.classes()])
+        return computed / (self.channels * len(self.depth.shifts) * len(self.height.shifts) * len(self.width.shifts))
 
     @property
     def numbers_of_pack(self):
@@ -155,10 +187,11 @@ def pitch_of(width):
 
 
 @lru_cache(512)
-def layout(channels, depth, height, width, itemsize, most_images=1, in_place=False, L=1, budget=BUFFER):
+def layout(channels, depth, height, width, itemsize, most_images=1, in_place=False, L=1, dots=False, budget=BUFFER):
     """The plan for these axes: as many rows as the buffer holds, and up to `most_images` small pictures side by side.
 
-    Given L, pictures may also be mixed: a vector is then a pixel of L images, and no lane of it lies between two rows.
+    Given L, pictures may also be mixed: a vector is then a pixel of L images, and no lane of it lies between two rows.  To mix
+    takes time, so vectors along the rows must waste a fifth of theirs; for dots, which leave no tap out, a tenth.
     """
     def plan(rows, images, pitch, copied, lane=1):
         return Layout(channels, depth, height, width, rows, images, pitch, copied, lane)
@@ -169,10 +202,12 @@ def layout(channels, depth, height, width, itemsize, most_images=1, in_place=Fal
             rows //= 2
         return plan(rows, 1, width.size, False)
     rows, images, pitch = height.count, 1, pitch_of(width)
-    if most_images >= L > 1 and wasteful(rows, width.count, pitch, L):
+    if most_images >= L > 1:
         mixed = plan(rows, L, width.count + width.reach, True, L)
         if mixed.numbers * itemsize <= budget:
-            return mixed
+            needed = rows * width.count / 0.9 if dots else mixed.work / 0.8
+            if needed < lanes(rows, width.count, pitch, L):
+                return mixed
     while rows > 1 and plan(rows, 1, pitch, True).numbers * itemsize > budget:
         rows = (rows + 1) // 2
     if rows == height.count:
@@ -184,10 +219,9 @@ def layout(channels, depth, height, width, itemsize, most_images=1, in_place=Fal
     return plan(rows, images, pitch, True)
 
 
-def wasteful(rows, count, pitch, L):
-    """Whether vectors along the rows would spend more than a fifth of their lanes between them."""
-    flat = -(-((rows - 1) * pitch + count) // L)
-    return count < L and count % (L // 2) != 0 and rows * count < 0.8 * flat * L
+def lanes(rows, count, pitch, L):
+    """The lanes of vectors along the rows: halves of a vector fit into a row, or the vectors go on from row to row."""
+    return rows * count if count % (L // 2) == 0 else -(-((rows - 1) * pitch + count) // L) * L
 
 
 def pointwise(depth, height, width):
@@ -214,8 +248,8 @@ def vectors(plan, out_pitch, out_image, L, direct):
     """Cut the outputs of a tile into vectors, straight into outputs with rows of `out_pitch` if that is no waste."""
     rows, count, pitch, half, pieces = plan.rows, plan.width.count, plan.pitch, L // 2, 1
     if plan.lane > 1:
-        (vin,) = lines(rows, range(count), pitch)
-        return Vectors(ints(L * vin), ints(L * np.arange(rows * count)), 1, False)
+        pixels = np.array([(r, c) for some, columns, _ in plan.classes() for r in some for c in columns])
+        return Vectors(*(ints(L * pixels @ (row, 1)) for row in (pitch, count)), 1, False)
     flat = (rows - 1) * pitch + count
     if direct and count >= L and rows * -(-count // L) <= 1.1 * -(-flat // L):
         # the last vector of a row overlaps the one before it
@@ -229,10 +263,25 @@ def vectors(plan, out_pitch, out_image, L, direct):
     return Vectors(ints((images * plan.image + vin).ravel()), ints((images * out_image + vout).ravel()), pieces, direct)
 
 
+def runs(plan, count, M):
+    """runs[i] = first vector, the one behind the last, first tap, taps; of each of these the places in the buffer and in a panel.
+
+    count: all vectors; there is one run of them, or one for each class of outputs.
+    """
+    classes = plan.classes()
+    vectors = [count] if len(classes) == 1 else [len(rows) * len(columns) for rows, columns, _ in classes]
+    taps = [len(some) for *_, some in classes]
+    ends, chosen = np.cumsum(vectors), np.concatenate([some for *_, some in classes])
+    return (ints(np.stack([ends - vectors, ends, np.cumsum(taps) - taps, taps], axis=1)),
+            ints(np.stack([plan.offsets()[chosen], M * chosen], axis=1)))
+
+
 @lru_cache(512)
 def dot_vectors(plan, L):
     """The same for sums over the outputs, where no output may be met twice; behind a row stand zeros in the other factor."""
     rows, count, half = plan.rows, plan.width.count, L // 2
+    if plan.lane > 1:
+        return Vectors(ints(L * lines(rows, range(count), plan.pitch)[0]), None, 1, False)
     flat = -(-((rows - 1) * plan.pitch + count) // L)
     if rows * -(-count // L) <= flat:
         (starts,), pieces, whole = lines(rows, range(0, count, L), plan.pitch), 1, True

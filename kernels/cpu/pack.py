@@ -42,7 +42,7 @@ def pack(x, base, between, images, z0, r0, buffer, g, planes, hphases, wphases):
                     for n in range(apart):
                         at = to + n * g.image
                         # many short rows: one clearing in advance is cheaper than two for each row
-                        clean = pitch < 4 * L
+                        clean = pitch < 4 * L or lane > 1         # lanes without a picture are read, too
                         if clean:
                             tile.clear_row(buffer, at, phase)
                         else:

@@ -9,15 +9,19 @@ Signals and pictures are volumes with axes of size 1.  A row of windows belongs 
 image, a whole plane does, for windows may overlap.  Sums are taken in the order of the reference.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import prod
 
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from ...memory import empty
-from ..pool import first_taps, pixel_pitch, spans, tap_steps
+from ..pool import first_taps, in_fours, pixel_pitch, spans, tap_steps
 from ..resample import Table
+from . import tile
 from .elementwise import declined
 from .jit import shared, solid
 from .resample import ADD, GATHER, PUT, apply, move
@@ -25,29 +29,78 @@ from .resample import ADD, GATHER, PUT, apply, move
 # An unsigned index cannot count from the end and needs no test whether it does; so loops over sums of indices become vectors.
 COUNT = np.uint64
 TWO = COUNT(2)
+BYTE = ir.IntType(8)
+
+
+def number_of(k, n):
+    """The tap k, n times."""
+    return ir.Constant(ir.VectorType(BYTE, n), [k] * n)
+
+
+def spread(b, number, n):
+    """A vector of n times the number."""
+    none = ir.Constant(ir.VectorType(number.type, n), ir.Undefined)
+    return b.shuffle_vector(b.insert_element(none, number, ir.Constant(tile.INT32, 0)), none,
+                            ir.Constant(ir.VectorType(tile.INT32, n), [0] * n))
+
+
+def bytes_at(at, array, n, *offsets):
+    """The address of n bytes, as that of a vector."""
+    return at.b.bitcast(at.at(array, *offsets), ir.VectorType(BYTE, n).as_pointer())
+
+
+@intrinsic
+def max_of_four(typing, x, p, W, y, tap, q, count, dead):
+    """y[q + j] = the largest of x[p + 2*j], its right neighbour and the two below, W further; tap[q + j] = which; for j < count.
+
+    dead: 0, or what a tap is increased by where the largest is not above 0, and y then made 0.
+    """
+    def write(at, x, p, W, y, tap, q, count, dead):
+        b = at.b
+        nothing, zero = ir.Constant(at.number, float("-inf")), ir.Constant(at.number, 0.0)
+        floor = b.select(b.icmp_signed("==", dead, ir.Constant(tile.INT, 0)), nothing, zero)
+
+        def some(j, n):
+            pairs = [at.load(at.at(x, p, row, j, j), 2 * n) for row in (0, W)]
+            pixels = [at.shuffle(pair, pair, list(range(odd, 2 * n, 2))) for pair in pairs for odd in (0, 1)]
+            top, which = pixels[0], number_of(0, n)
+            for k, pixel in enumerate(pixels[1:], 1):
+                better = b.or_(b.fcmp_ordered(">", pixel, top), b.fcmp_unordered("uno", pixel, pixel))
+                top, which = b.select(better, pixel, top), b.select(better, number_of(k, n), which)
+            least, more = spread(b, floor, n), spread(b, b.trunc(dead, BYTE), n)
+            which = b.select(b.fcmp_ordered(">", top, least), which, b.add(which, more))
+            at.store(b.select(b.fcmp_ordered("<=", top, least), least, top), at.at(y, q, j))
+            b.store(which, bytes_at(at, tap, n, q, j)).align = 1
+        tile.by_vectors(at, count, some)
+    i = types.int64
+    return types.void(x, i, i, y, tap, i, i, i), tile.outlined("max_of_four", (*KINDS, "int"), write)
+
+
+@intrinsic
+def scatter_four(typing, x, p, W, y, tap, q, count):
+    """Its way back: each y[q + j] to the pixel of its tap, and zeros to the three others; one row after the other."""
+    def write(at, x, p, W, y, tap, q, count):
+        def pair(row, first, j, n):
+            value, which = at.load(at.at(y, q, j), n), at.b.load(bytes_at(at, tap, n, q, j))
+            which.align, zero = 1, ir.Constant(value.type, [0.0] * n)
+            pixels = [at.b.select(at.b.icmp_unsigned("==", which, number_of(first + k, n)), value, zero) for k in (0, 1)]
+            by_turns = [k for turn in zip(range(n), range(n, 2 * n)) for k in turn]
+            at.store(at.shuffle(*pixels, by_turns), at.at(x, p, row, j, j))
+        for row, first in ((0, 0), (W, 2)):
+            tile.by_vectors(at, count, partial(pair, row, first))
+    i = types.int64
+    return types.void(x, i, i, y, tap, i, i), tile.outlined("scatter_four", KINDS, write)
+
+
+KINDS = "array", "int", "int", "array", "array", "int", "int"
 
 
 @shared
-def _max_of_four(t, T, x, y, tap, H, W, OH, OW):
-    """Windows of 2x2 side by side: x (planes * H * W) -> y, tap (planes * OH * OW), all in one row"""
-    zero, one, two, three = np.uint8(0), np.uint8(1), np.uint8(2), np.uint8(3)
+def _max_of_four(t, T, x, y, tap, H, W, OH, OW, dead):
+    """Windows of 2x2 side by side: x (planes * H * W) -> y, tap (planes * OH * OW), all in one row; dead: see max_of_four"""
     rows = y.size // OW
     for row in range(rows * t // T, rows * (t + 1) // T):
-        p, q = (row // OH * H + row % OH * 2) * W, row * OW
-        a, b, o, k = x[p:p + W], x[p + W:p + 2 * W], y[q:q + OW], tap[q:q + OW]
-        for j in range(o.size):
-            m, v = a[2 * j], a[2 * j + 1]
-            better = (v > m) | (v != v)
-            m = v if better else m
-            i = one if better else zero
-            v = b[2 * j]
-            better = (v > m) | (v != v)
-            m = v if better else m
-            i = two if better else i
-            v = b[2 * j + 1]
-            better = (v > m) | (v != v)
-            o[j] = v if better else m
-            k[j] = three if better else i
+        max_of_four(x, (row // OH * H + row % OH * 2) * W, W, y, tap, row * OW, OW, dead)
 
 
 @shared
@@ -56,19 +109,11 @@ def _scatter_four(t, T, y, tap, x, H, W, OH, OW):
     zero, planes = x.dtype.type(0), x.size // (H * W)
     for n in range(planes * t // T, planes * (t + 1) // T):
         for r in range(OH):
-            p, q = (n * H + 2 * r) * W, (n * OH + r) * OW
-            a, b, o, k = x[p:p + W], x[p + W:p + 2 * W], y[q:q + OW], tap[q:q + OW]
-            for j in range(o.size):
-                v, i = o[j], np.int32(k[j])
-                a[2 * j] = v if i == 0 else zero
-                a[2 * j + 1] = v if i == 1 else zero
-            for j in range(o.size):                       # a second loop: of writes to pairs LLVM makes vectors, of fours not
-                v, i = o[j], np.int32(k[j])
-                b[2 * j] = v if i == 2 else zero
-                b[2 * j + 1] = v if i == 3 else zero
-            for j in range(2 * OW, W):
-                a[j] = zero
-                b[j] = zero
+            p = (n * H + 2 * r) * W
+            scatter_four(x, p, W, y, tap, (n * OH + r) * OW, OW)
+            for j in range(p + 2 * OW, p + W):
+                x[j] = zero
+                x[j + W] = zero
         for j in range((n * H + 2 * OH) * W, (n + 1) * H * W):
             x[j] = zero
 
@@ -119,7 +164,8 @@ def _scatter_taps(t, T, y, tap, x, g, steps):
             o, k = y[p:p + OW], tap[p:p + OW]
             corner = ((row // OH * sd - ld) * H + row % OH * sh - lh) * W - lw
             for j in range(OW):
-                plane[corner + j * sw + steps[k[j]]] += o[j]
+                if k[j] < steps.size:                     # else it belongs to no pixel
+                    plane[corner + j * sw + steps[k[j]]] += o[j]
 
 
 @shared
@@ -187,8 +233,7 @@ class Geometry:
         pitch = pixel_pitch(window.size)
         self.starts = ints([0] * empty + [first * p for firsts, p in zip(first_taps(window, out), pitch) for first in firsts])
         self.steps = ints(tap_steps(window, sizes))
-        self.four = (window.size == window.stride == (2, 2) and window.dilation == (1, 1) and set(lows) == {0}
-                     and all(2 * o <= h for o, h in zip(out, sizes)))
+        self.four = in_fours(window, sizes, out)
 
 
 def ints(numbers):
@@ -205,9 +250,18 @@ def window_max(x, window, out):
     tap = empty(y.shape, np.min_scalar_type(prod(window.size)))
     arrays = solid(x).reshape(-1), y.reshape(-1), tap.reshape(-1)
     if plan.four:
-        _max_of_four(*arrays, *sizes, *out)
+        _max_of_four(*arrays, *sizes, *out, 0)
     else:
         _max(*arrays, plan.g, plan.begin, plan.end, plan.starts)
+    return y, tap
+
+
+def window_max_relu(x, window, out):
+    if declined(x) or 0 in out or not in_fours(window, x.shape[2:], out):
+        return NotImplemented
+    y = empty(x.shape[:2] + out, x.dtype)
+    tap = empty(y.shape, np.uint8)
+    _max_of_four(solid(x).reshape(-1), y.reshape(-1), tap.reshape(-1), *x.shape[2:], *out, 4)
     return y, tap
 
 

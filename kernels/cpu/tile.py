@@ -181,26 +181,27 @@ def keep_rolled(module, branch):
 def fma_tile(M, N, pieces=1):
     """The loop over k; vin and vout hold the places of the vectors (of their pieces), in x and in a row of out.
 
-    out[o + m*ldo + vout[v+n] + lane] = bias[b0 + m] + sum over k < K of  w[w0 + k*M + m] * x[x0 + off[k] + vin[v+n] + lane]
+    out[o + m*ldo + vout[v+n] + lane] = bias[b0 + m] + sum over k0 <= k < k0 + K of
+                                        w[w0 + taps[k, 1] + m] * x[x0 + taps[k, 0] + vin[v+n] + lane]
     """
     @intrinsic
-    def tile(typing, w, w0, off, K, x, x0, vin, v, out, o, ldo, vout, bias, b0):
+    def tile(typing, w, w0, taps, k0, K, x, x0, vin, v, out, o, ldo, vout, bias, b0):
         def code(context, builder, signature, values):
             at = Writer(context, builder, signature, values)
-            w0, K, x0, v, o, ldo, b0 = (values[i] for i in (1, 3, 5, 7, 9, 10, 13))
+            w0, k0, K, x0, v, o, ldo, b0 = (values[i] for i in (1, 3, 4, 6, 8, 10, 11, 14))
             v = builder.mul(v, ir.Constant(INT, pieces))
 
             def places(table, array, start):
                 each = [at.at(array, start, builder.load(at.at(table, v, i))) for i in range(N * pieces)]
                 return [each[i:i + pieces] for i in range(0, N * pieces, pieces)]
 
-            pixels, w = places(6, 4, x0), at.at(0, w0)
-            first = [at.splat(at.at(12, b0, m)) for m in range(M) for _ in range(N)]
+            pixels, w, taps = places(7, 5, x0), at.at(0, w0), at.at(2, k0, k0)
+            first = [at.splat(at.at(13, b0, m)) for m in range(M) for _ in range(N)]
 
             def step(k, sums):
-                shift = builder.load(at.at(2, k))
+                shift, row = (builder.load(at.at(taps, k, k, column)) for column in (0, 1))
                 xs = [at.gather([at.at(p, shift) for p in place]) for place in pixels]
-                row = at.at(w, builder.mul(k, ir.Constant(INT, M)))
+                row = at.at(w, row)
                 new = []
                 for m in range(M):
                     weight = at.splat(at.at(row, m))
@@ -208,13 +209,13 @@ def fma_tile(M, N, pieces=1):
                 return new
 
             last = at.loop(K, first, step)
-            for n, place in enumerate(places(11, 8, o)):
+            for n, place in enumerate(places(12, 9, o)):
                 for m in range(M):
                     row = builder.mul(ldo, ir.Constant(INT, m))
                     at.scatter(last[m * N + n], [at.at(p, row) for p in place])
             return context.get_dummy_value()
         i = types.int64
-        return types.void(w, i, off, i, x, i, vin, i, out, i, i, vout, bias, i), code
+        return types.void(w, i, taps, i, i, x, i, vin, i, out, i, i, vout, bias, i), code
     return tile
 
 
@@ -268,25 +269,20 @@ def dot_tile(M, N, pieces=1):
     return tile
 
 
-def by_vectors(at, count, action):
-    """action(j, length) over j < count: whole vectors, the last one overlapping; short rows in halves, quarters ... of one."""
-    b, L = at.b, at.L
-
-    def whole(i, _):
-        action(b.mul(i, ir.Constant(INT, L)), L)
-        return []
-
-    with b.if_else(b.icmp_signed(">=", count, ir.Constant(INT, L))) as (long, short):
+def by_vectors(at, count, action, length=None):
+    """action(j, length) over j < count: vectors, the last one overlapping; in shorter rows two halves, quarters ... of one."""
+    b, length = at.b, length or at.L
+    size = ir.Constant(INT, length)
+    with b.if_else(b.icmp_signed(">=", count, size)) as (long, short):
         with long:
-            at.loop(b.sdiv(count, ir.Constant(INT, L)), [], whole)
-            action(b.sub(count, ir.Constant(INT, L)), L)
+            if length == at.L:
+                at.loop(b.sdiv(count, size), [], lambda i, _: action(b.mul(i, size), length) or [])
+            else:
+                action(ir.Constant(INT, 0), length)
+            action(b.sub(count, size), length)
         with short:
-            length = L // 2
-            while length:
-                bit = b.and_(count, ir.Constant(INT, length))
-                with b.if_then(b.icmp_signed("!=", bit, ir.Constant(INT, 0))):
-                    action(b.and_(count, ir.Constant(INT, -2 * length)), length)
-                length //= 2
+            if length > 1:
+                by_vectors(at, count, action, length // 2)
 
 
 def outlined(name, kinds, write, parts=1):
@@ -296,8 +292,7 @@ def outlined(name, kinds, write, parts=1):
     """
     def code(context, builder, signature, values):
         at = Writer(context, builder, signature, values, parts)
-        pointer = at.number.as_pointer()
-        types_in = [pointer if kind == "array" else INT for kind in kinds]
+        types_in = [at.arrays[i].type if kind == "array" else INT for i, kind in enumerate(kinds)]
         full = f"tinyvision.{name}.{8 * at.size}"
         function = builder.module.globals.get(full)
         if function is None:

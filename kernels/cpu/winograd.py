@@ -242,7 +242,7 @@ def correlate_kernel():
     M, N = tile.FMA
     some, two, one = tile.fma_tile(M, N), tile.fma_tile(M, 2), tile.fma_tile(M, 1)
 
-    def correlate(t, T, x, w, bias, y, geometry, zeros, off, vin, factors, products, spoiled):
+    def correlate(t, T, x, w, bias, y, geometry, zeros, taps, vin, factors, products, spoiled):
         g, C, O = geometry[0], geometry[0].C, geometry[0].O
         blocks, sets = (O + M - 1) // M, (g.images + g.together - 1) // g.together
         share = (blocks + g.shares - 1) // g.shares
@@ -256,13 +256,13 @@ def correlate_kernel():
                 for k in range(16):
                     wk, s, to, v = (k * blocks + b) * C * M, k * C * g.line, k * M * g.line, 0
                     while end - v >= N and end - v != N + 1:
-                        some(w, wk, off, C, V, s, vin, v, m, to, g.line, vin, bias, 0)
+                        some(w, wk, taps, 0, C, V, s, vin, v, m, to, g.line, vin, bias, 0)
                         v += N
                     while v + 2 <= end:
-                        two(w, wk, off, C, V, s, vin, v, m, to, g.line, vin, bias, 0)
+                        two(w, wk, taps, 0, C, V, s, vin, v, m, to, g.line, vin, bias, 0)
                         v += 2
                     if v < end:
-                        one(w, wk, off, C, V, s, vin, v, m, to, g.line, vin, bias, 0)
+                        one(w, wk, taps, 0, C, V, s, vin, v, m, to, g.line, vin, bias, 0)
                 first, tiles = min(b * M, O - M), g.rows // 2 * g.tiles_W
                 for i in range(count):
                     for j in range(M):
@@ -381,7 +381,8 @@ class Correlation(Plan):
         while self.items * shares < 2 * workers and 2 * shares <= blocks:
             shares *= 2
         self.record = record(**self.geometry, shares=shares)
-        self.filters = O, C, row, ints(off)
+        self.filters, channels = (O, C, row, ints(off)), np.arange(C)
+        self.taps = ints(np.stack([self.line * channels, M * channels], axis=1))
         self.more = (("products", workers, PRODUCTS * M * self.line, dtype), ("panel", workers, M * len(off), dtype),
                      ("filters", 1, PRODUCTS * blocks * M * C, dtype))
         # zeros for the products, then a number for each filter; a vector for each worker
@@ -393,9 +394,9 @@ class Correlation(Plan):
         if bias is not None:
             padded[-len(bias):] = bias
         factors, products, panels, filters = (scratch(*what) for what in (self.factors, *self.more))
-        (zeros, vin, channels), w = self.tables, w.reshape(-1)
+        (zeros, vin, _), w = self.tables, w.reshape(-1)
         filter_kernel()(w, *self.filters, panels, filters[0], workers=few(w.size) or self.workers)
-        correlate_kernel()(x.reshape(-1), filters[0], padded, y.reshape(-1), self.record, zeros, channels, vin,
+        correlate_kernel()(x.reshape(-1), filters[0], padded, y.reshape(-1), self.record, zeros, self.taps, vin,
                            factors, products, spoiled, workers=self.workers)
         return not np.isnan(spoiled).any()
 

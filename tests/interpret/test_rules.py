@@ -6,7 +6,8 @@ import pytest
 import tinyvision.functional as F
 from tinyvision import Tensor, grad, manual_seed, models, nn
 from tinyvision.interpret import deconvnet, guided_backprop, saliency
-from tinyvision.interpret.rules import RULES, apply_rule
+from tinyvision.interpret.rules import RULES, apply_rule, exchange
+from tinyvision.nn.pooling import relu_pool
 
 from .nets import NETS, draw, snapshot, stack, twins
 
@@ -48,6 +49,20 @@ def test_rules_against_torch(name, rule, monkeypatch):
     theirs = by_torch(torch, monkeypatch, twin, x, score, rule)
     np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12 * np.abs(theirs).max())
     assert np.abs(theirs).max() > 0 and snapshot(net) == before
+
+
+@pytest.mark.parametrize("rule", [*RULES, "open"])
+def test_a_rectifier_joined_with_a_maximum_follows_the_rules(rule):
+    """In training a maximum and its ReLU are one op: what it hands back is what the two would."""
+    x = Tensor(draw(2, 3, 6, 6) + 0.01, requires_grad=True)
+    joined, apart = relu_pool(nn.ReLU(), nn.MaxPool2d(2), x), F.relu(F.max_pool2d(x, 2))
+    assert joined.op.relu and not apart.op.inputs[0].op.relu
+    g = draw(2, 3, 3, 3)
+    for y in (joined, apart):
+        assert exchange(y, rule) == (rule != "gradient")
+    ours, theirs = (grad(y, x, g)[0].data for y in (joined, apart))
+    np.testing.assert_array_equal(ours, theirs)
+    assert np.abs(ours).max() > 0
 
 
 def test_rules_differ_and_have_names():

@@ -105,6 +105,45 @@ def test_twins_agree(geometry, dtype, threads):
         check_sums(draw(geometry[0], dtype, kind), window, out)
 
 
+@pytest.mark.parametrize("width", [*range(2, 20), 31, 32, 33, 47, 64, 67])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_of_any_length_in_vectors(width, dtype):
+    window, out = window_of((5, width), (2, 2), (2, 2), (0, 0), (1, 1), False)
+    for kind in ("normal", "ties", "special"):
+        x = draw((5, width), dtype, kind)
+        check_maximum(x, window, out)
+        check_rectified(x, window, out)
+
+
+def check_rectified(x, window, out):
+    """The maximum with a ReLU: cut off at 0, and a tap of no pixel wherever it is not above 0."""
+    (y, tap), (cy, ctap) = both("window_max_relu", x, window, out)
+    same(y, cy)
+    np.testing.assert_array_equal(ctap, tap)
+    assert not np.signbit(cy[cy == 0]).any()
+    maxima, winner = pool.window_max.reference(x, window, out)
+    np.testing.assert_array_equal(y, np.where(maxima <= 0, 0, maxima))
+    np.testing.assert_array_equal(tap, np.where(maxima > 0, winner, winner + 4))
+    g = np.random.default_rng(1).standard_normal(y.shape).astype(x.dtype)
+    same(*both("scatter_taps", g, tap, window, x.shape[2:]))
+    same(pool.scatter_taps(g * (maxima > 0), winner, window, x.shape[2:]), pool.scatter_taps(g, tap, window, x.shape[2:]))
+
+
+def test_other_windows_are_left_to_two_kernels():
+    from tinyvision.kernels.cpu import pool as compiled
+    x = draw((6, 6), "float32", "normal")
+    for window in (Window((3, 3), (2, 2), ((0, 0), (0, 0)), (1, 1)), Window((2, 2), (1, 1), ((0, 0), (0, 0)), (1, 1))):
+        out = window.output((6, 6))
+        assert compiled.window_max_relu(x, window, out) is NotImplemented and not pool.in_fours(window, (6, 6), out)
+        y, tap = pool.window_max_relu(x, window, out)
+        maxima, winner = pool.window_max(x, window, out)
+        np.testing.assert_array_equal(y, np.maximum(maxima, 0))
+        np.testing.assert_array_equal(tap, np.where(maxima > 0, winner, winner + np.prod(window.size)))
+        g = np.ones_like(y)
+        same(*both("scatter_taps", g, tap, window, (6, 6)))
+        same(pool.scatter_taps(g * (maxima > 0), winner, window, (6, 6)), pool.scatter_taps(g, tap, window, (6, 6)))
+
+
 def random_geometry(rng):
     """Sizes, a window over them that meets a pixel everywhere, and its positions."""
     while True:

@@ -226,8 +226,8 @@ def test_messages_are_those_of_the_layer():
 
 
 def swapped(y):
-    """Whether the last operation of a graph is the ReLU, behind a maximum."""
-    return type(y.op).__name__ == "ReluOp" and type(y.op.inputs[0].op).__name__ == "MaxPoolOp"
+    """Whether the last operation of a graph is the ReLU, behind a maximum or as one with it."""
+    return getattr(y.op, "relu", False) or type(y.op).__name__ == "ReluOp" and type(y.op.inputs[0].op).__name__ == "MaxPoolOp"
 
 
 @pytest.mark.parametrize("options", [(2,), (3, 2, 1), (2, 1), ((3, 2), 2, (1, 0), (1, 2)), (3, 2, 0, 1, False, True)])

@@ -10,7 +10,7 @@ Everything else hands back its gradient; max pooling thereby puts each value whe
 "switches".  The result is no gradient of anything: it is a picture of what speaks for the score.
 
 A graph is data.  After the forward pass its nodes are at hand, and each rectifier among them, whether it came from nn.ReLU, from
-functional.relu, relu6, clip(min=0) or maximum(x, 0), or was joined with the batch norm and the sum before it, is replaced by a
+functional.relu, relu6, clip(min=0) or maximum(x, 0), or was joined with a maximum or a batch norm before it, is replaced by a
 node with the other rule.  No network has to be rewritten, and no other pass is touched.
 
 Sources: Zeiler and Fergus 2013, arXiv:1311.2901, section 2 (deconvnet); Springenberg et al. 2014, arXiv:1412.6806, section 3.4
@@ -26,6 +26,7 @@ from ..ops.arithmetic import MaximumOp
 from ..ops.device import on_host
 from ..ops.elementwise import ClipOp
 from ..ops.normalize import NormalizeOp
+from ..ops.pool import MaxPoolOp
 from ..ops.shapes import check_choice
 from ..tensor import Op, Tensor, tracked
 
@@ -33,10 +34,10 @@ RULES = ("gradient", "guided", "deconvnet")
 
 
 def is_rectifier(op):
-    """Whether an op is max(x, 0), perhaps limited above, perhaps with a batch norm and a sum before it."""
+    """Whether an op is max(x, 0), perhaps limited above, perhaps with a maximum, or a batch norm and a sum, before it."""
     if isinstance(op, LeakyReluOp):
         return op.negative_slope == 0
-    if isinstance(op, NormalizeOp):
+    if isinstance(op, (NormalizeOp, MaxPoolOp)):
         return op.relu
     if isinstance(op, HardtanhOp):
         return op.low == 0
@@ -59,6 +60,8 @@ class RuledOp(Op):
         g = g if self.rule == "open" else relu(g)
         if self.rule == "guided":
             return self.op.backward(g, *inputs)
+        if isinstance(self.op, MaxPoolOp):
+            return self.op.without_relu().backward(g, *inputs)
         if isinstance(self.op, NormalizeOp):
             norm = copy.copy(self.op)
             norm.relu = False                             # what was added before the rectifier gets all of g

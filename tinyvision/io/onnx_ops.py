@@ -318,6 +318,8 @@ def overhanging(window, sizes, out):
 
 @emits(pool.MaxPoolOp)
 def max_pool(graph, op, y, x):
+    if op.relu:
+        return graph.add("Relu", max_pool(graph, op.without_relu(), y, x))
     pads = overhanging(op.window, x.shape[2:], op.out)
     graph.maxima.append(y)
     if any(hi >= k for (_, hi), k in zip(pads, op.window.size)):          # of a window with dilation; runtimes refuse such pads

@@ -11,6 +11,7 @@ Source: torch.nn.MaxPool2d, AvgPool2d, AdaptiveAvgPool2d, MaxUnpool2d, Unfold, F
 """
 
 from .. import functional as F
+from ..ops.pool import max_pool
 from ..ops.shapes import as_tuple
 from .activation import ReLU
 from .checks import flag, sizes, whole
@@ -51,7 +52,11 @@ def relu_pool(relu, pool, x):
     same, too: where it is above 0, the same pixel has won; where not, nothing gets any.  In evaluation they are called one by
     one, for there the deconvnet asks which pixel has won among zeros.
     """
-    return relu(pool(x)) if commute(relu, pool) else pool(relu(x))
+    if not commute(relu, pool):
+        return pool(relu(x))
+    n = pool.ndim
+    return max_pool(f"max_pool{n}d", n, x, pool.kernel_size, pool.stride, pool.padding, pool.dilation, pool.ceil_mode,
+                    rectified=True)
 
 
 def commute(relu, pool):

@@ -45,7 +45,7 @@ class LinearOp(Op):
 
     def backward(self, g, x, w, b=None):
         gx = MatmulOp()(g, w) if self.needs[0] else None                                      # (N, O) @ (O, I)
-        gw = MatmulOp()(swapaxes(g, 0, 1), x) if self.needs[1] else None                      # (O, N) @ (N, I)
+        gw = MatmulOp()(g.T, x) if self.needs[1] else None                                    # (O, N) @ (N, I)
         if b is None:
             return gx, gw
         gb = None

@@ -12,7 +12,10 @@ Source: numpy.reshape, numpy.transpose, numpy.flip, numpy.concatenate.
 
 from math import prod
 
+from numpy import ndarray
+
 from ..backend import array_module
+from ..memory import empty
 from ..tensor import Op
 from .broadcast import axes_of
 from .shapes import check_dim
@@ -78,7 +81,8 @@ class PadOp(Op):
 
     def forward(self, x):
         sizes = [lo + n + hi for n, (lo, hi) in zip(x.shape, self.widths)]
-        y = array_module(x).full(sizes, self.value, x.dtype)
+        y = empty(sizes, x.dtype) if type(x) is ndarray else array_module(x).empty(sizes, x.dtype)
+        y[...] = self.value
         y[tuple(slice(lo, lo + n) for n, (lo, _) in zip(x.shape, self.widths))] = x
         return y
 

@@ -25,12 +25,16 @@ max_pool pads with minus infinity, avg_pool with zeros.  Sources: LeCun et al. 1
 Ranzato et al. 2007, doi:10.1109/CVPR.2007.383157 (maximum); Zeiler and Fergus 2014, arXiv:1311.2901 (unpooling).
 """
 
+import copy
 from math import prod
+
+from numpy import ndarray
 
 from ..backend import constant
 from ..kernels import pool as kernels
 from ..kernels.window import Window
 from ..tensor import Op, raw
+from .activation import relu
 from .elementwise import constant_like
 from .index import check_indices
 from .shapes import AXES, as_tuple, batched, check_fits, check_float, check_pixels
@@ -63,17 +67,26 @@ class ScatterAddOp(Op):
 
 
 class MaxPoolOp(Op):
-    """(N, C, *S) -> (N, C, *out): the gather of the maxima, found on the way; `tap` is the pixel of each window that won"""
+    """(N, C, *S) -> (N, C, *out): the gather of the maxima, found on the way; `tap` is the pixel of each window that won.
 
-    def __init__(self, window, out):
-        self.window, self.out = window, out
+    With relu, relu(max_pool(x)): where the maximum is not above 0, the tap is that of no pixel, and no gradient goes back.
+    """
+
+    def __init__(self, window, out, relu=False):
+        self.window, self.out, self.relu = window, out, relu
 
     def forward(self, x):
-        y, self.tap = kernels.window_max(x, self.window, self.out)
+        y, self.tap = (kernels.window_max_relu if self.relu else kernels.window_max)(x, self.window, self.out)
         return y
 
     def backward(self, g, x):
         return ScatterTapsOp(self.tap, self.window, x.shape[2:])(g)
+
+    def without_relu(self):
+        """The maximum by itself, of the same windows."""
+        pool = copy.copy(self)
+        pool.relu, pool.tap = False, self.tap % prod(self.window.size)
+        return pool
 
 
 class ScatterTapsOp(Op):
@@ -86,7 +99,9 @@ class ScatterTapsOp(Op):
         return kernels.scatter_taps(g, self.tap, self.window, self.sizes)
 
     def backward(self, gg, g):
-        return GatherOp(kernels.tap_index(self.tap, self.window, self.sizes))(gg)
+        taps = prod(self.window.size)
+        y = GatherOp(kernels.tap_index(self.tap % taps, self.window, self.sizes))(gg)
+        return y * (self.tap < taps).astype(g.dtype)      # a tap of no pixel had nothing to scatter
 
 
 class ScatterOp(Op):
@@ -146,8 +161,8 @@ def strides(op, n, stride, size):
     return size if stride in (None, (), []) else as_tuple(op, "stride", stride, n, least=1)
 
 
-def max_pool(op, n, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices):
-    """max_pool1d, max_pool2d and max_pool3d: check, one op."""
+def max_pool(op, n, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices=False, rectified=False):
+    """max_pool1d, max_pool2d and max_pool3d: check, one op; rectified: and a ReLU, in that op if there is a kernel for both."""
     x, batch = batched(op, input, n)
     if x.dtype.kind not in "fiu":
         raise TypeError(f"{op}: input must hold numbers, got {x.dtype}. Use input.astype('float32').")
@@ -156,8 +171,10 @@ def max_pool(op, n, input, kernel_size, stride, padding, dilation, ceil_mode, re
     if not kernels.meets_image(window, x.shape[2:], out):
         raise ValueError(f"{op}: every window must meet a pixel, but with dilation {window.dilation} one steps from the "
                          f"padding {window.padding} over the whole image {x.shape[2:]}. Use less dilation or no padding.")
+    if rectified and type(raw(x)) is ndarray and x.dtype.kind == "f" and kernels.in_fours(window, x.shape[2:], out):
+        return finish(MaxPoolOp(window, out, relu=True)(x), batch)
     pool = MaxPoolOp(window, out)
-    y = pool(x)
+    y = relu(pool(x)) if rectified else pool(x)
     return finish(y, batch, kernels.tap_index(pool.tap, window, x.shape[2:]) if return_indices else None)
 
 

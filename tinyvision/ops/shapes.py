@@ -159,9 +159,9 @@ def check_labels(op, target, classes, ignore_index=None):
     labels = labels.astype("int64", copy=False)
     if on_device(labels):
         return labels
-    wrong = labels[((labels < 0) | (labels >= classes)) & (labels != ignore_index)]
-    if wrong.size:
+    outside = misplaced(labels, classes, ignore_index)
+    if outside.any():
         ignored = "" if ignore_index is None else f" (or ignore_index {ignore_index})"
-        raise ValueError(f"{op}: target must lie in 0..{classes - 1} for {classes} classes{ignored}, got {int(wrong[0])}. "
-                         "Count classes from 0, and give the last layer as many outputs as there are classes.")
+        raise ValueError(f"{op}: target must lie in 0..{classes - 1} for {classes} classes{ignored}, got "
+                         f"{int(labels[outside][0])}. Count classes from 0, and give the last layer as many outputs as there are classes.")
     return labels
