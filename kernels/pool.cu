@@ -2,7 +2,8 @@
 //
 // The slow truth (pool.py), for one plane of the image, k over the taps and o over the positions of the window:
 //
-//     window_max      y[o] = max over k of x[o*S - low + k*D],  tap[o] = the first k that has it, the last that is NaN
+//     window_max      y[o] = max over k of x[o*S - low + k*D],  tap[o] = the first k that has it, the last that is NaN;
+//                     relu: max(y, 0), and where y is not above 0 a tap of no pixel
 //     window_sum      y[o] = sum over k of x[o*S - low + k*D],  outside the image x is 0
 //     spread          x[p] = sum of g[o] over the pairs (o, k) with  o*S - low + k*D = p;  after a maximum only k = tap[o]
 //     gather          y[o] = x[index[o]]
@@ -153,7 +154,7 @@ spread(const T* __restrict__ g, const Tap* __restrict__ tap, T* __restrict__ x, 
 #if KIND == MAXIMUM
 // grid: windows of all planes, one per thread
 extern "C" __global__ void __launch_bounds__(THREADS)
-window_max(const T* __restrict__ x, T* __restrict__ y, Tap* __restrict__ tap, const Geometry s, unsigned windows)
+window_max(const T* __restrict__ x, T* __restrict__ y, Tap* __restrict__ tap, const Geometry s, unsigned windows, int relu)
 {
     unsigned i = blockIdx.x * THREADS + threadIdx.x;
     if (i >= windows) return;
@@ -164,8 +165,8 @@ window_max(const T* __restrict__ x, T* __restrict__ y, Tap* __restrict__ tap, co
         best = better ? v : best;
         winner = better ? k : winner;
     });
-    y[i] = best;
-    tap[i] = (Tap)winner;
+    y[i] = relu && best <= 0 ? T(0) : best;
+    tap[i] = (Tap)(relu && !(best > 0) ? winner + TAPS(0) * TAPS(1) * TAPS(2) : winner);
 }
 #endif
 

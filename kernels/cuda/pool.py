@@ -77,7 +77,7 @@ plan_of, adaptive_plan_of = functools.lru_cache(512)(Plan), functools.lru_cache(
 
 # --- the twins of kernels/pool.py
 
-def window_max(x, window, out):
+def window_max(x, window, out, relu=0):
     if declined(x) or 0 in out:
         return NotImplemented
     xp, out = array_module(x), tuple(out)
@@ -85,8 +85,15 @@ def window_max(x, window, out):
     y, tap = xp.empty(x.shape[:2] + out, x.dtype), xp.empty(x.shape[:2] + out, plan.tap)
     if y.size >= 1 << 31:
         return NotImplemented
-    plan.run("window_max", MAXIMUM, y.size, (solid(x), y, tap, plan.record, np.uint32(y.size)))
+    plan.run("window_max", MAXIMUM, y.size, (solid(x), y, tap, plan.record, np.uint32(y.size), np.int32(relu)))
     return y, tap
+
+
+def window_max_relu(x, window, out):
+    taps = prod(window.size)
+    if np.min_scalar_type(2 * taps) != np.min_scalar_type(taps):
+        return NotImplemented                             # the kernel writes taps of one kind
+    return window_max(x, window, out, relu=1)
 
 
 def scatter_taps(g, tap, window, sizes):

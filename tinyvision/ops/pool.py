@@ -28,9 +28,7 @@ Ranzato et al. 2007, doi:10.1109/CVPR.2007.383157 (maximum); Zeiler and Fergus 2
 import copy
 from math import prod
 
-from numpy import ndarray
-
-from ..backend import constant
+from ..backend import constant, on_device
 from ..kernels import pool as kernels
 from ..kernels.window import Window
 from ..tensor import Op, raw
@@ -171,7 +169,8 @@ def max_pool(op, n, input, kernel_size, stride, padding, dilation, ceil_mode, re
     if not kernels.meets_image(window, x.shape[2:], out):
         raise ValueError(f"{op}: every window must meet a pixel, but with dilation {window.dilation} one steps from the "
                          f"padding {window.padding} over the whole image {x.shape[2:]}. Use less dilation or no padding.")
-    if rectified and type(raw(x)) is ndarray and x.dtype.kind == "f" and kernels.in_fours(window, x.shape[2:], out):
+    fused = on_device(raw(x)) or kernels.in_fours(window, x.shape[2:], out)
+    if rectified and fused and x.dtype.kind == "f":
         return finish(MaxPoolOp(window, out, relu=True)(x), batch)
     pool = MaxPoolOp(window, out)
     y = relu(pool(x)) if rectified else pool(x)

@@ -29,7 +29,12 @@ def check(gpu, x, window, out):
     assert ctap.dtype == tap.dtype
     np.testing.assert_array_equal(ctap, tap)
     np.testing.assert_array_equal(np.signbit(cy[cy == 0]), np.signbit(y[y == 0]))             # the first of the zeros
+    if np.prod(window.size) < 128:
+        for expected, found in zip(pool.window_max_relu.reference(x, window, out), on(gpu, "window_max_relu", x, window, out)):
+            same(expected, found)
+            assert found.dtype == expected.dtype
     g = np.random.default_rng(1).standard_normal(y.shape).astype(x.dtype)
+    agree(gpu, "scatter_taps", g, pool.window_max_relu.reference(x, window, out)[1], window, sizes)
     index = pool.tap_index(tap, window, sizes)
     agree(gpu, "scatter_taps", g, tap, window, sizes)
     agree(gpu, "window_spread", g, window, sizes)
