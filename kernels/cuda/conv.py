@@ -24,7 +24,7 @@ from tinyvision.backend import array_module
 from ..window import Window
 from . import module, tf32, winograd
 from .module import MOST_ELEMENTS, aligned, declined, solid
-from .tile import channels_of_step, choose, constants, geometry, is_dense, pitches, share, three
+from .tile import channels_of_step, choose, constants, geometry, is_dense, pitches, share, three, tiles_for
 
 MOST_PHASES, MOST_TAPS, MOST_DIRECT = 64, 512, 8          # launches of one pass; rows of a table; filters of conv_direct.cu
 
@@ -246,7 +246,8 @@ class WeightSum:
             self.grid, self.block = (groups, self.parts), (256,)
             return
         tile = BM, BN, BK, TM, TN = choose("weight", dtype.char, coarse, M, columns, 1 << 20)
-        self.record["pixels_each"], self.parts = share(tile, M, columns, groups, pixels)
+        speed = tiles_for("weight", dtype.char, coarse)[tile]
+        self.record["pixels_each"], self.parts = share(tile, speed, M, columns, groups, pixels)
         self.dense = is_dense(taps, integers)
         self.run = module.function("conv", "correlate_weight", **constants(tile, taps, dtype, coarse, self.dense))
         self.grid = module.blocks(columns, BN), module.blocks(M, BM), groups * self.parts

@@ -22,6 +22,8 @@ TF32_TILES = {(16, 256, 16, 2, 8): 28, (32, 256, 16, 4, 8): 52, (64, 64, 16, 4, 
 TF32_WEIGHT_TILES = {(16, 128, 16, 2, 8): 15, (32, 128, 16, 2, 8): 21, (64, 64, 16, 4, 8): 36, (64, 144, 16, 8, 6): 46,
                      (64, 128, 16, 4, 8): 41, (128, 128, 16, 8, 8): 45}
 
+BANDWIDTH = 2.5e12                                        # bytes a second through memory, of the same H200
+
 AXIS = ("size", "out", "stride", "first", "step")
 GEOMETRY = np.dtype([("images", "i4"), ("groups", "i4"), ("rows", "i4"), ("channels", "i4"), *[(name, "i4", 3) for name in AXIS],
                      ("filter_row", "i4"), ("filter_channel", "i4"), ("filter_group", "i4"), ("filter_first", "i4"),
@@ -90,10 +92,21 @@ def channels_of_step(channels, taps, BK):
     return min(((BQ, depth(BQ)) for BQ in (16, 8, 4, 2, 1) if BQ <= BK), key=lambda found: found[1])
 
 
-def share(tile, rows, columns, groups, pixels):
-    """Pixels that one part adds up, and the number of parts: enough to occupy all processors, but no part below 256 pixels."""
-    BM, BN, BK = tile[:3]
-    tiles_of_result = module.blocks(rows, BM) * module.blocks(columns, BN) * groups
-    wanted = max(1, min(module.blocks(4 * module.multiprocessors(), tiles_of_result), pixels // 256))
-    each = module.blocks(module.blocks(pixels, wanted), BK) * BK
-    return each, module.blocks(pixels, each)
+def share(tile, speed, rows, columns, groups, pixels):
+    """Pixels that one part adds up, and the number of parts, for the least time; speed: see the tables.
+
+    Blocks come in rounds of as many as the processors hold; more parts may fill the last round better, but are more to add up.
+    """
+    BM, BN, BK, TM, TN = tile
+    tiles = module.blocks(rows, BM) * module.blocks(columns, BN) * groups
+    held = module.multiprocessors() * max(1, 512 // (BM // TM * (BN // TN)))
+    round_of_pixels, part = held * BM * BN * 2 / (speed * 1e12), 16 * rows * columns * groups / BANDWIDTH
+
+    def each(parts):
+        return module.blocks(module.blocks(pixels, parts), BK) * BK
+
+    def time(parts):
+        return module.blocks(tiles * parts, held) * each(parts) * round_of_pixels + parts * part
+    most = max(1, min(pixels // 128, module.blocks(4 * held, tiles)))
+    found = each(min(range(1, most + 1), key=time))
+    return found, module.blocks(pixels, found)

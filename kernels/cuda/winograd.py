@@ -11,12 +11,12 @@ import numpy as np
 from tinyvision.backend import array_module
 
 from . import module
-from .tile import choose, constants, geometry, seconds, share, tiles_for
+from .tile import BANDWIDTH, choose, constants, geometry, seconds, share, tiles_for
 
 EDGE, FACTORS = 4, 36                                     # outputs along the edge of a tile; products for a tile
 LEAST = 16                                                # filters and channels, below which it never pays
 SCRATCH = 256 << 20                                       # bytes of factors and products, or those of 1024 tiles
-BANDWIDTH, LAUNCH = 2.5e12, 12e-6                         # bytes a second through memory; the time in which Python launches a kernel
+LAUNCH = 12e-6                                            # seconds in which Python launches a kernel
 FLOAT, TAPS, ONE = np.dtype("f4"), dict(T0=1, T1=3, T2=3), (1, 1, 1)
 
 
@@ -135,7 +135,7 @@ class WeightGradient:
 
     def product(self, tile, pitch):
         """The parts, the grid and the integers of the 36 products."""
-        each, parts = share(tile, self.rows, self.channels, FACTORS, pitch)
+        each, parts = share(tile, tiles_for("weight", "f", False)[tile], self.rows, self.channels, FACTORS, pitch)
         grid = module.blocks(self.channels, tile[1]), module.blocks(self.rows, tile[0]), FACTORS * parts
         return parts, grid, geometry(images=1, groups=FACTORS, rows=self.rows, channels=self.channels, size=(pitch,), out=(pitch,),
                                      stride=ONE, first=(0,), step=ONE, pixels_each=each)
