@@ -4,6 +4,7 @@ import importlib.util
 
 import pytest
 
+from tests.kernels.cuda import emulate
 from tinyvision import use_kernels
 
 from . import fake_module
@@ -20,13 +21,21 @@ def why_no_gpu():
         return f"CuPy finds no GPU: {error}"
 
 
-@pytest.fixture(params=["fake", "cuda"])
+@pytest.fixture(params=["fake", pytest.param("emulated", marks=pytest.mark.slow), "cuda"])
 def device(request):
-    """The name of a device to compute on: "cuda:0", with CuPy or with the fake in its place."""
+    """The name of a device to compute on: "cuda:0", with CuPy, or with the fake in its place and references as kernels.
+
+    Emulated: with the fake, too, but with the CUDA sources, which a C++ compiler has made for this CPU.
+    """
     if request.param == "cuda":
         if reason := why_no_gpu():
             pytest.skip(reason)
         yield "cuda:0"
+    elif request.param == "emulated":
+        if emulate.COMPILER is None:
+            pytest.skip("no C++ compiler (g++ or clang++) to compile the CUDA sources for this CPU")
+        with fake_module.installed(), emulate.emulated(processors=132), use_kernels("auto"):
+            yield "cuda:0"
     else:
         with fake_module.installed(), use_kernels("reference"):
             yield "cuda:0"
