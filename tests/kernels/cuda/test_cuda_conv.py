@@ -166,7 +166,7 @@ def test_two_pixels_of_a_line_at_once(gpu, size, padding, sizes, stride, groups,
         agree(gpu, "conv_transpose", (u, w, bias, window, groups, sizes))
     assert pairs
     for name, tile, kind in CASES:
-        if name == "conv_transpose" and kind == dtype:
+        if name == "conv_transpose" and kind == dtype and size == (3, 3):
             monkeypatch.setattr(twins, "choose", lambda *args: tile)
             twins.transpose_plan.cache_clear()
             agree(gpu, "conv_transpose", (u, w, None, window, groups, sizes))
