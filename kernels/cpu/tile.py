@@ -161,11 +161,16 @@ class Writer:
         self.loop(self.b.sdiv(self.b.add(count, ir.Constant(INT, self.L - 1)), ir.Constant(INT, self.L)), [], step)
 
     def lane_sums(self, vectors):
-        """L vectors to one whose lane j is the sum of vectors[j]: neighbours are added, of two vectors at a time."""
-        even, odd = list(range(0, 2 * self.L, 2)), list(range(1, 2 * self.L, 2))
+        """L vectors to one whose lane j is the sum of vectors[j]: neighbours are added, of two vectors at a time.
+
+        Every other lane, or two, or four ... is of the second vector, so that half of the numbers stay in their lanes.
+        """
+        step = 1
         while len(vectors) > 1:
+            stay = [i + self.L * (i // step % 2) for i in range(self.L)]
+            move = [(i ^ step) + self.L * (i // step % 2) for i in range(self.L)]
             pairs = zip(vectors[::2], vectors[1::2])
-            vectors = [self.b.fadd(self.shuffle(u, v, even), self.shuffle(u, v, odd)) for u, v in pairs]
+            vectors, step = [self.b.fadd(self.shuffle(u, v, stay), self.shuffle(u, v, move)) for u, v in pairs], 2 * step
         return vectors[0]
 
 
