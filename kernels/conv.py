@@ -18,7 +18,7 @@ computes the same sums without it.
 Accuracy: of a sum of n products in a type with rounding eps, the error is at most n * eps * (sum of the products' sizes),
 whatever the order of addition; both are far below, for errors cancel.  For 3x3 layers of 8 channels and more in float32,
 cpu/winograd.py takes sums of pixels and of weights before it multiplies: there the sizes in the bound are those of the largest
-pixel under a filter and of its largest weight.
+of 6x6 pixels around an output and of the filter's largest weight.
 """
 
 from math import prod

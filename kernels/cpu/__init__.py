@@ -6,6 +6,7 @@
     pack.py         pixels and weights in the order of the micro-kernels
     conv.py         the three passes of convolution
     winograd.py     the same with fewer products, for 3x3 taps
+    transforms.py   the sums before and after these products, for a vector of tiles
     matmul.py       products of matrices, through the same kernels
     pool.py, normalize.py, softmax.py, elementwise.py, resample.py, update.py       what surrounds it, in few readings of memory
 

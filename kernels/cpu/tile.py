@@ -1,11 +1,12 @@
-"""The two inner loops of convolution, as LLVM instructions: a tile of numbers that stays in registers.
+"""The inner loops of convolution, as LLVM instructions: a tile of numbers that stays in registers.
 
-    fma_tile   out[m, v] = bias[m] + sum over k of  w[k, m] * x[off[k] + v]       M rows m, N vectors v of L pixels
-    dot_tile   out[m, n] += sum over v of  a[m, v] * x[off[n] + v]                a vector of partial sums per (m, n)
+    fma_tile       out[m, v] = bias[m] + sum over k of  w[k, m] * x[off[k] + v]   M rows m, N vectors v of L pixels
+    dot_tile       out[m, n] += sum over v of  a[m, v] * x[off[n] + v]            a vector of partial sums per (m, n)
+    product_tile   out[m, v] += sum over k of  a[m, k] * x[k, v]                  the plain matrix product, without offsets
 
-In both, the M*N sums are vector registers, and one step loads M + N operands for M*N multiply-adds: that ratio is what lets
+In all, the M*N sums are vector registers, and one step loads M + N operands for M*N multiply-adds: that ratio is what lets
 a core compute on every cycle instead of waiting for its cache.  A Numba loop cannot say this, for it has no vectors and
-keeps arrays in memory; so these two loops are written in LLVM's own language, through numba.extending.intrinsic, and Numba
+keeps arrays in memory; so these loops are written in LLVM's own language, through numba.extending.intrinsic, and Numba
 compiles them into whatever calls them.  A vector has L numbers; LLVM turns it into the registers that the machine has.
 
 A vector may also be made of two halves at two places (pieces = 2), for rows of half its length.
@@ -79,11 +80,20 @@ class Writer:
     def between(self, first, count):
         """The mask of the lanes i with 0 <= first + i < count; none where the count is negative."""
         count = self.b.select(self.b.icmp_signed(">", count, ir.Constant(INT, 0)), count, ir.Constant(INT, 0))
-        lanes = ir.Constant(ir.VectorType(INT32, self.L), list(range(self.L)))
-        none = ir.Constant(lanes.type, ir.Undefined)
-        first, count = (self.shuffle(self.b.insert_element(none, self.b.trunc(value, INT32), ir.Constant(INT32, 0)), none,
-                                     [0] * self.L) for value in (first, count))
+        lanes, first, count = self.lanes(), *(self.same(self.b.trunc(value, INT32)) for value in (first, count))
         return self.b.icmp_unsigned("<", self.b.add(lanes, first), count)
+
+    def below(self, count, period=BYTES):
+        """The mask of the lanes i for which i % period < count."""
+        return self.b.icmp_signed("<", self.lanes(period), self.same(self.b.trunc(count, INT32)))
+
+    def lanes(self, period=BYTES):
+        return ir.Constant(ir.VectorType(INT32, self.L), [i % period for i in range(self.L)])
+
+    def same(self, value):
+        """A number in all lanes."""
+        none = ir.Constant(ir.VectorType(value.type, self.L), ir.Undefined)
+        return self.shuffle(self.b.insert_element(none, value, ir.Constant(INT32, 0)), none, [0] * self.L)
 
     def load_where(self, pointer, mask):
         """A vector of memory, with zeros where the mask is off: nothing is read there."""
@@ -99,6 +109,12 @@ class Writer:
                                                   f"llvm.masked.{verb}.{name}.p0{name}")
         return self.b.call(function, operands)
 
+    def prefetch(self, pointer, write=False):
+        """Ask for the memory at an address, which need not exist, before it is read or written."""
+        kinds = [ir.IntType(8).as_pointer(), INT32, INT32, INT32]
+        function = cgutils.get_or_insert_function(self.b.module, ir.FunctionType(ir.VoidType(), kinds), "llvm.prefetch.p0i8")
+        self.b.call(function, [self.b.bitcast(pointer, kinds[0]), *(ir.Constant(INT32, value) for value in (int(write), 3, 1))])
+
     def shuffle(self, u, v, order):
         return self.b.shuffle_vector(u, v, ir.Constant(ir.VectorType(INT32, len(order)), order))
 
@@ -112,8 +128,7 @@ class Writer:
 
     def splat(self, pointer):
         """A number of memory, in all lanes."""
-        none = ir.Constant(self.vector, ir.Undefined)
-        return self.shuffle(self.b.insert_element(none, self.b.load(pointer), ir.Constant(INT32, 0)), none, [0] * self.L)
+        return self.same(self.b.load(pointer))
 
     def zero(self):
         return ir.Constant(self.vector, [0.0] * self.L)
@@ -161,11 +176,16 @@ class Writer:
         self.loop(self.b.sdiv(self.b.add(count, ir.Constant(INT, self.L - 1)), ir.Constant(INT, self.L)), [], step)
 
     def lane_sums(self, vectors):
-        """L vectors to one whose lane j is the sum of vectors[j]: neighbours are added, of two vectors at a time."""
-        even, odd = list(range(0, 2 * self.L, 2)), list(range(1, 2 * self.L, 2))
+        """L vectors to one whose lane j is the sum of vectors[j]: neighbours are added, of two vectors at a time.
+
+        Every other lane, or two, or four ... is of the second vector, so that half of the numbers stay in their lanes.
+        """
+        step = 1
         while len(vectors) > 1:
+            stay = [i + self.L * (i // step % 2) for i in range(self.L)]
+            move = [(i ^ step) + self.L * (i // step % 2) for i in range(self.L)]
             pairs = zip(vectors[::2], vectors[1::2])
-            vectors = [self.b.fadd(self.shuffle(u, v, even), self.shuffle(u, v, odd)) for u, v in pairs]
+            vectors, step = [self.b.fadd(self.shuffle(u, v, stay), self.shuffle(u, v, move)) for u, v in pairs], 2 * step
         return vectors[0]
 
 
@@ -216,6 +236,38 @@ def fma_tile(M, N, pieces=1):
             return context.get_dummy_value()
         i = types.int64
         return types.void(w, i, taps, i, i, x, i, vin, i, out, i, i, vout, bias, i), code
+    return tile
+
+
+@lru_cache(None)
+def product_tile(M, N):
+    """A matrix product with columns in the lanes: N vectors of them, whose K rows lie one behind the other.
+
+    out[o + m*ldo + n*L + lane] += sum over k < K of  a[a0 + m*lda + k] * x[x0 + n*ldx + k*L + lane]
+    """
+    @intrinsic
+    def tile(typing, a, a0, lda, x, x0, ldx, K, out, o, ldo):
+        def code(context, builder, signature, values):
+            at = Writer(context, builder, signature, values)
+            a0, lda, x0, ldx, K, o, ldo = (values[i] for i in (1, 2, 4, 5, 6, 8, 9))
+            rows = [at.at(0, a0, builder.mul(lda, ir.Constant(INT, m))) for m in range(M)]
+            columns = [at.at(3, x0, builder.mul(ldx, ir.Constant(INT, n))) for n in range(N)]
+
+            def step(k, sums):
+                place, new = builder.mul(k, ir.Constant(INT, at.L)), []
+                xs = [at.load(at.at(column, place)) for column in columns]
+                for m in range(M):
+                    factor = at.splat(at.at(rows[m], k))
+                    new += [builder.call(at.fused, [factor, xs[n], sums[m * N + n]]) for n in range(N)]
+                return new
+
+            last = at.loop(K, [at.zero()] * (M * N), step)
+            for i, value in enumerate(last):
+                place = at.at(7, o, builder.mul(ldo, ir.Constant(INT, i // N)), i % N * at.L)
+                at.store(builder.fadd(at.load(place), value), place)
+            return context.get_dummy_value()
+        i = types.int64
+        return types.void(a, i, i, x, i, i, i, out, i, i), code
     return tile
 
 

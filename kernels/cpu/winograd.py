@@ -1,237 +1,84 @@
-"""3x3 convolutions with fewer products, for float32: Winograd's minimal filtering F(2x2, 3x3) in the three passes of conv.py.
+"""3x3 convolutions with fewer products, for float32: Winograd's minimal filtering F(4x4, 3x3) in the three passes of conv.py.
 
-Two neighbouring outputs of a filter with three taps cost six products.  These four are enough:
+Four neighbouring outputs of a filter with three taps cost twelve products.  Read backwards they are coefficients of a product of
+two polynomials, and a polynomial of degree 5 is known by its values at five points and its leading coefficient: six products
+are enough.  With the points 0, a, -a, b, -b for pixels d and taps g,
 
-    m0 = (d0 - d2) g0      m1 = (d1 + d2) (g0 + g1 + g2) / 2      m2 = (d2 - d1) (g0 - g1 + g2) / 2      m3 = (d1 - d3) g2
-    y0 = m0 + m1 + m2      y1 = m1 - m2 - m3
+    m0 = (a^2 b^2 d0 - (a^2 + b^2) d2 + d4) * g0 / (a^2 b^2)
+    m1 = (even + a odd) * (g0 + a g1 + a^2 g2) / (2 a^2 (a^2 - b^2))        even = d4 - b^2 d2, odd = d3 - b^2 d1
+    m2 = (even - a odd) * (g0 - a g1 + a^2 g2) / (2 a^2 (a^2 - b^2))
+    m3, m4: like m1, m2, with a and b exchanged
+    m5 = (a^2 b^2 d1 - (a^2 + b^2) d3 + d5) * g2
 
-The same along rows and columns gives a tile of 2x2 outputs for 16 products instead of 36,
+    y0 = m0 + m1 + m2 + m3 + m4                    y1 = a (m1 - m2) + b (m3 - m4)
+    y2 = a^2 (m1 + m2) + b^2 (m3 + m4)             y3 = a^3 (m1 - m2) + b^3 (m3 - m4) + m5
 
-    y = A' [ (G g G') * (B' d B) ] A           d: 4x4 pixels, g: 3x3 taps, * number by number
+The same along rows and columns gives a tile of 4x4 outputs for 36 products instead of 144,
 
-and since only sums go in and out, the sum over the channels can be taken of the products: each of the 16 numbers of all tiles
+    y = A' [ (G g G') * (B' d B) ] A           d: 6x6 pixels, g: 3x3 taps, * number by number
+
+and since only sums go in and out, the sum over the channels can be taken of the products: each of the 36 numbers of all tiles
 is then a matrix product of its own, [filters, channels] @ [channels, tiles], which the micro-kernel of tile.py computes.  The
-gradient of the input is such a convolution as well, and the gradient of the weight is the formula read backwards:
+gradient of the input is such a convolution as well, and the gradient of the weight is the formula read backwards, where
 
     gg = G' [ sum over tiles of  (A u A') * (B' d B) ] G
 
-Accuracy: an output is still a function of the nine pixels under the filter, but its error is that of their sums: at most
-n * eps * (largest pixel) * (largest weight) for n products, however small its own products are.  An infinite pixel comes out as
-inf - inf, which is why conv.py computes anew what is not finite, without this.
+are 36 matrix products [filters, tiles] @ [tiles, channels].  The matrices A, B and G are applied in transforms.py.
 
-Source: Winograd 1980, Arithmetic Complexity of Computations, doi:10.1137/1.9781611970364; Lavin and Gray 2015, arXiv:1509.09308.
+Accuracy: an output is still a function of the nine pixels under the filter, but the error is that of the sums on the way.  With P
+the sum over the channels of 9 * (largest of the tile's 6x6 pixels) * (largest of the filter's weights), it stays below 2 eps P
+for random numbers of whatever sizes, and below 8 eps P where all are equal, so that the constants' roundings add up.  That is
+about twice the error of a direct sum; with the usual points 1 and 2 it would be four times, for a = 5/8 and b = 3/2 keep all
+factors small.  An infinite pixel comes out as inf - inf, which is why conv.py computes anew what is not finite, without this.
+
+Source: Winograd 1980, Arithmetic Complexity of Computations, doi:10.1137/1.9781611970364; Lavin and Gray 2015, arXiv:1509.09308;
+for the points Barabasz et al. 2020, Error Analysis and Improving the Accuracy of Winograd Convolution, arXiv:1803.10986.
 """
 
 from functools import lru_cache
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from ...memory import empty
 from . import tile
 from .jit import few, inner, scratch, shared, threads
 from .layout import ints, record
 from .pack import panel
-from .tile import INT, Writer, outlined
+from .transforms import (COLUMNS, EDGE, GROUP, NUMBERS, OUT, PAIR, PLACE, PRODUCTS, ROW, SPAN, factors_of_columns,
+                         factors_of_filters, factors_of_gradients, filters_of_sums, outputs_of_products, transform_columns)
 
-PRODUCTS = 16                                             # of a tile of 2x2 outputs
-PARTS = 2                                                 # the transforms take half vectors: rows of small pictures are short
-DOT = 4, 4                                                # filters and channels of a tile of dot products
-SOME = 32                                                 # channels at a time in the gradient of the weight
 CHANNELS = 8                                              # fewer do not pay for the transforms
-WEIGHTS = 1024                                            # for each tile, above which sums of 16 factors cost more than is saved
+WASTE = 2                                                 # outputs computed for each that there is, above which it does not pay
+WEIGHTS = 4096                                            # for each tile, above which sums of 36 products cost more than is saved
 LEAST = 3                                                 # vectors of tiles that a matrix product must have
-BUDGET = 640 << 10                                        # bytes of a worker's factors of pixels: they stay in its cache
-
-
-# --- the transforms of L tiles at a time, in LLVM's language
-
-def pixels_to_factors(b, d):
-    """B' d"""
-    return [b.fsub(d[0], d[2]), b.fadd(d[1], d[2]), b.fsub(d[2], d[1]), b.fsub(d[1], d[3])]
-
-
-def products_to_outputs(b, m):
-    """A' m"""
-    return [b.fadd(b.fadd(m[0], m[1]), m[2]), b.fsub(b.fsub(m[1], m[2]), m[3])]
-
-
-def gradients_to_factors(b, u):
-    """A u"""
-    return [u[0], b.fadd(u[0], u[1]), b.fsub(u[0], u[1]), b.fneg(u[1])]
-
-
-def filters_to_factors(b, g):
-    """G g"""
-    half = ir.Constant(g[0].type, [0.5] * g[0].type.count)
-    ends, middle = b.fmul(half, b.fadd(g[0], g[2])), b.fmul(half, g[1])
-    return [g[0], b.fadd(ends, middle), b.fsub(ends, middle), g[2]]
-
-
-def sums_to_filters(b, s):
-    """G' s"""
-    half = ir.Constant(s[0].type, [0.5] * s[0].type.count)
-    plus, minus = b.fmul(half, b.fadd(s[1], s[2])), b.fmul(half, b.fsub(s[1], s[2]))
-    return [b.fadd(s[0], plus), minus, b.fadd(plus, s[3])]
-
-
-def both_ways(b, transform, rows):
-    """The transform along the columns of a tile, and then along its rows; in one list."""
-    columns = [transform(b, column) for column in zip(*rows)]
-    return [value for row in zip(*columns) for value in transform(b, row)]
-
-
-def by_tiles(at, rows, count, action):
-    """action(r, j) for the tiles j = 0, L, 2L, ... < count of every row r of them"""
-    def row(r, _):
-        at.by_lanes(count, lambda j: action(r, j))
-        return []
-    at.loop(rows, [], row)
-
-
-def parted(at, pair):
-    """Two vectors of a row of pixels: those of even and those of odd columns."""
-    return [at.shuffle(*pair, list(range(odd, 2 * at.L, 2))) for odd in (0, 1)]
-
-
-def number(value):
-    return ir.Constant(INT, value)
-
-
-@intrinsic
-def factors_of_pixels(typing, v, to, apart, x, s, zeros, H, W, top, left, rows, count):
-    """v[to + k*apart + r*count + j] = factor k of tile (r, j), whose first pixel is at row top + 2*r and column left + 2*j.
-
-    x[s : s + H*W] is the picture, and zeros[: W] stands for the rows above and below it.  Whole vectors are written, row by row.
-    """
-    def write(at, v, to, apart, x, s, zeros, H, W, top, left, rows, count):
-        b, L = at.b, at.L
-
-        def tiles(r, j):
-            first, column = b.add(top, b.add(r, r)), b.add(left, b.add(j, j))
-            masks = {shift: at.between(b.add(column, number(shift)), W) for shift in (0, L, 2, L + 2)}
-            lines = []
-            for i in range(4):
-                row = b.add(first, number(i))
-                there = b.icmp_unsigned("<", row, H)
-                line = at.at(b.select(there, at.at(x, s, b.mul(row, W)), zeros), column)
-                near, far = ([at.load_where(at.at(line, shift), masks[shift]) for shift in (edge, edge + L)] for edge in (0, 2))
-                lines.append([*parted(at, near), *parted(at, far)])
-            place = b.add(j, b.mul(r, count))
-            for k, value in enumerate(both_ways(b, pixels_to_factors, lines)):
-                at.store(value, at.at(v, to, place, b.mul(apart, number(k))))
-        by_tiles(at, rows, count, tiles)
-    i = types.int64
-    kinds = "array", "int", "int", "array", "int", "array", *["int"] * 6
-    return types.void(v, i, i, x, i, zeros, i, i, i, i, i, i), outlined("factors_of_pixels", kinds, write, PARTS)
-
-
-@intrinsic
-def factors_of_gradients(typing, v, to, apart, u, s, W, rows, count):
-    """The same for the 2x2 gradients of each tile in u[s :], in rows of W; the rest of a row's last vector are zeros."""
-    def write(at, v, to, apart, u, s, W, rows, count):
-        b, L = at.b, at.L
-
-        def tiles(r, j):
-            column, lines = b.add(j, j), []
-            masks = [at.between(b.add(column, number(shift)), W) for shift in (0, L)]
-            for i in range(2):
-                line = at.at(u, s, b.mul(b.add(b.add(r, r), number(i)), W), column)
-                lines.append(parted(at, [at.load_where(at.at(line, shift), mask) for shift, mask in zip((0, L), masks)]))
-            place = b.add(j, b.mul(r, count))
-            for k, value in enumerate(both_ways(b, gradients_to_factors, lines)):
-                at.store(value, at.at(v, to, place, b.mul(apart, number(k))))
-        by_tiles(at, rows, count, tiles)
-    i = types.int64
-    kinds = "array", "int", "int", "array", *["int"] * 4
-    return types.void(v, i, i, u, i, i, i, i), outlined("factors_of_gradients", kinds, write, PARTS)
-
-
-@intrinsic
-def outputs_of_products(typing, y, o, W, m, s, apart, rows, count, bias, k, spoiled, t):
-    """The 2x2 outputs of each tile from its 16 products at m[s :], `apart` from each other, plus bias[k]; to y[o :], rows of W.
-
-    spoiled[t : t + L] adds up 0 times all outputs: it ends as nan if one of them is not finite.
-    """
-    def write(at, y, o, W, m, s, apart, rows, count, bias, k, spoiled, t):
-        b, L = at.b, at.L
-        plus, spoiled = at.splat(at.at(bias, k)), at.at(spoiled, t)
-        halves = [[i + odd * L for i in range(first, first + L // 2) for odd in (0, 1)] for first in (0, L // 2)]
-
-        def tiles(r, j):
-            place, column = b.add(j, b.mul(r, count)), b.add(j, j)
-            products = [at.load(at.at(m, s, place, b.mul(apart, number(i)))) for i in range(PRODUCTS)]
-            outputs = both_ways(b, products_to_outputs, [products[i:i + 4] for i in range(0, PRODUCTS, 4)])
-            masks = [at.between(b.add(column, number(shift)), W) for shift in (0, L)]
-            bad = at.load(spoiled)
-            for i in range(2):
-                pair = [b.fadd(value, plus) for value in outputs[2 * i:2 * i + 2]]
-                line = at.at(y, o, b.mul(b.add(b.add(r, r), number(i)), W), column)
-                for lanes, mask, shift in zip(halves, masks, (0, L)):
-                    value = at.shuffle(*pair, lanes)
-                    at.store_where(value, at.at(line, shift), mask)
-                    bad = b.call(at.fused, [b.select(mask, value, at.zero()), at.zero(), bad])
-            at.store(bad, spoiled)
-        by_tiles(at, rows, count, tiles)
-    i = types.int64
-    kinds = "array", "int", "int", "array", *["int"] * 4, "array", "int", "array", "int"
-    return types.void(y, i, i, m, i, i, i, i, bias, i, spoiled, i), outlined("outputs_of_products", kinds, write, PARTS)
-
-
-@intrinsic
-def factors_of_filters(typing, v, to, apart, w, s, M):
-    """v[to + k*apart + m] = factor k of filter m < M, a literal; tap i of that filter is w[s + i*M + m]."""
-    def code(context, builder, signature, values):
-        at, count = Writer(context, builder, signature, values), M.literal_value
-        taps = [at.load(at.at(3, values[4], i * count), count) for i in range(9)]
-        for k, value in enumerate(both_ways(builder, filters_to_factors, [taps[i:i + 3] for i in (0, 3, 6)])):
-            at.store(value, at.at(0, values[1], builder.mul(values[2], ir.Constant(INT, k))))
-        return context.get_dummy_value()
-    i = types.int64
-    return (types.void(v, i, i, w, i, M), code) if isinstance(M, types.IntegerLiteral) else None
-
-
-@intrinsic
-def filters_of_sums(typing, gw, to, apart, sums, s, between, count):
-    """gw[to + i*apart + j] = gradient of tap i of filter j < count; its 16 sums are at sums[s + j], `between` from each other."""
-    def write(at, gw, to, apart, sums, s, between, count):
-        b = at.b
-
-        def some(j):
-            factors = [at.load(at.at(sums, s, j, b.mul(between, ir.Constant(INT, k)))) for k in range(PRODUCTS)]
-            for i, value in enumerate(both_ways(b, sums_to_filters, [factors[k:k + 4] for k in range(0, PRODUCTS, 4)])):
-                at.store(value, at.at(gw, to, j, b.mul(apart, ir.Constant(INT, i))))
-        at.by_lanes(count, some)
-    i = types.int64
-    return types.void(gw, i, i, sums, i, i, i), outlined("filters_of_sums", ("array", "int", "int", "array", "int", "int", "int"),
-                                                         write)
+BUDGET, BUDGET_WEIGHTS = 640 << 10, 400 << 10             # bytes of a worker's factors of pixels: they stay in its cache
 
 
 # --- the kernels
 
 @inner
-def transform(x, n0, count, c0, channels, r0, height, g, zeros, factors):
-    """The factors of some channels, rows and images: factors[k, c, tile], for g.some channels."""
-    tiles = height // 2 * g.tiles_W
+def transform(x, n0, count, c0, channels, r0, rows, groups, g, zeros, table, columns, factors):
+    """The factors of some channels, rows of tiles and images: factors[k, c, tile], g.apart numbers for each k."""
+    picture, image = g.H * g.W, g.rows * SPAN * g.pitch
     for c in range(channels):
         for i in range(count):
-            factors_of_pixels(factors, c * g.line + i * tiles, g.some * g.line, x, ((n0 + i) * g.C + c0 + c) * g.H * g.W, zeros,
-                              g.H, g.W, g.top + r0, g.left, height // 2, g.tiles_W)
+            ahead = g.C if i + 1 < count else 1 - (count - 1) * g.C       # pictures to the next one: this channel, or the next
+            transform_columns(columns, i * image + g.margin, g.pitch, x, ((n0 + i) * g.C + c0 + c) * picture + g.left, zeros,
+                              g.H, g.W, g.top + EDGE * r0, g.columns, rows, ahead * picture)
+        factors_of_columns(factors, c * g.line, g.apart, columns, g.pitch, table, groups)
 
 
 @lru_cache(None)
 def filter_kernel():
     M = tile.FMA[0]
 
-    def filters(t, T, w, O, C, row, off, panels, v):
-        """v[k, block, c, m] = factor k of filter m of a block, the last of which overlaps the one before it."""
+    def filters(t, T, w, O, C, row, off, apart, panels, v):
+        """v[block, k, c, m] = factor k of filter m of a block, the last of which overlaps the one before it."""
         blocks = (O + M - 1) // M
         for b in range(t, blocks, T):
             panel(w, min(b * M, O - M) * row, row, off, M, M, panels[t], 0)
             for c in range(C):
-                factors_of_filters(v, (b * C + c) * M, blocks * C * M, panels[t], c * 9 * M, M)
+                factors_of_filters(v, b * PRODUCTS * apart + c * M, apart, panels[t], c * 9 * M, M)
 
     filters.__qualname__ = "filters"                      # the name under which it is kept
     return shared(filters)
@@ -240,95 +87,101 @@ def filter_kernel():
 @lru_cache(None)
 def correlate_kernel():
     M, N = tile.FMA
-    some, two, one = tile.fma_tile(M, N), tile.fma_tile(M, 2), tile.fma_tile(M, 1)
+    some, one = tile.fma_tile(M, N), tile.fma_tile(M, 1)
 
-    def correlate(t, T, x, w, bias, y, geometry, zeros, taps, vin, factors, products, spoiled):
+    def correlate(t, T, x, w, bias, y, geometry, zeros, table, taps, vin, columns, factors, products, spoiled):
         g, C, O = geometry[0], geometry[0].C, geometry[0].O
         blocks, sets = (O + M - 1) // M, (g.images + g.together - 1) // g.together
         share = (blocks + g.shares - 1) // g.shares
-        V, m = factors[t], products[t]
+        d, V, m = columns[t], factors[t], products[t]
+        tile.clear_row(d, 0, d.size)                      # what is outside of the pictures stays so
         for item in range(t, sets * g.tiles * g.shares, T):
             part, r0, n0 = item % g.shares, item // g.shares % g.tiles * g.rows, item // g.shares // g.tiles * g.together
-            r0, count = min(r0, g.OH - g.rows), min(g.together, g.images - n0)          # the last tile overlaps the one before it
-            transform(x, n0, count, 0, C, r0, g.rows, g, zeros, V)
-            end = (count * (g.rows // 2) * g.tiles_W + g.L - 1) // g.L
+            rows, count = min(g.rows, g.tiles_H - r0), min(g.together, g.images - n0)
+            pairs = count * rows * g.pairs_W
+            end = (2 * pairs + g.L - 1) // g.L
+            groups = end * g.L // PAIR
+            transform(x, n0, count, 0, C, r0, rows, groups, g, zeros, table, d, V)
             for b in range(part * share, min(blocks, (part + 1) * share)):
-                for k in range(16):
-                    wk, s, to, v = (k * blocks + b) * C * M, k * C * g.line, k * M * g.line, 0
-                    while end - v >= N and end - v != N + 1:
+                for k in range(PRODUCTS):
+                    wk, s, to, v = (b * PRODUCTS + k) * g.panel, k * g.apart, k * g.space, 0
+                    while v + N <= end:
                         some(w, wk, taps, 0, C, V, s, vin, v, m, to, g.line, vin, bias, 0)
                         v += N
-                    while v + 2 <= end:
-                        two(w, wk, taps, 0, C, V, s, vin, v, m, to, g.line, vin, bias, 0)
-                        v += 2
-                    if v < end:
+                    while v < end:
                         one(w, wk, taps, 0, C, V, s, vin, v, m, to, g.line, vin, bias, 0)
-                first, tiles = min(b * M, O - M), g.rows // 2 * g.tiles_W
-                for i in range(count):
-                    for j in range(M):
-                        at = (((n0 + i) * O + first + j) * g.OH + r0) * g.OW
-                        outputs_of_products(y, at, g.OW, m, j * g.line + i * tiles, M * g.line, g.rows // 2, g.tiles_W, bias,
-                                            M + first + j, spoiled, t * g.L)
+                        v += 1
+                first = min(b * M, O - M)
+                for j in range(M):
+                    at = ((n0 * O + first + j) * g.OH + EDGE * r0) * g.OW
+                    outputs_of_products(y, at, g.OW, g.OH - EDGE * r0, g.OH * g.OW, m, j * g.line, g.space, table, groups, pairs,
+                                        bias, M + first + j, spoiled, t * g.L)
 
     correlate.__qualname__ = "correlate"
     return shared(correlate)
 
 
-@inner
-def clear_tails(factors, rows, line, first, last):
-    """Zeros behind the tiles of every row, up to the end of the last vector: 0 * nan would be nan."""
-    for row in range(rows if last > first else 0):
-        tile.clear_row(factors, row * line + first, last - first)
-
-
 @lru_cache(None)
 def weight_grad_kernel():
-    M, N = DOT
-    dots = tile.dot_tile(M, N)
+    M, N = tile.FMA
+    some, one = tile.product_tile(M, N), tile.product_tile(M, 1)
 
-    def weight_grad(t, T, x, u, geometry, zeros, off, vin, factors, gradients, sums):
-        g, C, O = geometry[0], geometry[0].C, geometry[0].O
-        blocks, sets, parts = O // M, (g.images + g.together - 1) // g.together, sums.shape[0]
-        V, F = factors[t], gradients[t]
+    def weight_grad(t, T, x, u, geometry, zeros, table, columns, factors, turned, sums):
+        """sums[k, o, c] = sum over the worker's tiles of  (factor k of filter o's gradient) * (factor k of channel c)
+
+        Filters and channels are filled up to whole vectors of L.  turned: factors with channels in the lanes, [k, vector, tile].
+        """
+        g, C, O, L = geometry[0], geometry[0].C, geometry[0].O, geometry[0].L
+        blocks, vectors, sets = (O + L - 1) // L, (C + L - 1) // L, (g.images + g.together - 1) // g.together
+        parts = sums.shape[0]
         part, share = (t, 0) if parts == T else (0, t)    # each worker its images, or its filters
-        total, own, line = sums[part], blocks if parts == T else (blocks + T - 1) // T, (C + N - 1) // N * N
+        own, size, line = blocks if parts == T else (blocks + T - 1) // T, g.line * L, vectors * L
         lo, hi = share * own, min(blocks, (share + 1) * own)
-        for k in range(16):
-            tile.clear_row(total, (k * O + lo * M) * line, (hi - lo) * M * line)
+        d, V, X, total = columns[t], factors[t], turned[t], sums[part]
+        tile.clear_row(d, 0, d.size)
+        for k in range(PRODUCTS):
+            tile.clear_row(total, (k * blocks + lo) * L * line, (hi - lo) * L * line)
         for item in range(part, sets * g.tiles, parts):
             r0, n0 = item % g.tiles * g.rows, item // g.tiles * g.together
-            height, count = min(g.rows, g.OH - r0), min(g.together, g.images - n0)
-            tiles = height // 2 * g.tiles_W
-            end = (count * tiles + g.L - 1) // g.L
-            for c0 in range(0, C, g.some):
-                channels = min(g.some, C - c0)
-                transform(x, n0, count, c0, channels, r0, height, g, zeros, V)
-                clear_tails(V, 16 * g.some, g.line, count * tiles, end * g.L)
-                for b in range(lo, hi):
-                    for i in range(count):
-                        for j in range(M):
-                            at = (((n0 + i) * O + b * M + j) * g.OH + r0) * g.OW
-                            factors_of_gradients(F, j * g.line + i * tiles, M * g.line, u, at, g.OW, height // 2, g.tiles_W)
-                    clear_tails(F, 16 * M, g.line, count * tiles, end * g.L)
-                    for k in range(16):
-                        for c in range(0, channels, N):
-                            dots(F, k * M * g.line, g.line, V, k * g.some * g.line, off, c, vin, 0, end, total,
-                                 (k * O + b * M) * line + c0 + c, line)
+            rows, count = min(g.rows, g.tiles_H - r0), min(g.together, g.images - n0)
+            pairs = count * rows * g.pairs_W
+            groups = (pairs + GROUP - 1) // GROUP
+            tiles = groups * PAIR                         # those that are not there have gradients of zero
+            for c in range(vectors):
+                there = min(L, C - c * L)
+                transform(x, n0, count, c * L, there, r0, rows, groups, g, zeros, table, d, V)
+                for k in range(PRODUCTS):
+                    tile.mix_rows(X, (k * vectors + c) * size, V, k * g.apart, g.line, there, tiles)
+            for b in range(lo, hi):
+                there = min(L, O - b * L)
+                for j in range(there):
+                    at = ((n0 * O + b * L + j) * g.OH + EDGE * r0) * g.OW
+                    factors_of_gradients(V, j * g.line, g.apart, u, at, g.OW, zeros, g.OH - EDGE * r0, g.OH * g.OW, table, groups,
+                                         pairs)
+                for k in range(PRODUCTS):
+                    for m in range(0, there, M):
+                        f, s, to, v = k * g.apart + m * g.line, k * vectors * size, ((k * blocks + b) * L + m) * line, 0
+                        while v + N <= vectors:
+                            some(V, f, g.line, X, s + v * size, size, tiles, total, to + v * L, line)
+                            v += N
+                        while v < vectors:
+                            one(V, f, g.line, X, s + v * size, size, tiles, total, to + v * L, line)
+                            v += 1
 
     weight_grad.__qualname__ = "weight_grad"
     return shared(weight_grad)
 
 
 @shared
-def gather(t, T, sums, O, C, line, tails, gw):
-    """The gradient of each filter, from the sums of all workers."""
+def gather(t, T, sums, O, C, rows, line, tails, gw):
+    """The gradient of each filter, from the sums of all workers: `rows` filters of `line` channels."""
     for o in range(t, O, T):
         for part in range(1, sums.shape[0]):
-            for k in range(16):
-                at = (k * O + o) * line
+            for k in range(PRODUCTS):
+                at = (k * rows + o) * line
                 for c in range(line):
                     sums[0, at + c] += sums[part, at + c]
-        filters_of_sums(tails[t], 0, tails.shape[1] // 9, sums[0], o * line, O * line, C)
+        filters_of_sums(tails[t], 0, tails.shape[1] // 9, sums[0], o * line, rows * line, C)
         for c in range(C):
             for i in range(9):
                 gw[(o * C + c) * 9 + i] = tails[t, i * (tails.shape[1] // 9) + c]
@@ -336,68 +189,93 @@ def gather(t, T, sums, O, C, line, tails, gw):
 
 # --- plans
 
-def tile_rows(images, C, out, workers, L):
-    """Rows of outputs and images that a worker takes at a time: as many as keep the factors of C channels within BUDGET."""
-    def fits(rows, together):
-        line = line_of(rows, together, out, L)
-        return PRODUCTS * C * line * 4 <= BUDGET or line <= LEAST * L
+def over(count, step):
+    """The number of steps that cover `count`."""
+    return -(-count // step)
 
-    rows, together = out[0], 1
-    while rows > 2 and not fits(rows, 1):
-        rows = (rows // 2 + 1) // 2 * 2
-    while rows == out[0] and 2 * together <= images // workers and fits(rows, 2 * together):
-        together *= 2
-    return rows, together
+
+def tile_rows(images, out, most, workers, L):
+    """Rows of tiles, and images, that a worker takes at a time: as many as have no more than `most` tiles, but some vectors."""
+    def fits(rows, together):
+        return line_of(rows, together, out, L) <= max(most, LEAST * L)
+
+    whole = rows = over(out[0], EDGE)
+    together = 1
+    while rows > 1 and not fits(rows, 1):
+        rows -= 1
+    # images for every worker; but rather share the filters than leave lanes of a vector empty
+    while (rows == whole and together < images and fits(rows, together + 1)
+           and (together < images // workers or line_of(rows, together + 1, out, L) == L)):
+        together += 1
+    return over(whole, over(whole, rows)), over(images, over(images, together))           # evened out
 
 
 def line_of(rows, together, out, L):
-    """Numbers of a factor of all tiles: whole vectors, one for what the last row writes behind its end, an odd number of them."""
-    vectors = -(-(together * (rows // 2) * (out[1] // 2)) // L) + 1
-    return (vectors | 1) * L
+    """Numbers of a factor of all tiles: whole vectors, and an odd number of them, so that lines do not evict each other."""
+    return (over(2 * together * rows * over(out[1], PAIR), L) | 1) * L
+
+
+def pairs_table(together, rows, pairs, pitch, O, out, L):
+    """For each pair of tiles: where its transformed columns are, where its outputs, how many of these in a row, which row."""
+    i, r, j = (axis.ravel() for axis in np.indices((together, rows, pairs)))
+    table = np.zeros((over(2 * len(i), L) * L // 2, NUMBERS), np.int64)
+    table[:, PLACE] = together * rows * SPAN * pitch      # behind the last pair: columns of zeros, and no outputs
+    own = table[:len(i)]
+    own[:, PLACE] = (i * rows + r) * SPAN * pitch + PAIR * j
+    own[:, OUT] = (i * O * out[0] + EDGE * r) * out[1] + PAIR * j
+    own[:, COLUMNS], own[:, ROW] = out[1] - PAIR * j, EDGE * r
+    return table
 
 
 class Plan:
-    """What both kernels need to know of pictures (images, C, *sizes), whose factors are made for `some` channels at a time."""
+    """What both kernels need to know of pictures (images, C, *sizes): tiles `most` at a time, factors of `held` channels."""
 
-    def __init__(self, images, C, some, O, sizes, out, padding, dtype, workers):
+    def __init__(self, images, C, O, sizes, out, padding, held, most, dtype, workers):
         L, self.workers = tile.lanes(dtype), workers
-        rows, together = tile_rows(images, some, out, workers, L)
-        line, tiles = line_of(rows, together, out, L), -(-out[0] // rows)
-        self.line, self.items = line, -(-images // together) * tiles
         (H, W), (OH, OW), (top, left) = sizes, out, padding
-        self.geometry = {"C": C, "some": some, "H": H, "W": W, "top": -top, "left": -left, "images": images, "O": O, "OH": OH,
-                         "OW": OW, "rows": rows, "tiles": tiles, "together": together, "tiles_W": OW // 2, "line": line, "L": L}
-        self.tables = np.zeros(W, dtype), ints(np.arange(line // L) * L), ints(line * np.arange(some))
-        self.factors = "factors", workers, PRODUCTS * some * line, dtype
+        rows, together = tile_rows(images, out, most, workers, L)
+        self.line, tiles_H, pairs_W = line_of(rows, together, out, L), over(OH, EDGE), over(OW, PAIR)
+        tiles = over(tiles_H, rows)
+        self.items = over(images, together) * tiles
+        # the picture's columns from `first` on are transformed; they begin `margin` after the first that a tile reads
+        first, margin = max(0, -left), max(0, left)
+        columns = min(W, pairs_W * PAIR + 2 - left) - first
+        pitch = max(pairs_W * PAIR + 2, margin + over(columns, PAIR) * PAIR)
+        apart = held * self.line + L                      # not a power of 2: 36 lines are written at a time
+        self.geometry = {"C": C, "H": H, "W": W, "top": -top, "left": first, "margin": margin, "columns": columns, "pitch": pitch,
+                         "images": images, "O": O, "OH": OH, "OW": OW, "rows": rows, "tiles": tiles, "tiles_H": tiles_H,
+                         "pairs_W": pairs_W, "together": together, "line": self.line, "apart": apart, "L": L}
+        self.tables = np.zeros(max(W, OW) + PAIR, dtype), pairs_table(together, rows, pairs_W, pitch, O, out, L)
+        self.scratch = [("columns", workers, (together * rows + 1) * SPAN * pitch + PAIR, dtype),
+                        ("factors", workers, PRODUCTS * apart, dtype)]
 
 
 class Correlation(Plan):
     """The plan of a convolution of x (images, C, *sizes) with O filters, whose taps are at w[o*row + off]."""
 
     def __init__(self, images, C, O, sizes, out, padding, row, off, dtype, workers):
-        super().__init__(images, C, C, O, sizes, out, padding, dtype, workers)
-        M, shares = tile.FMA[0], 1
-        blocks = -(-O // M)
-        while self.items * shares < 2 * workers and 2 * shares <= blocks:
+        M, L, shares, blocks = tile.FMA[0], tile.lanes(dtype), 1, over(O, tile.FMA[0])
+        super().__init__(images, C, O, sizes, out, padding, C, BUDGET // (4 * PRODUCTS * C), dtype, workers)
+        while self.items * shares < 2 * workers and self.items * shares % workers and 2 * shares <= blocks:
             shares *= 2
-        self.record = record(**self.geometry, shares=shares)
-        self.filters, channels = (O, C, row, ints(off)), np.arange(C)
-        self.taps = ints(np.stack([self.line * channels, M * channels], axis=1))
-        self.more = (("products", workers, PRODUCTS * M * self.line, dtype), ("panel", workers, M * len(off), dtype),
-                     ("filters", 1, PRODUCTS * blocks * M * C, dtype))
+        apart, space, channels = C * M + L, self.line * M + L, np.arange(C)
+        self.record = record(**self.geometry, shares=shares, panel=apart, space=space)
+        self.filters = O, C, row, ints(off), apart
+        self.taps, self.vin = ints(np.stack([self.line * channels, M * channels], axis=1)), ints(np.arange(self.line // L) * L)
+        self.scratch += [("products", workers, PRODUCTS * space, dtype), ("panel", workers, M * len(off), dtype),
+                         ("filters", 1, blocks * PRODUCTS * apart, dtype)]
         # zeros for the products, then a number for each filter; a vector for each worker
-        self.bias, self.spoiled = np.zeros(M + O, dtype), np.zeros(workers * self.geometry["L"], dtype)
+        self.bias, self.spoiled = np.zeros(M + O, dtype), np.zeros(workers * L, dtype)
 
     def __call__(self, x, w, bias, y):
         """Write y; whether all of it is finite."""
         padded, spoiled = self.bias.copy(), self.spoiled.copy()
         if bias is not None:
             padded[-len(bias):] = bias
-        factors, products, panels, filters = (scratch(*what) for what in (self.factors, *self.more))
-        (zeros, vin, _), w = self.tables, w.reshape(-1)
+        (columns, factors, products, panels, filters), w = (scratch(*what) for what in self.scratch), w.reshape(-1)
         filter_kernel()(w, *self.filters, panels, filters[0], workers=few(w.size) or self.workers)
-        correlate_kernel()(x.reshape(-1), filters[0], padded, y.reshape(-1), self.record, zeros, self.taps, vin,
-                           factors, products, spoiled, workers=self.workers)
+        correlate_kernel()(x.reshape(-1), filters[0], padded, y.reshape(-1), self.record, *self.tables, self.taps, self.vin,
+                           columns, factors, products, spoiled, workers=self.workers)
         return not np.isnan(spoiled).any()
 
 
@@ -405,36 +283,37 @@ class WeightGradient(Plan):
     """The plan of the gradient of O filters for images of C channels."""
 
     def __init__(self, images, C, O, sizes, out, padding, dtype, workers):
-        (M, N), L = DOT, tile.lanes(dtype)
-        line = -(-C // N) * N
-        super().__init__(images, C, min(SOME, line), O, sizes, out, padding, dtype, workers)
-        self.record = record(**self.geometry, shares=1)   # one type of record for both kernels
-        parts = workers if self.items >= 2 * workers and O * line * PRODUCTS < 1 << 20 or O // M < workers else 1
-        self.sums, self.more = (parts, PRODUCTS * O * line + L), ("gradients", workers, PRODUCTS * M * self.line, dtype)
-        self.tails = ("tails", workers, 9 * (C + L), dtype)
-        self.filters = O, C, line
+        L = tile.lanes(dtype)
+        rows, line = over(O, L) * L, over(C, L) * L
+        super().__init__(images, C, O, sizes, out, padding, L, BUDGET_WEIGHTS // (4 * PRODUCTS * line), dtype, workers)
+        self.record = record(**self.geometry, shares=1, panel=0, space=0)                 # one type of record for both kernels
+        parts = workers if self.items >= 2 * workers and rows * line * PRODUCTS < 1 << 20 or rows // L < workers else 1
+        self.sums, self.filters = (parts, PRODUCTS * rows * line + L), (O, C, rows, line)
+        self.scratch += [("turned", workers, PRODUCTS * self.line * line, dtype), ("tails", workers, 9 * (C + L), dtype)]
 
     def __call__(self, x, u, gw):
-        factors, gradients, tails = (scratch(*what) for what in (self.factors, self.more, self.tails))
-        (zeros, vin, channels), sums = self.tables, empty(self.sums, x.dtype)
-        weight_grad_kernel()(x.reshape(-1), u.reshape(-1), self.record, zeros, channels, vin, factors,
-                             gradients, sums, workers=self.workers)
+        columns, factors, turned, tails = (scratch(*what) for what in self.scratch)
+        sums = empty(self.sums, x.dtype)
+        weight_grad_kernel()(x.reshape(-1), u.reshape(-1), self.record, *self.tables, columns, factors, turned, sums,
+                             workers=self.workers)
         gather(sums, *self.filters, tails, gw.reshape(-1), workers=few(gw.size) or self.workers)
 
 
 # --- what conv.py asks
 
 def suits(images, C, O, out, window, groups, dtype):
-    """Whether a layer gains by this: 3x3 taps, whole tiles of outputs, channels and pixels enough to pay for the transforms."""
+    """Whether a layer gains by this: 3x3 taps, channels and pixels enough to pay for the transforms, tiles well filled."""
     return (dtype.char == "f" and tile.BYTES >= 32 and groups == 1 and window.size == (3, 3) and window.stride == (1, 1)
-            and window.dilation == (1, 1) and C >= CHANNELS and O >= CHANNELS and out[0] % 2 == out[1] % 2 == 0 and out[1] >= 6
+            and window.dilation == (1, 1) and C >= CHANNELS and O >= CHANNELS
+            and over(out[0], EDGE) * EDGE * over(out[1], PAIR) * PAIR <= WASTE * out[0] * out[1]
             and images * out[0] * out[1] >= 4 * LEAST * tile.lanes(dtype))
 
 
 def suits_weight(images, C, O, out, window, groups, dtype):
-    """The same for the gradient of the weight."""
-    return (suits(images, C, O, out, window, groups, dtype) and O % DOT[0] == 0
-            and C * O <= WEIGHTS * images * out[0] * out[1] // 4)
+    """The same for the gradient of the weight, whose lanes are channels."""
+    L = tile.lanes(dtype)
+    return (suits(images, C, O, out, window, groups, dtype) and over(C, L) * L <= 1.5 * C
+            and C * O <= WEIGHTS * images * out[0] * out[1] // EDGE ** 2)
 
 
 @lru_cache(512)

@@ -49,12 +49,12 @@ def any_geometry(rng, most):
 
 
 def layer_of_tiles(rng):
-    """The same for 3x3 taps with stride 1, and even numbers of outputs."""
-    C, O = int(rng.integers(8, 40)), int(rng.choice([8, 9, 12, 16, 20, 36]))
+    """The same for 3x3 taps with stride 1, and outputs that fill tiles of 4x4, two of them side by side, well enough."""
+    C, O = int(rng.choice([8, 12, 16, 24, 31, 40])), int(rng.choice([8, 9, 12, 16, 20, 36]))
     padding = tuple(map(tuple, rng.integers(0, 4, (2, 2)).tolist()))
-    height, width = 2 * int(rng.integers(1, 9)), 2 * int(rng.integers(3, 20))
+    height, width = int(rng.integers(3, 20)), int(rng.integers(4, 40))
     sizes = tuple(out + 2 - sum(pads) for out, pads in zip((height, width), padding))
-    if min(sizes) < 1:
+    if min(sizes) < 1 or -(-height // 4) * 4 * -(-width // 8) * 8 > 2 * height * width:
         return layer_of_tiles(rng)
     return int(rng.choice([1, 2, 3, 7])) + 200 // (height * width), C, O, sizes, Window((3, 3), (1, 1), padding, (1, 1)), 1
 
@@ -62,13 +62,32 @@ def layer_of_tiles(rng):
 def bound(name, args):
     """4 eps times the sum of the sizes of what is added: far above what is seen (a random walk), far below any real mistake.
 
-    Where sums of pixels and of weights are multiplied (winograd.py), each tap counts as much as the largest of its filter.
+    Where sums of pixels and of weights are multiplied (winograd.py), each counts as much as the largest of its tile or filter.
     """
-    sizes, tiles = [np.abs(a).astype(np.float64) if isinstance(a, np.ndarray) else a for a in args], in_tiles(name, args)
-    if tiles and name != "conv_weight_grad":
-        sizes[1] = np.broadcast_to(sizes[1].max(axis=(2, 3), keepdims=True), sizes[1].shape)
-    limit = 4 * np.finfo(args[0].dtype).eps * getattr(conv, name).reference(*sizes)
-    return limit.max(axis=(2, 3), keepdims=True) if tiles and name == "conv_weight_grad" else limit
+    sizes = [np.abs(a).astype(np.float64) if isinstance(a, np.ndarray) else a for a in args]
+    limit = bound_in_tiles(name, *sizes) if in_tiles(name, args) else getattr(conv, name).reference(*sizes)
+    return 4 * np.finfo(args[0].dtype).eps * limit
+
+
+def bound_in_tiles(name, x, other, *rest):
+    """The sums of products of the largest of 6x6 pixels with that of 3x3 weights, or of 4x4 gradients, as often as they occur."""
+    window = rest[0] if name == "conv_weight_grad" else rest[1]
+    starts = [2 - lo if name == "conv_transpose" else lo for lo, _ in window.padding]
+    out = rest[-1] if name == "conv_transpose" else window.output(x.shape[2:])
+    pixels = largest_of_tiles(x, 6, starts, out)
+    if name == "conv_weight_grad":
+        return 16 * np.einsum("nohw,nchw->oc", largest_of_tiles(other, 4, (0, 0), out), pixels)[:, :, None, None]
+    weights = other.max(axis=(2, 3))
+    limit = 9 * np.einsum("nchw,co->nohw", pixels, weights if name == "conv_transpose" else weights.T)
+    limit = limit.repeat(4, axis=2).repeat(4, axis=3)[:, :, :out[0], :out[1]]
+    return limit if rest[0] is None else limit + rest[0][:, None, None]
+
+
+def largest_of_tiles(x, span, starts, out):
+    """The largest of span x span numbers, at every fourth place from `starts` numbers before the first on; zeros lie around."""
+    around = np.pad(x, ((0, 0), (0, 0), (8, 8), (8, 8)))[:, :, 8 - starts[0]:, 8 - starts[1]:]
+    squares = np.lib.stride_tricks.sliding_window_view(around, (span, span), axis=(2, 3))[:, :, ::4, ::4].max(axis=(4, 5))
+    return squares[:, :, :-(-out[0] // 4), :-(-out[1] // 4)]
 
 
 def in_tiles(name, args):

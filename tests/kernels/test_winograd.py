@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.kernels.test_conv import PASSES, agree, layer_of_tiles
+from tests.kernels.test_conv import PASSES, agree, bound_in_tiles, layer_of_tiles
 from tinyvision.kernels import conv, registry
 from tinyvision.kernels.cpu import tile, winograd
 from tinyvision.kernels.window import Window
@@ -38,13 +38,13 @@ def test_all_passes_of_its_layers(seed, taken):
     geometry = layer_of_tiles(rng)
     for name, args in arguments(rng, geometry).items():
         agree(name, args)
-    assert taken[:2] == ["Correlation"] * 2
-    assert ("WeightGradient" in taken) == (geometry[2] % 4 == 0)
+    assert "Correlation" in taken and ("WeightGradient" in taken or geometry[1] < 12)
 
 
 @pytest.mark.parametrize("shape, window, taken_by_it", [
     ((2, 16, 16, 16, 16), SAME, True), ((2, 4, 16, 16, 16), SAME, False), ((2, 16, 4, 16, 16), SAME, False),
-    ((2, 16, 16, 15, 16), SAME, False), ((1, 16, 16, 6, 6), SAME, False), ((9, 16, 16, 6, 6), SAME, True),
+    ((2, 16, 16, 15, 13), SAME, True), ((1, 16, 16, 6, 6), SAME, False), ((9, 16, 16, 6, 6), SAME, True),
+    ((9, 16, 16, 9, 9), SAME, False), ((9, 16, 16, 16, 3), SAME, False),
     ((2, 16, 16, 16, 16), Window((3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1)), False),
     ((2, 16, 16, 16, 16), Window((3, 3), (1, 1), ((2, 2), (2, 2)), (2, 2)), False),
     ((2, 16, 16, 16, 16), Window((5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1)), False),
@@ -58,18 +58,25 @@ def test_which_layers_it_takes(shape, window, taken_by_it, taken):
     assert len(taken) == taken_by_it                      # never for float64: gradient checks need its digits
 
 
-def test_the_bound_on_rounding():
-    """Weights and pixels of very different size: the error is that of the largest ones under the filter, channel by channel."""
+@pytest.mark.parametrize("sizes", [(18, 18), (16, 24)])
+@pytest.mark.parametrize("orders", [(-6, 4), (0, 1)])
+def test_the_bound_on_rounding(orders, sizes):
+    """Weights and pixels of any size: the error is that of the largest ones of the tile and the filter, channel by channel."""
     rng = np.random.default_rng(0)
-    x, w = rng.standard_normal((2, 16, 18, 18)), rng.standard_normal((16, 16, 3, 3))
-    x, w = ((a * 10.0 ** rng.integers(-6, 4, a.shape)).astype(np.float32) for a in (x, w))
-    exact = conv.conv.reference(x.astype(float), w.astype(float), None, SAME, 1)
-    padded = np.pad(np.abs(x.astype(float)), ((0, 0), (0, 0), (1, 1), (1, 1)))
-    largest = np.max([padded[:, :, i:i + 18, j:j + 18] for i in range(3) for j in range(3)], axis=0)
-    limit = 9 * np.finfo(np.float32).eps * np.einsum("nchw,oc->nohw", largest, np.abs(w).max(axis=(2, 3)).astype(float))
-    error = np.abs(conv.conv(x, w, None, SAME, 1) - exact)
-    assert (error <= limit).all()
+    x, w = rng.standard_normal((2, 16, *sizes)), rng.standard_normal((16, 16, 3, 3))
+    x, w = ((a * 10.0 ** rng.integers(*orders, a.shape)).astype(np.float32) for a in (x, w))
+    args = x.astype(float), w.astype(float), None, SAME, 1
+    error = np.abs(conv.conv(x, w, None, SAME, 1) - conv.conv.reference(*args))
+    assert (error <= 2 * np.finfo(np.float32).eps * bound_in_tiles("conv", np.abs(args[0]), np.abs(args[1]), *args[2:])).all()
     assert error.max() > 0
+
+
+def test_constant_pictures_and_filters():
+    """Where nothing is random errors of constants do not cancel: still less than the documented eight roundings."""
+    x, w = np.full((2, 64, 16, 16), 0.7, np.float32), np.full((64, 64, 3, 3), 0.3, np.float32)
+    exact = conv.conv.reference(x.astype(float), w.astype(float), None, SAME, 1)
+    np.testing.assert_allclose(conv.conv(x, w, None, SAME, 1)[..., 1:-1, 1:-1], exact[..., 1:-1, 1:-1],
+                               rtol=8 * np.finfo(np.float32).eps)
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3e38])
