@@ -47,7 +47,7 @@ def backward():
     x, rows, w = np.ones((2, 8, 16, 16), np.float32), np.ones((2, 4), np.float32), Parameter(np.ones(3, np.float32))
     small, planes, per = x[:, :, ::2, ::2].copy(), x.reshape(2, 8, 256), np.ones((1, 8, 1), np.float32)
     classes, pixels = np.zeros(2, int), np.zeros((2, 16, 16), int)
-    w.grad = Tensor(w.data)
+    wide, w.grad = np.ones((2, 16, 16, 16), np.float32), Tensor(w.data)
     with use_kernels("compiled"):
         conv.conv_weight_grad(x, x, window(5, 1, 2), 1)
         pool.scatter_taps(small, np.zeros(small.shape, np.uint8), window(2, 2, 0), (16, 16))
@@ -55,7 +55,7 @@ def backward():
         optim.SGD([w], lr=0.1, momentum=0.9).step()
         conv.conv_weight_grad(x, x[:, :6].copy(), window(5, 1, 2), 1)     # six filters have a kernel of their own
         conv.channel_sum(x)
-        conv.conv_weight_grad(x, x, window(3, 1, 1), 1)                   # 3x3 taps have a kernel of their own, and rows of 8
+        conv.conv_weight_grad(wide, wide, window(3, 1, 1), 1)             # 3x3 taps have a kernel of their own, and rows of 8
         conv.conv_weight_grad(x, small, window(3, 2, 1), 1)
         normalize.normalize_grad(planes, planes, per, per, per, per, (0, 2), True)
         conv.conv(x, np.ones((2, 8, 1, 1), np.float32), None, window(1, 1, 0), 1)

@@ -36,10 +36,10 @@ for the points Barabasz et al. 2020, Error Analysis and Improving the Accuracy o
 """
 
 from functools import lru_cache
+from math import prod
 
 import numpy as np
 
-from ...memory import empty
 from . import tile
 from .jit import few, inner, scratch, shared, threads
 from .layout import ints, record
@@ -49,9 +49,10 @@ from .transforms import (COLUMNS, EDGE, GROUP, NUMBERS, OUT, PAIR, PLACE, PRODUC
 
 CHANNELS = 8                                              # fewer do not pay for the transforms
 WASTE = 2                                                 # outputs computed for each that there is, above which it does not pay
-WEIGHTS = 4096                                            # for each tile, above which sums of 36 products cost more than is saved
+WEIGHTS = 2048                                            # for each tile, above which sums of 36 products cost more than is saved
 LEAST = 3                                                 # vectors of tiles that a matrix product must have
 BUDGET, BUDGET_WEIGHTS = 640 << 10, 400 << 10             # bytes of a worker's factors of pixels: they stay in its cache
+FILTERS, MEMORY = 64, 2 << 20                             # filters at a time, or more whose factors take so many bytes
 
 
 # --- the kernels
@@ -72,11 +73,11 @@ def transform(x, n0, count, c0, channels, r0, rows, groups, g, zeros, table, col
 def filter_kernel():
     M = tile.FMA[0]
 
-    def filters(t, T, w, O, C, row, off, apart, panels, v):
-        """v[block, k, c, m] = factor k of filter m of a block, the last of which overlaps the one before it."""
-        blocks = (O + M - 1) // M
+    def filters(t, T, w, start, some, C, row, off, apart, panels, v):
+        """v[block, k, c, m] = factor k of filter m of a block; of `some` filters from `start` on.  The last block overlaps."""
+        blocks = (some + M - 1) // M
         for b in range(t, blocks, T):
-            panel(w, min(b * M, O - M) * row, row, off, M, M, panels[t], 0)
+            panel(w, (start + min(b * M, some - M)) * row, row, off, M, M, panels[t], 0)
             for c in range(C):
                 factors_of_filters(v, b * PRODUCTS * apart + c * M, apart, panels[t], c * 9 * M, M)
 
@@ -87,11 +88,12 @@ def filter_kernel():
 @lru_cache(None)
 def correlate_kernel():
     M, N = tile.FMA
-    some, one = tile.fma_tile(M, N), tile.fma_tile(M, 1)
+    many, one = tile.fma_tile(M, N), tile.fma_tile(M, 1)
 
-    def correlate(t, T, x, w, bias, y, geometry, zeros, table, taps, vin, columns, factors, products, spoiled):
+    def correlate(t, T, x, w, bias, y, start, geometry, zeros, table, taps, vin, columns, factors, products, spoiled):
+        """The outputs of g.some filters from `start` on, whose factors are in w."""
         g, C, O = geometry[0], geometry[0].C, geometry[0].O
-        blocks, sets = (O + M - 1) // M, (g.images + g.together - 1) // g.together
+        blocks, sets = (g.some + M - 1) // M, (g.images + g.together - 1) // g.together
         share = (blocks + g.shares - 1) // g.shares
         d, V, m = columns[t], factors[t], products[t]
         tile.clear_row(d, 0, d.size)                      # what is outside of the pictures stays so
@@ -106,12 +108,12 @@ def correlate_kernel():
                 for k in range(PRODUCTS):
                     wk, s, to, v = (b * PRODUCTS + k) * g.panel, k * g.apart, k * g.space, 0
                     while v + N <= end:
-                        some(w, wk, taps, 0, C, V, s, vin, v, m, to, g.line, vin, bias, 0)
+                        many(w, wk, taps, 0, C, V, s, vin, v, m, to, g.line, vin, bias, 0)
                         v += N
                     while v < end:
                         one(w, wk, taps, 0, C, V, s, vin, v, m, to, g.line, vin, bias, 0)
                         v += 1
-                first = min(b * M, O - M)
+                first = start + min(b * M, g.some - M)
                 for j in range(M):
                     at = ((n0 * O + first + j) * g.OH + EDGE * r0) * g.OW
                     outputs_of_products(y, at, g.OW, g.OH - EDGE * r0, g.OH * g.OW, m, j * g.line, g.space, table, groups, pairs,
@@ -254,16 +256,19 @@ class Correlation(Plan):
     """The plan of a convolution of x (images, C, *sizes) with O filters, whose taps are at w[o*row + off]."""
 
     def __init__(self, images, C, O, sizes, out, padding, row, off, dtype, workers):
-        M, L, shares, blocks = tile.FMA[0], tile.lanes(dtype), 1, over(O, tile.FMA[0])
+        M, L, shares = tile.FMA[0], tile.lanes(dtype), 1
         super().__init__(images, C, O, sizes, out, padding, C, BUDGET // (4 * PRODUCTS * C), dtype, workers)
+        turns = over(O, max(FILTERS, MEMORY // (4 * PRODUCTS * C)))
+        some = over(O, turns)
+        blocks, self.starts = over(some, M), [min(i * some, O - some) for i in range(turns)]   # the last ones overlap
         while self.items * shares < 2 * workers and self.items * shares % workers and 2 * shares <= blocks:
             shares *= 2
         apart, space, channels = C * M + L, self.line * M + L, np.arange(C)
-        self.record = record(**self.geometry, shares=shares, panel=apart, space=space)
-        self.filters = O, C, row, ints(off), apart
+        self.record = record(**self.geometry, shares=shares, some=some, panel=apart, space=space)
+        self.filters = some, C, row, ints(off), apart
         self.taps, self.vin = ints(np.stack([self.line * channels, M * channels], axis=1)), ints(np.arange(self.line // L) * L)
         self.scratch += [("products", workers, PRODUCTS * space, dtype), ("panel", workers, M * len(off), dtype),
-                         ("filters", 1, blocks * PRODUCTS * apart, dtype)]
+                         ("panels", 1, blocks * PRODUCTS * apart, dtype)]
         # zeros for the products, then a number for each filter; a vector for each worker
         self.bias, self.spoiled = np.zeros(M + O, dtype), np.zeros(workers * L, dtype)
 
@@ -273,9 +278,11 @@ class Correlation(Plan):
         if bias is not None:
             padded[-len(bias):] = bias
         (columns, factors, products, panels, filters), w = (scratch(*what) for what in self.scratch), w.reshape(-1)
-        filter_kernel()(w, *self.filters, panels, filters[0], workers=few(w.size) or self.workers)
-        correlate_kernel()(x.reshape(-1), filters[0], padded, y.reshape(-1), self.record, *self.tables, self.taps, self.vin,
-                           columns, factors, products, spoiled, workers=self.workers)
+        x, y = x.reshape(-1), y.reshape(-1)
+        for start in self.starts:
+            filter_kernel()(w, start, *self.filters, panels, filters[0], workers=few(w.size) or self.workers)
+            correlate_kernel()(x, filters[0], padded, y, start, self.record, *self.tables, self.taps, self.vin,
+                               columns, factors, products, spoiled, workers=self.workers)
         return not np.isnan(spoiled).any()
 
 
@@ -286,14 +293,17 @@ class WeightGradient(Plan):
         L = tile.lanes(dtype)
         rows, line = over(O, L) * L, over(C, L) * L
         super().__init__(images, C, O, sizes, out, padding, L, BUDGET_WEIGHTS // (4 * PRODUCTS * line), dtype, workers)
-        self.record = record(**self.geometry, shares=1, panel=0, space=0)                 # one type of record for both kernels
-        parts = workers if self.items >= 2 * workers and rows * line * PRODUCTS < 1 << 20 or rows // L < workers else 1
+        self.record = record(**self.geometry, shares=1, some=0, panel=0, space=0)         # one type of record for both kernels
+        parts = workers if self.items >= 2 * workers and rows * line * PRODUCTS < 1 << 19 or rows // L < workers else 1
         self.sums, self.filters = (parts, PRODUCTS * rows * line + L), (O, C, rows, line)
-        self.scratch += [("turned", workers, PRODUCTS * self.line * line, dtype), ("tails", workers, 9 * (C + L), dtype)]
+        (columns, (_, *few_factors)), turned = self.scratch, ("factors", workers, PRODUCTS * self.line * line, dtype)
+        # where it can in memory that a convolution takes for as much
+        self.scratch = [columns, ("few factors", *few_factors), turned, ("tails", workers, 9 * (C + L), dtype),
+                        ("panels", 1, prod(self.sums), dtype)]
 
     def __call__(self, x, u, gw):
-        columns, factors, turned, tails = (scratch(*what) for what in self.scratch)
-        sums = empty(self.sums, x.dtype)
+        columns, factors, turned, tails, sums = (scratch(*what) for what in self.scratch)
+        sums = sums[0, :prod(self.sums)].reshape(self.sums)
         weight_grad_kernel()(x.reshape(-1), u.reshape(-1), self.record, *self.tables, columns, factors, turned, sums,
                              workers=self.workers)
         gather(sums, *self.filters, tails, gw.reshape(-1), workers=few(gw.size) or self.workers)
