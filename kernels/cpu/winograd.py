@@ -27,8 +27,9 @@ are 36 matrix products [filters, tiles] @ [tiles, channels].  The matrices A, B 
 
 Accuracy: an output is still a function of the nine pixels under the filter, but the error is that of the sums on the way.  With P
 the sum over the channels of 9 * (largest of the tile's 6x6 pixels) * (largest of the filter's weights), it stays below 2 eps P
-for random numbers of whatever sizes, and below 8 eps P where all are equal, so that the constants' roundings add up.  That is
-about twice the error of a direct sum; with the usual points 1 and 2 it would be four times, for a = 5/8 and b = 3/2 keep all
+for normal random numbers, of one size or of many, below 4 eps P for numbers near 1 and -1, and below 8 eps P where all are equal,
+so that the constants' roundings add up.  That is about twice the error of a direct sum, in gradients of weights up to seven times,
+for there tiles are added one by one; with the usual points 1 and 2 it would be twice as much again: a = 5/8 and b = 3/2 keep all
 factors small.  An infinite pixel comes out as inf - inf, which is why conv.py computes anew what is not finite, without this.
 
 Source: Winograd 1980, Arithmetic Complexity of Computations, doi:10.1137/1.9781611970364; Lavin and Gray 2015, arXiv:1509.09308;
