@@ -202,3 +202,13 @@ def test_messages_about_fields():
     ]:
         with pytest.raises(ValueError, match=match):
             call()
+
+
+def test_what_nothing_reaches_is_zero():
+    """Not a rounding error: fast 3x3 convolutions of several channels would leave some."""
+    net = nn.Sequential(nn.Conv2d(1, 16, 3, padding=1, bias=False), nn.Conv2d(16, 16, 3, padding=1, bias=False),
+                        nn.Conv2d(16, 16, 3, padding=1, bias=False))
+    seen = measured_field(net, "2", (1, 32, 32), samples=2, generator=0)
+    expected = np.zeros((32, 32), bool)
+    expected[13:20, 13:20] = True
+    np.testing.assert_array_equal(seen > 0, expected)
