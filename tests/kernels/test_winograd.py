@@ -12,15 +12,21 @@ SAME = Window((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
 pytestmark = pytest.mark.skipif(tile.BYTES < 32, reason="this processor's vectors are too short for it")
 
 
-@pytest.fixture(autouse=True)
-def taken(monkeypatch):
-    """The plans that have run, of compiled kernels."""
+def watched(monkeypatch, module):
+    """A list to which the plans of the module add their names when they run."""
     calls = []
-    for plan in winograd.Correlation, winograd.WeightGradient:
+    for plan in module.Correlation, module.WeightGradient:
         def run(self, *args, run=plan.__call__):
             calls.append(type(self).__name__)
             return run(self, *args)
         monkeypatch.setattr(plan, "__call__", run)
+    return calls
+
+
+@pytest.fixture(autouse=True)
+def taken(monkeypatch):
+    """The plans that have run, of compiled kernels."""
+    calls = watched(monkeypatch, winograd)
     with registry.use_kernels("compiled"):
         yield calls
 

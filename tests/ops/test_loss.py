@@ -338,3 +338,14 @@ def test_arrays_in_array_out():
     y = F.cross_entropy(zeros(2, 3), [0, 1], reduction="none")
     assert isinstance(y, np.ndarray) and y.dtype == np.float32
     assert not isinstance(F.mse_loss(zeros(2), zeros(2)), Tensor)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "nll_loss"])
+def test_labels_filled_anew_do_not_change_the_gradient(loss):
+    """A buffer of labels may serve the next batch before backward() runs."""
+    x = Tensor(np.random.default_rng(0).standard_normal((4, 3)), requires_grad=True)
+    labels = np.array([2, 0, 1, 1])
+    expected = grad(getattr(F, loss)(x, labels.copy()), x)[0].numpy()
+    y = getattr(F, loss)(x, labels)
+    labels[:] = 0
+    np.testing.assert_array_equal(grad(y, x)[0].numpy(), expected)

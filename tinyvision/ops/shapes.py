@@ -156,7 +156,7 @@ def check_labels(op, target, classes, ignore_index=None):
     labels = array_module(labels).asarray(labels)
     if labels.dtype.kind not in "iu" and labels.size:
         raise TypeError(f"{op}: target must hold class indices as integers, got {labels.dtype}. Use target.astype('int64').")
-    labels = labels.astype("int64", copy=False)
+    labels = labels.astype("int64")                       # a copy: whoever fills these labels anew does not change the gradient
     if on_device(labels):
         return labels
     outside = misplaced(labels, classes, ignore_index)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.kernels.test_conv import PASSES
+from tests.kernels.test_winograd import watched
 from tinyvision.kernels import conv
 from tinyvision.kernels.cuda import conv as twins
 from tinyvision.kernels.cuda import winograd
@@ -18,12 +19,7 @@ EPS = np.finfo("f").eps
 @pytest.fixture(autouse=True)
 def taken(monkeypatch):
     """The plans that have run; they are made wherever they can be."""
-    calls = []
-    for plan in winograd.Correlation, winograd.WeightGradient:
-        def run(self, *args, run=plan.__call__):
-            calls.append(type(self).__name__)
-            return run(self, *args)
-        monkeypatch.setattr(plan, "__call__", run)
+    calls = watched(monkeypatch, winograd)
     for decision in "pays", "pays_for_weight":
         monkeypatch.setattr(winograd, decision, lambda *args: True)
     twins.forget()
