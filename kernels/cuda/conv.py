@@ -83,8 +83,8 @@ def neighbours(columns, integers):
 def sums(taps, dtype, coarse, **integers):
     """The launches that compute these sums first."""
     values = [integers[name] for name in ("rows", "channels", "groups", "size", "stride", "step")]
-    dense = integers["to_size"] == integers["out"]        # no phase of a larger stride
-    if dense and winograd.suits(taps, dtype, *values):
+    all_pixels = integers["to_size"] == integers["out"]   # no phase of a larger stride
+    if all_pixels and winograd.suits(taps, dtype, *values):
         if winograd.pays(coarse, *[integers[name] for name in ("images", "rows", "channels", "size", "out")]):
             return winograd.Correlation(**integers)
     return Sum(taps, dtype, coarse, **integers)
