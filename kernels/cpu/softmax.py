@@ -23,6 +23,7 @@ from .jit import inner, scratch, shared, solid, threads
 
 BLOCK = 512                                               # pixels that go through all steps together
 F = np.float32
+NAN = F(np.nan)
 LOWEST = F(-87.3)                                         # below it exp is no normal number
 LOG2, ROOT2, HALF, ONE, TWO = F(1 / log(2)), F(2 ** 0.5), F(0.5), F(1), F(2)
 LOG_HIGH = F(355 / 512)                                   # log(2) in two parts: n times the first is exact
@@ -130,10 +131,13 @@ def _lines_grad(t, T, g, x, gx, top, total, logs):
 
 
 @shared
-def _lines_loss(t, T, x, labels, losses, top, total):
+def _lines_loss(t, T, x, labels, losses, top, total, ignored):
     for i in range(len(x) * t // T, len(x) * (t + 1) // T):
         line_sums(x, i, top, total)
-        losses[i] = surprise(x[i, labels[i]], top[i], logarithm(total[i]))
+        k = labels[i]
+        known = k if 0 <= k < x.shape[1] else 0
+        value = surprise(x[i, known], top[i], logarithm(total[i]))
+        losses[i] = F(0) if k == ignored else value if k == known else NAN
 
 
 @shared
@@ -142,7 +146,8 @@ def _lines_loss_grad(t, T, x, gx, g, labels, top, total):
         a, o, m, scale = x[i], gx[i], top[i], g[i] / total[i]
         for j in range(a.size):
             o[j] = exp(a[j] - m) * scale
-        o[labels[i]] -= g[i]
+        if 0 <= labels[i] < o.size:
+            o[labels[i]] -= g[i]
 
 
 # --- the pixels of a class are neighbours
@@ -210,19 +215,22 @@ def _pixels_grad(t, T, g, x, gx, top, total, logs, rows):
 
 
 @shared
-def _pixels_loss(t, T, x, labels, losses, top, total, rows):
+def _pixels_loss(t, T, x, labels, losses, top, total, ignored, rows):
     N, K, B = x.shape
     for i in range(t, N * ((B + BLOCK - 1) // BLOCK), T):
         n, lo, hi = block(i, B)
         m, s, w, o, right = top[n, lo:hi], total[n, lo:hi], rows[t, :hi - lo], losses[n, lo:hi], labels[n, lo:hi]
         pixel_sums(x, n, lo, hi, m, s, w)
+        for j in range(s.size):
+            o[j] = NAN
         for k in range(K):                                # to compare all is quicker than to jump to one
             a = x[n, k, lo:hi]
             for j in range(s.size):
                 new, old = a[j], o[j]                     # both read: then LLVM chooses without a branch
                 o[j] = new if right[j] == k else old
         for j in range(s.size):
-            o[j] = surprise(o[j], m[j], w[j])
+            value = surprise(o[j], m[j], w[j])
+            o[j] = F(0) if right[j] == ignored else value
 
 
 @shared
@@ -306,11 +314,11 @@ def log_softmax_grad(g, x, top, total, axis):
     return gradient(g, x, top, total, axis, True)
 
 
-def cross_entropy(x, labels):
+def cross_entropy(x, labels, ignored=-1):
     if declined(x):
         return NotImplemented
     losses, top, total = empty(labels.shape, F), *statistics(x, 1)
-    run((_lines_loss, _pixels_loss), 1, (solid(x),), None, (indices(labels), losses, top, total))
+    run((_lines_loss, _pixels_loss), 1, (solid(x),), None, (indices(labels), losses, top, total), ignored)
     return losses, top, total
 
 
@@ -320,6 +328,23 @@ def cross_entropy_grad(g, x, labels, top, total):
     gx = empty(x.shape, F)
     run((_lines_loss_grad, _pixels_loss_grad), 1, (solid(x),), gx, (solid(g), indices(labels), solid(top), solid(total)))
     return gx
+
+
+def mean_cross_entropy(x, labels, ignored):
+    if declined(x):
+        return NotImplemented
+    losses, top, total = cross_entropy(x, labels, ignored)
+    count = np.count_nonzero(labels != ignored)
+    return np.asarray(losses.sum() / F(count) if count else NAN), np.asarray(count, F), top, total
+
+
+def mean_cross_entropy_grad(g, x, labels, ignored, count, top, total):
+    if declined(x) or g.dtype != F:
+        return NotImplemented
+    each = np.full(labels.shape, g / count if count else F(0))
+    if count != labels.size:
+        each[labels == ignored] = 0
+    return cross_entropy_grad(each, x, labels, top, total)
 
 
 def indices(labels):

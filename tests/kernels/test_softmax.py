@@ -65,6 +65,37 @@ def test_cross_entropy_as_the_reference(shape, axis, dtype, threads):
     assert_close(gx, kernels.cross_entropy_grad.reference(*wide(g, x), labels, *right[1:]))
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("ignored", [-100, 0])
+@pytest.mark.parametrize("shape, axis", PLAIN)
+def test_mean_cross_entropy_as_the_reference(shape, axis, ignored, threads):
+    """The loss is one number, divided by the number of labels that count, and so is its gradient."""
+    x, _, labels = drawn(shape, axis)
+    labels[labels == 0] = ignored
+    g = np.asarray(-1.75, np.float32)
+    with use_kernels("compiled"), some_threads(threads):
+        mean, count, top, total = kernels.mean_cross_entropy(x, labels, ignored)
+        gx = kernels.mean_cross_entropy_grad(g, x, labels, ignored, count, top, total)
+    right = kernels.mean_cross_entropy.reference(*wide(x), labels, ignored)
+    for a, b in zip((mean, count, top, total), right):
+        assert_close(a, b, 2e-6)
+    assert count == (labels != ignored).sum()
+    expected = kernels.mean_cross_entropy_grad.reference(*wide(g, x), labels, ignored, *right[1:])
+    assert_close(gx * max(count, 1), expected * max(count, 1))
+    assert not gx[np.broadcast_to((labels == ignored)[:, None], gx.shape)].any()
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (3, 4, 2)])
+def test_mean_over_no_labels_and_over_labels_that_are_no_class(shape):
+    x, _, labels = drawn(shape, 1)
+    for wrong, ignored in ([7, 7, 7], 7), ([0, 4, 1], 7), ([0, -1, 1], 7):
+        labels[:] = np.array(wrong).reshape((3,) + (1,) * (len(shape) - 2))
+        with use_kernels("compiled"):
+            mean, count, *state = kernels.mean_cross_entropy(x, labels, ignored)
+            gx = kernels.mean_cross_entropy_grad(np.ones((), np.float32), x, labels, ignored, count, *state)
+        assert np.isnan(mean) and count == (labels != ignored).sum() and np.isfinite(gx).all()
+
+
 @pytest.mark.parametrize("shape", [(4, 10), (2, 5, 70)])
 def test_any_memory_layout_and_read_only_arrays(shape):
     def strange(a):

@@ -57,7 +57,7 @@ class CrossEntropyOp(Op):
 
 
 class MeanCrossEntropyOp(Op):
-    """(N, K, *S) -> (): the mean of -log softmax(x) at the labels that are not `ignored`, on a GPU"""
+    """(N, K, *S) -> (): the mean of -log softmax(x) at the labels that are not `ignored`"""
 
     def __init__(self, labels, ignored):
         self.labels, self.ignored = labels, ignored                       # (N, *S)
@@ -69,8 +69,9 @@ class MeanCrossEntropyOp(Op):
     def backward(self, g, x):
         if not isinstance(x, Tensor):
             return kernel.mean_cross_entropy_grad(g, x, self.labels, self.ignored, self.count, self.top, self.total)
-        labels, (mask, _) = set_apart(self.labels, x, self.ignored)
-        g = expand_dims(where(mask, 0.0, g / self.count), 1)              # (N, 1, *S)
+        mask = misplaced(self.labels, classes(x)) | (self.labels == self.ignored)
+        labels = where(mask, 0, self.labels)
+        g = expand_dims(where(mask, 0.0, ratio(g, self.count)), 1)        # (N, 1, *S)
         return g * SoftmaxOp(1)(x) - AddAlongAxisOp(labels[:, None], 1, x.shape)(g)
 
 
@@ -169,11 +170,11 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"{op}: label_smoothing must be a probability in [0, 1], got {label_smoothing}.")
     x, batch = with_batch(op, input), input.ndim > 1
-    weight = class_weights(op, weight, x)
+    weight = None if weight is None else class_weights(op, weight, x)
     if is_distribution(target, input):
         return soft_cross_entropy(x, target, weight, ignore_index, reduction, label_smoothing, batch)
     labels = class_labels(op, input, target, ignore_index)
-    if on_device(labels) and reduction == "mean" and weight is None and label_smoothing == 0 and labels.size:
+    if reduction == "mean" and weight is None and label_smoothing == 0 and labels.size:
         return MeanCrossEntropyOp(labels, ignore_index)(x)
     labels, left_out = set_apart(labels, input, ignore_index)
     importance = None if weight is None else getitem(weight, labels)
