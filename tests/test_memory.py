@@ -245,22 +245,69 @@ def test_little_memory_lies_idle(pool, monkeypatch):
         held = [memory.empty((int(n),), np.uint8) for n in rng.integers(1 << 15, 1 << 19, 9)]
         size = sum(x.nbytes for x in held)
         del held
-        assert pool.idle <= 1 << 20 and pool.idle == sum(n * len(blocks) for n, blocks in pool.free.items()) and size
+        assert pool.idle <= 1 << 20 and pool.idle == sum(block.size for block in pool.free) and size
     pool.clear()
     assert pool.idle == 0 and not pool.free
+
+
+def test_what_an_array_leaves_of_a_block_serves_others(pool):
+    """Halves and quarters lie in the block one after the other, and are one block again when the last of them is free."""
+    size = 1 << 20
+    x = memory.empty((size,), np.uint8)
+    where = address(x)
+    del x
+    half = memory.empty((size // 2,), np.uint8)
+    quarters = [memory.empty((size // 4,), np.uint8) for _ in range(2)]
+    assert [address(a) - where for a in (half, *quarters)] == [0, size // 2, 3 * size // 4] and pool.idle == 0
+    assert address(memory.empty((size // 4,), np.uint8)) - where not in range(size)       # nothing is left of it
+    pool.clear()
+    del quarters[0]
+    pool.clear()
+    assert pool.idle == size // 4                         # a part does not go alone
+    del quarters[0], half
+    assert pool.idle == size and address(memory.empty((size,), np.uint8)) == where
+
+
+def test_much_memory_is_not_cut_for_little(pool):
+    x = memory.empty((1 << 20,), np.uint8)
+    where = address(x)
+    del x
+    assert address(memory.empty((1 << 18,), np.uint8)) != where
+
+
+def test_parts_join_whatever_the_order(pool):
+    rng, held, seen = np.random.default_rng(0), [], set()
+    for _ in range(2000):
+        if len(held) > 12 or (held and rng.random() < 0.4):
+            held.pop(int(rng.integers(len(held))))
+        else:
+            held.append(memory.empty((int(2 ** rng.uniform(15, 20)),), np.uint8))
+            spans = sorted((address(a), address(a) + a.nbytes) for a in held)
+            assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:]))
+        seen |= {id(block) for block in pool.free}
+    del held
+    assert not pool.loans and pool.idle == sum(block.size for block in pool.free) and len(seen) > 50
+    assert all(block.before is block.after is None and block.size == len(block.memory) - memory.ALIGNMENT for block in pool.free)
+    gc.collect()
+    gc.disable()
+    try:
+        pool.clear()
+        assert pool.idle == 0 and not pool.free and gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_idle_memory_is_given_up_before_memory_runs_out(pool, monkeypatch):
     del (x := [memory.empty((N,), np.float32)])[:]
     assert pool.idle and not x
-    new, refused = memory.Block.__new__, []
+    new, refused = memory.Memory.__new__, []
 
     def scarce(cls, size):
         if not refused:
             refused.append(size)
             raise MemoryError
         return new(cls, size)
-    monkeypatch.setattr(memory.Block, "__new__", scarce)
+    monkeypatch.setattr(memory.Memory, "__new__", scarce)
     assert memory.empty((4 * N,), np.float32).size == 4 * N and refused and pool.idle == 0
 
 
@@ -284,7 +331,7 @@ def test_no_two_arrays_share_memory_in_threads(pool):
     for thread in threads:
         thread.join()
     assert not wrong and not pool.loans
-    assert pool.idle == sum(n * len(blocks) for n, blocks in pool.free.items())
+    assert pool.idle == sum(block.size for block in pool.free)
 
 
 def test_a_step_of_training_needs_no_new_memory(pool):
@@ -294,7 +341,7 @@ def test_a_step_of_training_needs_no_new_memory(pool):
     optimizer = optim.SGD(model.parameters(), lr=0.01)
     rng = np.random.default_rng(0)
     x, labels = Tensor(rng.standard_normal((32, 1, 28, 28), dtype=np.float32)), rng.integers(0, 10, 32)
-    fresh, new = [], memory.Block.__new__
+    fresh, new = [], memory.Memory.__new__
 
     def counted(cls, size):
         fresh.append(size)
@@ -304,6 +351,6 @@ def test_a_step_of_training_needs_no_new_memory(pool):
         optimizer.step()
         optimizer.zero_grad()
         if i == 1:
-            memory.Block.__new__ = counted
-    memory.Block.__new__ = new
+            memory.Memory.__new__ = counted
+    memory.Memory.__new__ = new
     assert pool.idle > 0 and not fresh
