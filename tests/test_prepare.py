@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from tinyvision import prepare
 from tinyvision.kernels import registry
@@ -24,8 +25,20 @@ def test_both_passes_of_the_usual_layers(monkeypatch):
     assert late <= set(called) and not early & set(called)
     helped = set(called)
     prepare.prepare()
-    assert late | early | helped <= set(called)
+    assert late | early | helped | {f"correlate_1x{2 * V}x1"} <= set(called)
     assert registry.state.choice == "auto"
+
+
+@pytest.mark.parametrize("first", ["6x4x1", "8x3x1"])
+def test_the_helper_does_first_what_the_network_needs_first(monkeypatch, tmp_path, first):
+    """It knows LeNet by the kernel of its first layer."""
+    called = []
+    monkeypatch.setattr(jit.Shared, "__call__", watched(called, jit.Shared.__call__))
+    monkeypatch.setattr(jit, "cache_folder", lambda: tmp_path)
+    (tmp_path / f"tinyvision.kernels.cpu.conv.correlate_{first}-kernel.py311.nbi").touch()
+    prepare.backward()
+    lenet, others = called.index("_lines_loss_grad"), called.index("_grad_sums")
+    assert (lenet < others) == (first == "6x4x1")
 
 
 def watched(called, original):

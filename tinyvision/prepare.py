@@ -13,6 +13,7 @@ import numpy as np
 from . import nn, optim
 from .functional import cross_entropy
 from .kernels import conv, normalize, pool, softmax
+from .kernels.cpu.jit import kept
 from .kernels.registry import use_kernels
 from .kernels.window import Window
 from .tensor import Parameter, Tensor
@@ -26,7 +27,7 @@ def networks():
         yield nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BasicBlock(8, 8), nn.BasicBlock(8, 16, stride=2), nn.Flatten(),
                             nn.Linear(4 * size * size, 10)), (4, 3, size, size), (4,)
     yield nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.ConvTranspose2d(8, 8, 2, stride=2),
-                        nn.Conv2d(8, 2, 1)), (2, 8, 16, 16), (2, 32, 32)
+                        nn.Conv2d(8, 8, 3, groups=8, padding=1), nn.Conv2d(8, 2, 1)), (2, 8, 16, 16), (2, 32, 32)
 
 
 def prepare():
@@ -40,24 +41,33 @@ def prepare():
 
 
 def backward():
-    """What only the backward pass calls: first what LeNet needs, then what the larger networks do, in the order of their need.
+    """What only the backward pass calls: first what every network needs, then what this one does, in the order of its need.
 
-    Kernels are called by themselves: a whole backward pass would begin with the one that the other process begins with.
+    Kernels are called by themselves: a whole backward pass would begin with the one that the other process begins with.  What
+    that process has compiled meanwhile tells a LeNet, whose first layer has six filters, from larger networks.
     """
     x, rows, w = np.ones((2, 8, 16, 16), np.float32), np.ones((2, 4), np.float32), Parameter(np.ones(3, np.float32))
     small, planes, per = x[:, :, ::2, ::2].copy(), x.reshape(2, 8, 256), np.ones((1, 8, 1), np.float32)
     classes = np.zeros(2, int)
     wide, w.grad = np.ones((2, 16, 16, 16), np.float32), Tensor(w.data)
+
+    def six_filters():
+        conv.conv_weight_grad(x, x[:, :6].copy(), window(5, 1, 2), 1)
+        softmax.cross_entropy_grad(rows[:, 0], rows, classes, rows[:, :1], rows[:, :1])
+
+    def larger():
+        conv.conv_weight_grad(wide, wide, window(3, 1, 1), 1)             # 3x3 taps have a kernel of their own, and rows of 8
+        normalize.normalize_grad(planes, planes, per, per, per, per, (0, 2), True)
+        conv.conv_weight_grad(x, small, window(3, 2, 1), 1)
+        conv.conv(x, x[:, :, :2, :2].copy().repeat(4, axis=0), None, window(2, 2, 0), 1)
+
     with use_kernels("compiled"):
         conv.conv_weight_grad(x, x, window(5, 1, 2), 1)
         pool.scatter_taps(small, np.zeros(small.shape, np.uint8), window(2, 2, 0), (16, 16))
-        softmax.cross_entropy_grad(rows[:, 0], rows, classes, rows[:, :1], rows[:, :1])
         optim.SGD([w], lr=0.1, momentum=0.9).step()
-        conv.conv_weight_grad(x, x[:, :6].copy(), window(5, 1, 2), 1)     # six filters have a kernel of their own
         conv.channel_sum(x)
-        conv.conv_weight_grad(wide, wide, window(3, 1, 1), 1)             # 3x3 taps have a kernel of their own, and rows of 8
-        conv.conv_weight_grad(x, small, window(3, 2, 1), 1)
-        normalize.normalize_grad(planes, planes, per, per, per, per, (0, 2), True)
+        for compile_some in (six_filters, larger) if kept("correlate_6x4x1") else (larger, six_filters):
+            compile_some()
 
 
 def window(size, stride, padding):

@@ -29,6 +29,7 @@ from .layout import ONE, SLACK, Axis, dot_vectors, ints, layout, pointwise, reco
 from .pack import pack, panel
 
 CHUNK = 64                                                # vectors at a time: the factor's share stays in the first-level cache
+PLENTY = 1 << 22                                          # multiply-adds that make few filters worth a kernel of their own
 ENOUGH = 16                                               # vectors of an image that pay for a tile's final sums
 
 
@@ -218,7 +219,7 @@ class Correlation:
 
     def __init__(self, images, groups, C, O, axes, woff, wrow, wgroup, out, step, first, dtype, workers):
         L, self.workers = tile.lanes(dtype), workers
-        M, N = tile_for(O)
+        M, N = tile_for(O, groups, images * len(woff) * O * prod(a.count for a in axes))
         in_place = pointwise(*axes)
         if in_place and set(step) == {1} and out == tuple(a.size for a in axes):
             axes = row_of(axes, L)
@@ -256,10 +257,10 @@ class Correlation:
                     buffers, outs, workers=self.workers)
 
 
-def tile_for(O):
+def tile_for(O, groups, work):
     """Filters and vectors of a register tile for O filters."""
     M, N = tile.FMA
-    if O <= M // 2:
+    if O <= M // 2 and (O == 1 or groups > 1 or work > PLENTY):
         return 1, 2 * N
     return (6, 4) if 4 < O <= 6 and M == 8 else (M, N)    # of LeNet's first layer
 

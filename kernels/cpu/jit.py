@@ -15,6 +15,7 @@ forked process (a worker of a data loader) a kernel's only worker is the caller.
 
 import contextlib
 import functools
+import gc
 import hashlib
 import inspect
 import os
@@ -32,6 +33,7 @@ from numba import prange, types
 from numba.core import caching, cgutils, config
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.runtime import rtsys
 from numba.extending import intrinsic
 from numba.misc import appdirs
 
@@ -74,7 +76,7 @@ class PartCompiler(Compiler):
 
 def inner(function, **options):
     """A function of a kernel: compiled into whatever calls it, and not to be called from Python."""
-    only_code = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": PartCompiler}
+    only_code = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": PartCompiler}
     return numba.njit(**{**OPTIONS, **only_code, **options})(function)
 
 
@@ -198,6 +200,18 @@ def cached(function, name, **options):
     """The function, to be compiled by Numba and kept under this name."""
     dispatcher = numba.njit(**options)(function)
     dispatcher._cache = Cache(function, name)
+    compile = dispatcher.compile
+
+    def compile_undisturbed(signature):
+        """Millions of objects come and go meanwhile: to search them for cycles takes a tenth of the time."""
+        searches = gc.isenabled()
+        gc.disable()
+        try:
+            return compile(signature)
+        finally:
+            if searches:
+                gc.enable()
+    dispatcher.compile = compile_undisturbed
     return dispatcher
 
 
@@ -271,6 +285,11 @@ def cache_folder():
     return base / hashlib.sha256(str(HERE).encode()).hexdigest()[:12]
 
 
+def kept(name):
+    """Whether a kernel of this name, of whatever version, has been compiled on this machine."""
+    return any(cache_folder().glob(f"*.{name}-*"))
+
+
 class Locator(caching._CacheLocator):
     """Numba's question where to keep a function, answered."""
 
@@ -312,7 +331,8 @@ class Cache(caching.FunctionCache):
 
     def load_overload(self, signature, target):
         try:
-            found = super().load_overload(signature, target)
+            rtsys.initialize(target)                      # Numba would load all of its modules first: half a second
+            found = self._load_overload(signature, target)
         except Exception as error:                        # an unreadable or damaged file: compile anew
             say("read", f"the cache of kernels in {self.cache_path} cannot be read ({error}); compiling anew.")
             found = None

@@ -14,7 +14,7 @@ from math import inf, sqrt
 from weakref import ref
 
 import numpy as np
-from numba import carray, types
+from numba import types
 from numba.extending import intrinsic
 
 from .. import update as floor
@@ -28,13 +28,6 @@ LIKE = {dtype: np.zeros(1, dtype) for dtype in (np.dtype("float32"), np.dtype("f
 LINE = 16                                                 # shares begin at multiples of this: whole lines of cache
 
 
-@intrinsic
-def pointer(typing, address):
-    def code(context, builder, signature, values):
-        return builder.inttoptr(values[0], context.get_value_type(types.voidptr))
-    return types.voidptr(types.int64), code
-
-
 @inner
 def owned(t, T, starts):
     """Where the share of worker t begins and ends in the long row."""
@@ -42,10 +35,19 @@ def owned(t, T, starts):
     return total * t // T // LINE * LINE, total if t == T - 1 else total * (t + 1) // T // LINE * LINE
 
 
-@inner
-def piece(address, first, count, like):
-    """Numbers `first` and following of the array at this address."""
-    return carray(pointer(address + first * like.itemsize), count, like.dtype)
+@intrinsic
+def piece(typing, address, first, count, like):
+    """Numbers `first` and following of the array at this address; `like` has its dtype."""
+    kind, i = types.Array(like.dtype, 1, "C"), types.int64
+
+    def code(context, builder, signature, values):
+        from numba.np.arrayobj import populate_array      # late: it loads much of Numba, which a compiled kernel can do without
+        array = context.make_array(kind)(context, builder)
+        size = context.get_constant(i, LIKE[np.dtype(kind.dtype.name)].itemsize)
+        data = builder.inttoptr(builder.add(values[0], builder.mul(values[1], size)), array.data.type)
+        populate_array(array, data, shape=values[2:3], strides=[size], itemsize=size, meminfo=None)
+        return array._getvalue()
+    return kind(i, i, i, like), code
 
 
 def over(rule):
