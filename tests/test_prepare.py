@@ -73,11 +73,11 @@ def test_a_second_process_helps(monkeypatch, tmp_path):
 
 
 def test_the_command(tmp_path):
-    """What it has compiled, nobody compiles again."""
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), jit.HELPER: "1"}
+    """What it has compiled, nobody compiles again; the loop over threads it leaves to the other process."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_NUM_THREADS": "1", jit.HELPER: "1"}
     subprocess.run([sys.executable, "-m", "tinyvision.prepare", "backward"], env=environment, check=True, capture_output=True)
     code = "import numpy as np\nfrom tinyvision.kernels import conv, registry\nfrom tinyvision.kernels.window import Window\n" \
            "x = np.ones((2, 8, 16, 16), 'f')\nregistry.use_kernels('compiled')\n" \
            "print(conv.conv_weight_grad(x, x, Window((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), 1).sum())"
     found = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
-    assert not found.stderr and np.isclose(float(found.stdout), 8 * 8 * 2 * (16 + 15 + 15) ** 2)
+    assert not list(tmp_path.rglob("everyone*")) and not found.stderr and np.isclose(float(found.stdout), 8 * 8 * 2 * (16 + 15 + 15) ** 2)

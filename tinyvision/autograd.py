@@ -170,8 +170,10 @@ def hand_on(t, g, alone, arrived, useful):
                            "over one graph: add them and call backward() once.")
     inputs, arrays = op.inputs, unchanged(op)
     if useful is not None:
-        op = copy.copy(op)                                # the graph may serve again, and then for other targets
-        op.needs = tuple([needed and x in useful for x, needed in zip(inputs, op.needs)])
+        needs = tuple([needed and x in useful for x, needed in zip(inputs, op.needs)])
+        if needs != op.needs:
+            op = copy.copy(op)                            # the graph may serve again, and then for other targets
+            op.needs = needs
     gxs = op.backward(g, *(inputs if arrived.create_graph else arrays))
     if not isinstance(gxs, (tuple, list)):
         gxs = (gxs,)

@@ -33,7 +33,10 @@ from numba import prange, types
 from numba.core import caching, cgutils, config
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.compiler_machinery import PassManager
 from numba.core.runtime import rtsys
+from numba.core.typed_passes import InlineOverloads, NopythonRewrites
+from numba.core.untyped_passes import InlineClosureLikes
 from numba.extending import intrinsic
 from numba.misc import appdirs
 
@@ -67,11 +70,21 @@ class Part(JITCodeLibrary):
         return 0
 
 
+# of Numba's steps on the way to LLVM what kernels have no use for: closures, sums of whole arrays as one loop, inlining in Python
+LEFT_OUT = InlineClosureLikes, NopythonRewrites, InlineOverloads
+
+
 class PartCompiler(Compiler):
-    """Numba's compiler, with a Part for the library."""
+    """Numba's compiler, with fewer steps and a Part for the library."""
 
     def __init__(self, typing, target, library, *rest):
         super().__init__(typing, target, Part(target.codegen(), "part"), *rest)
+
+    def define_pipelines(self):
+        some, (whole,) = PassManager("part"), super().define_pipelines()
+        some.passes = [step for step in whole.passes if step[0] not in LEFT_OUT]
+        some.finalize()
+        return [some]
 
 
 def inner(function, **options):

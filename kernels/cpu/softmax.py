@@ -254,6 +254,7 @@ def declined(x):
     return x.dtype != F or x.size == 0
 
 
+NOBODY = -1 << 62                                         # no label
 FEW, MANY = 16, 4096                                      # classes of a line that fill no vector; lines that are worth turning
 
 
@@ -314,7 +315,7 @@ def log_softmax_grad(g, x, top, total, axis):
     return gradient(g, x, top, total, axis, True)
 
 
-def cross_entropy(x, labels, ignored=-1):
+def cross_entropy(x, labels, ignored=NOBODY):
     if declined(x):
         return NotImplemented
     losses, top, total = empty(labels.shape, F), *statistics(x, 1)

@@ -11,7 +11,7 @@ from ..kernels.matmul import matmul
 from ..kernels.window import Window
 from ..tensor import Tensor, raw
 from .contenders import Contender
-from .workloads import BOTH, FORWARD, INPUT, LR, MOMENTUM, WEIGHT
+from .workloads import BOTH, FORWARD, INPUT, LR, MOMENTUM, WEIGHT, sums
 
 
 class Ours(Contender):
@@ -116,9 +116,9 @@ def linear_calls(layer, a):
 
 def recorded_calls(layer, a):
     """A layer as networks are built of them, and its gradients by the tape."""
-    module, x = layer_module(layer, a), Tensor(a.x, requires_grad=True)
-    f = module if module else lambda x: F.cross_entropy(x, a.labels)
-    inputs, g = [x, *(module.parameters() if module else ())], a.g if module else None
+    x, function = Tensor(a.x, requires_grad=True), {"cross_entropy": lambda x: F.cross_entropy(x, a.labels), "sums": sums}
+    f = function.get(layer.kind) or layer_module(layer, a)
+    inputs, g = [x, *(() if layer.kind in function else f.parameters())], None if layer.kind == "cross_entropy" else a.g
 
     def both():
         y = f(x)
@@ -127,9 +127,9 @@ def recorded_calls(layer, a):
 
 
 def layer_module(layer, a):
-    """The module of a layer, with the weights drawn for it; None for a loss."""
-    if layer.kind in ("relu", "max_pool", "cross_entropy"):
-        return {"relu": nn.ReLU(), "max_pool": nn.MaxPool2d(2), "cross_entropy": None}[layer.kind]
+    """The module of a layer, with the weights drawn for it."""
+    if layer.kind in ("relu", "max_pool"):
+        return nn.ReLU() if layer.kind == "relu" else nn.MaxPool2d(2)
     norm = nn.BatchNorm2d(layer.x[1], track_running_stats=False)
     norm.weight.data, norm.bias.data = a.scale, a.shift
     return nn.Sequential(norm, nn.ReLU()) if layer.kind == "batch_norm_relu" else norm
