@@ -15,7 +15,9 @@ from tinyvision import data
 from tinyvision.train.parallel import Alone, started
 
 ROOT = Path(__file__).parent.parent.parent
-MISSING = ("there is no mpiexec" if shutil.which("mpiexec") is None else
+# the system's, or that of the package mpich, which is installed beside Python
+MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]))
+MISSING = ("there is no mpiexec" if MPIEXEC is None else
            "mpi4py is not installed" if importlib.util.find_spec("mpi4py") is None else "")
 needs_mpi = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 # Processes on fewer cores, in a container of root: Open MPI wants to be told; others do not read this.
@@ -26,7 +28,7 @@ ALLOWED = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
 
 def launch(processes, *command, fails=False):
     """Run python -m COMMAND on so many processes; the text it printed."""
-    before = ["mpiexec", "-n", str(processes), sys.executable, "-m", "mpi4py"] if processes > 1 else [sys.executable]
+    before = [MPIEXEC, "-n", str(processes), sys.executable, "-m", "mpi4py"] if processes > 1 else [sys.executable]
     done = subprocess.run([*before, "-m", *map(str, command)], capture_output=True, text=True, timeout=240, cwd=ROOT,
                           env={**os.environ, **ALLOWED})
     assert (done.returncode != 0) == fails, done.stdout + done.stderr
