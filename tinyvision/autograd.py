@@ -153,7 +153,12 @@ def leads_to(targets, roots):
 
 def leads_on(t, useful):
     """Whether something behind t is asked for, as far as is known."""
-    return t.op is spent or any([x in useful for x in parents(t)])
+    if t.op is spent:
+        return True
+    for x, needed in zip(t.op.inputs, t.op.needs):        # not any(...): this runs for every op of a graph
+        if needed and x in useful:
+            return True
+    return False
 
 
 def parents(t):

@@ -336,7 +336,7 @@ def mean_cross_entropy(x, labels, ignored):
         return NotImplemented
     losses, top, total = cross_entropy(x, labels, ignored)
     count = np.count_nonzero(labels != ignored)
-    return np.asarray(losses.sum() / F(count) if count else NAN), np.asarray(count, F), top, total
+    return np.asarray(np.add.reduce(losses, axis=None) / F(count) if count else NAN), np.asarray(count, F), top, total
 
 
 def mean_cross_entropy_grad(g, x, labels, ignored, count, top, total):

@@ -157,7 +157,7 @@ def check_labels(op, target, classes, ignore_index=None):
     if labels.dtype.kind not in "iu" and labels.size:
         raise TypeError(f"{op}: target must hold class indices as integers, got {labels.dtype}. Use target.astype('int64').")
     labels = labels.astype("int64")                       # a copy: whoever fills these labels anew does not change the gradient
-    if on_device(labels) or not misplaced(labels, classes).any():
+    if on_device(labels) or not np.count_nonzero(misplaced(labels, classes)):
         return labels
     outside = misplaced(labels, classes, ignore_index)
     if outside.any():
