@@ -18,7 +18,10 @@ from .conv import SMALL, Correlation, WeightGradient
 from .jit import solid, threads
 from .layout import ONE, Axis
 
-LARGEST = 1 << 20                                         # numbers of b above which BLAS, which cuts it into blocks, is better
+# BLAS cuts large matrices into blocks, the kernels here do not: where b has more than LARGE numbers it is faster, taken by itself.  But
+# after a kernel its threads wait for the cores, up to 8 ms.  Products of MEANWHILE multiply-adds are done by then, with no more
+# than LARGEST numbers of b.
+LARGE, LARGEST, MEANWHILE = 3 << 19, 1 << 22, 1 << 29
 
 
 @lru_cache(512)
@@ -33,10 +36,12 @@ def dots_plan(I, J, K, dtype, workers):
 
 
 def matmul(a, b):
-    if a.ndim != 2 or b.ndim != 2 or a.dtype != b.dtype or a.dtype.char not in "fd" or b.size > LARGEST:
+    if a.ndim != 2 or b.ndim != 2 or a.dtype != b.dtype or a.dtype.char not in "fd":
         return NotImplemented
     (I, J), K = a.shape, b.shape[1]
     work = I * J * K
+    if b.size > LARGE and (work > MEANWHILE or b.size > LARGEST):
+        return NotImplemented
     if work == 0 or (a.dtype.char == "d" and work < SMALL and not forced()):
         return NotImplemented
     y = empty((I, K), a.dtype)

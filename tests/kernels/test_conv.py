@@ -274,6 +274,20 @@ def test_matmul(seed):
     np.testing.assert_array_equal(np.isfinite(matmul.matmul(a, np.asfortranarray(b))), np.isfinite(expected))
 
 
+@pytest.mark.parametrize("rows, J, K, ours", [(3, 1100, 2048, True), (64, 2048, 1000, True), (600, 1024, 1700, False),
+                                              (1, 2050, 2050, False)])
+def test_large_matrices_of_few_rows(rows, J, K, ours):
+    """As the last layers of networks have them: the kernels take what is done before BLAS's threads are awake."""
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((rows, J), dtype=np.float32), rng.standard_normal((J, K), dtype=np.float32)
+    for right in (b, np.asfortranarray(b)):
+        y = registry.twin_of("cpu", "matmul", "matmul")(a, right)
+        assert (y is not NotImplemented) == ours
+        if ours:
+            limit = 4 * np.finfo("f").eps * (np.abs(a).astype(float) @ np.abs(b))
+            assert (np.abs(y - a.astype(float) @ b.astype(float)) <= limit).all()
+
+
 GUARDED = """
 import ctypes, mmap, sys
 import numpy as np
