@@ -8,7 +8,7 @@ import numpy as np
 
 from .contenders import Contender, Unsupported
 from .ours import build
-from .workloads import BOTH, FORWARD, INPUT, LR, MOMENTUM, WEIGHT, sums
+from .workloads import BOTH, FORWARD, INPUT, LR, MOMENTUM, WEIGHT, additions
 
 
 def lenet_weights(network):
@@ -75,7 +75,7 @@ class DeZero(Contender):
         norm = lambda x, w, b: F.batch_nrom(x, w, b, np.zeros(C, "f"), np.ones(C, "f"), eps=1e-5)  # noqa: E731
         table = {"batch_norm": (norm, (a.x, a.scale, a.shift)), "relu": (F.relu, (a.x,)),
                  "batch_norm_relu": (lambda x, w, b: F.relu(norm(x, w, b)), (a.x, a.scale, a.shift)),
-                 "max_pool": (lambda x: F.pooling(x, 2, 2), (a.x,)), "sums": (sums, (a.x,)),
+                 "max_pool": (lambda x: F.pooling(x, 2, 2), (a.x,)), "additions": (additions, (a.x,)),
                  "cross_entropy": (lambda x: F.softmax_cross_entropy(x, a.labels), (a.x,))}
         f, arrays = table[layer.kind]
         inputs, g = [V(x) for x in arrays], V(a.g) if layer.kind != "cross_entropy" else None
@@ -139,8 +139,8 @@ class Autograd(Contender):
         return self.signal.convolve(x, w, axes=([2, 3], [2, 3]), dot_axes=([1], [1]), mode="valid")
 
     def layer_calls(self, layer, a):
-        if layer.kind == "sums":
-            return {FORWARD: lambda: self.make_vjp(sums)(a.x)[1], BOTH: lambda: self.recorded_sums(a)}
+        if layer.kind == "additions":
+            return {FORWARD: lambda: self.make_vjp(additions)(a.x)[1], BOTH: lambda: self.recorded_additions(a)}
         if layer.kind != "conv":
             raise Unsupported("not written")
         if layer.stride > 1 or layer.groups > 1:
@@ -150,8 +150,8 @@ class Autograd(Contender):
         of_w, _ = self.make_vjp(lambda w: f(a.x, w))(a.w)
         return {FORWARD: lambda: f(a.x, a.w), INPUT: lambda: of_x(a.g), WEIGHT: lambda: of_w(a.g)}
 
-    def recorded_sums(self, a):
-        pull_back, y = self.make_vjp(sums)(a.x)
+    def recorded_additions(self, a):
+        pull_back, y = self.make_vjp(additions)(a.x)
         return y, pull_back(a.g)
 
     def training_step(self, network):

@@ -11,7 +11,7 @@ from ..kernels.matmul import matmul
 from ..kernels.window import Window
 from ..tensor import Tensor, raw
 from .contenders import Contender
-from .workloads import BOTH, FORWARD, INPUT, LR, MOMENTUM, WEIGHT, sums
+from .workloads import BOTH, FORWARD, INPUT, LR, MOMENTUM, WEIGHT, additions
 
 
 class Ours(Contender):
@@ -116,7 +116,7 @@ def linear_calls(layer, a):
 
 def recorded_calls(layer, a):
     """A layer as networks are built of them, and its gradients by the tape."""
-    x, function = Tensor(a.x, requires_grad=True), {"cross_entropy": lambda x: F.cross_entropy(x, a.labels), "sums": sums}
+    x, function = Tensor(a.x, requires_grad=True), {"cross_entropy": lambda x: F.cross_entropy(x, a.labels), "additions": additions}
     f = function.get(layer.kind) or layer_module(layer, a)
     inputs, g = [x, *(() if layer.kind in function else f.parameters())], None if layer.kind == "cross_entropy" else a.g
 

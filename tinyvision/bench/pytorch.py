@@ -4,7 +4,7 @@ import contextlib
 
 from .contenders import Contender
 from .ours import build
-from .workloads import BOTH, FORWARD, INPUT, LR, MOMENTUM, WEIGHT, sums
+from .workloads import BOTH, FORWARD, INPUT, LR, MOMENTUM, WEIGHT, additions
 
 
 class Torch(Contender):
@@ -108,7 +108,7 @@ class Torch(Contender):
         return {"batch_norm": (norm, (a.x, a.scale, a.shift), a.g),
                 "batch_norm_relu": (lambda x, w, b: F.relu(norm(x, w, b)), (a.x, a.scale, a.shift), a.g),
                 "relu": (F.relu, (a.x,), a.g), "max_pool": (lambda x: F.max_pool2d(x, 2), (a.x,), a.g),
-                "sums": (sums, (a.x,), a.g),
+                "additions": (additions, (a.x,), a.g),
                 "cross_entropy": (lambda x: F.cross_entropy(x, labels), (a.x,), None)}[kind]
 
 

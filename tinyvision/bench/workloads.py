@@ -18,7 +18,7 @@ class Layer:
     """A layer on float32 input x (N, C, H, W) or (N, C), with weight w where it has one."""
 
     name: str
-    kind: str                                             # conv, conv_transpose, linear, max_pool, batch_norm, sums ...
+    kind: str                                             # conv, conv_transpose, linear, max_pool, batch_norm, additions ...
     x: tuple
     w: tuple = ()
     stride: int = 1
@@ -113,10 +113,10 @@ class Network:
         return replace(self, x=(8 if self.model == "resnet50" else 2, self.x[1], size, size))
 
 
-def sums(x):
+def additions(x):
     """A hundred operations, each of them next to nothing: what is left is what an operation costs by itself.
 
-    >>> sums(2)
+    >>> additions(2)
     102
     """
     for _ in range(100):
@@ -155,7 +155,7 @@ LAYERS = (
     Layer("ReLU, 16x32x32, b128", "relu", (128, 16, 32, 32)),
     Layer("cross entropy, 10 classes, b256", "cross_entropy", (256, 10)),
     Layer("cross entropy, 2 classes, 65,536 pixels", "cross_entropy", (65536, 2)),
-    Layer("100 additions of 1 to a number", "sums", (1, 1)),
+    Layer("100 additions of 1 to a number", "additions", (1, 1)),
 )
 SHORT = tuple(layer for layer in LAYERS if layer.name.startswith(
     ("LeNet conv2", "conv 16>16", "conv 64>64 3x3, 128", "conv 256>256", "max pool 2x2, 6x", "batch norm + ReLU, 16")))
@@ -200,7 +200,7 @@ GPU_LAYERS = (
     Layer("ReLU, 64x112x112, b64", "relu", (64, 64, 112, 112)),
     Layer("cross entropy, 1000 classes, b64", "cross_entropy", (64, 1000)),
     Layer("cross entropy, 2 classes, 1,048,576 pixels", "cross_entropy", (1 << 20, 2)),
-    Layer("100 additions of 1 to a number", "sums", (1, 1)),
+    Layer("100 additions of 1 to a number", "additions", (1, 1)),
 )
 GPU_NETWORKS = (
     Network("LeNet-5 b256", "lenet5", (256, 1, 28, 28)),
