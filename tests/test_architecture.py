@@ -1,6 +1,7 @@
 """The plan of the house, read off the source with `ast`: who may import whom, and what each room must not contain."""
 
 import ast
+import configparser
 import importlib
 import inspect
 import pkgutil
@@ -172,6 +173,20 @@ def test_no_absolute_paths():
     bad = [f"{p.relative_to(ROOT)}:{i}" for p in SOURCES
            for i, line in enumerate(p.read_text(encoding="utf-8", errors="replace").splitlines(), 1) if somewhere.search(line)]
     assert not bad
+
+
+def test_everything_is_installed():
+    """setup.cfg names every package, and every file beside the modules: an installation that is no link to the sources has all."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    packages = setup["options"]["packages"].split()
+    folders = {("tinyvision." if path.parts[0] == "kernels" else "") + ".".join(path.parts): ROOT / path
+               for top in ("tinyvision", "kernels") for init in (ROOT / top).rglob("__init__.py") for path in [init.parent.relative_to(ROOT)]}
+    assert sorted(packages) == sorted(folders)
+    named = {path for name, patterns in setup["options.package_data"].items() for pattern in patterns.split(",")
+             for path in folders[name].glob(pattern.strip())}
+    assert named == {path for top in ("tinyvision", "kernels") for path in (ROOT / top).rglob("*")
+                     if path.is_file() and (path.suffix != ".py" or path.parent not in folders.values()) and path.parent.name != "__pycache__"}
 
 
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
