@@ -76,7 +76,7 @@ class CompilationFailed(RuntimeError):
 
 
 def seconds_to_compile(file, architecture=None):
-    """How long NVRTC takes for a source, without a look into CuPy's cache.
+    """How long NVRTC takes for a source that no cache knows, neither CuPy's nor NVRTC's own (since CUDA 12.8).
 
     architecture: for instance "sm_90"; None: that of the GPU at hand.
     """
@@ -86,7 +86,7 @@ def seconds_to_compile(file, architecture=None):
         architecture = architecture or f"sm_{Device().compute_capability}"
         start = time.perf_counter()
         program = nvrtc.createProgram(source(file), f"{file}.cu", (), ())
-        given = options(tuple(constants(next(iter(TILES)), (1, 3, 3), np.dtype("f4")).items()) + (("BQ", 4),))
+        given = options(tuple(constants(next(iter(TILES)), (1, 3, 3), np.dtype("f4")).items()) + (("BQ", 4), ("UNSEEN", time.time_ns())))
         nvrtc.compileProgram(program, [f"--gpu-architecture={architecture}", *given])
     except Exception as error:                            # as in `loaded`
         raise CompilationFailed(f"{file}.cu: {error}") from error

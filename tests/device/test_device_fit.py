@@ -1,12 +1,15 @@
 """fit, evaluate, snapshots and the doctor on a device."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from tinyvision import Tensor, data, io, manual_seed, metrics, models, nn, optim
+from tinyvision.backend import cupy
 from tinyvision.train import check_training, diagnose, evaluate, find_lr, fit
+from tinyvision.train.parallel import World
 
 
 def parts(seed=0, dropout=False):
@@ -126,3 +129,26 @@ def test_networks_of_one_family_are_moved_whole(device):
         x = Tensor(rng.standard_normal(shape).astype("float32"))
         expected = model(x).numpy()
         np.testing.assert_allclose(model.to(device)(x.to(device)).cpu().numpy(), expected, rtol=1e-3, atol=1e-4)
+
+
+class Pair:
+    """The communicator of two processes that hold the same, on GPUs of two machines."""
+
+    def allgather(self, place):
+        return [place, ("elsewhere", *place[1:])]
+
+    def Allreduce(self, in_place, vector):
+        vector *= 2
+
+
+@pytest.mark.parametrize("nccl", [None, SimpleNamespace(available=False)])
+def test_without_nccl_sums_go_through_main_memory(transfers, monkeypatch, nccl):
+    """CuPy has no module cupy.cuda.nccl where the library is missing."""
+    monkeypatch.delattr(cupy().cuda, "nccl")
+    if nccl:
+        monkeypatch.setattr(cupy().cuda, "nccl", nccl, raising=False)
+    world = object.__new__(World)
+    world.comm, world.size, world.nccl = Pair(), 2, None
+    world.mpi = SimpleNamespace(Get_processor_name=lambda: "here", IN_PLACE=None)
+    vector = Tensor(np.arange(5, dtype="f")).to("cuda")
+    np.testing.assert_array_equal(world.summed(vector._data).get(), np.arange(5, dtype="f") * 2)

@@ -210,7 +210,8 @@ class World(Alone):
     def nccl_group(self, device):
         """CuPy's communicator of all processes, where NCCL is there and each of them has a GPU of its own; else None."""
         places = self.comm.allgather((self.mpi.Get_processor_name(), str(device)))
-        if len(set(places)) < self.size or not getattr(cupy().cuda.nccl, "available", False):
+        nccl = getattr(cupy().cuda, "nccl", None)         # there is no such module where the library is missing
+        if len(set(places)) < self.size or nccl is None or not nccl.available:
             return None
         from cupyx.distributed import init_process_group
         host = self.comm.bcast(self.mpi.Get_processor_name())
