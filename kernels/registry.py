@@ -22,6 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyvision.backend import CompilationFailed, of_cupy
+
 CHOICES = ("auto", "compiled", "reference")
 HELPER = "TINYVISION_COMPILES"                            # set in the environment of a process that asks for no help (cpu/jit.py)
 
@@ -69,12 +71,9 @@ def kernel(reference):
 
 def on_device(reference, file, name, x, *args, **options):
     """Run a kernel for what is not NumPy's: for CuPy's arrays its twin of cuda/, if there is one."""
-    twin = None
-    if type(x).__module__.startswith("cupy") and state.choice != "reference" and not state.cuda_off:
-        twin = twin_of("cuda", file, name)
+    twin = twin_of("cuda", file, name) if of_cupy(type(x)) and state.choice != "reference" and not state.cuda_off else None
     if twin is None:
         return reference(x, *args, **options)
-    from .cuda.module import CompilationFailed
     try:
         y = twin(x, *args, **options)
     except CompilationFailed as error:
@@ -187,7 +186,7 @@ def describe_cuda():
     """What runs on a GPU, in words, with the seconds that the first use of a kernel takes."""
     if state.cuda_off:
         return f"reference (CuPy): {state.cuda_off}"
-    from .cuda.module import CompilationFailed, seconds_to_compile
+    from .cuda.module import seconds_to_compile
     try:
         seconds = seconds_to_compile("conv")
     except CompilationFailed as error:

@@ -69,6 +69,10 @@ class CudaError(RuntimeError):
     """There is no GPU to work with; the message says what is missing."""
 
 
+class CompilationFailed(CudaError):
+    """NVRTC, the compiler for kernels of a GPU, is missing, or refuses a source."""
+
+
 class OutOfMemoryError(MemoryError):
     """The memory of a GPU is full (torch.cuda.OutOfMemoryError)."""
 

@@ -35,10 +35,12 @@ def matmul(a, b):
     coarse = tf32.wanted(a.dtype)
     if a.ndim != 2 or b.ndim != 2:
         return stacks(a, b) if coarse else NotImplemented
-    from cupy.cuda import cublas, device
-    handle = device.get_cublas_handle()
-    with tensor_cores(cublas, handle) if coarse else contextlib.nullcontext():
-        return product(a, b, cublas, handle)
+    cuda = array_module(a).cuda
+    handle = cuda.device.get_cublas_handle()
+    if not coarse:
+        return product(a, b, cuda.cublas, handle)
+    with tensor_cores(cuda.cublas, handle):
+        return product(a, b, cuda.cublas, handle)
 
 
 def recorded(a, b):
@@ -52,8 +54,8 @@ def recorded(a, b):
 
 
 def stacks(a, b):
-    from cupy.cuda import cublas, device
-    with tensor_cores(cublas, device.get_cublas_handle()):
+    cuda = array_module(a).cuda
+    with tensor_cores(cuda.cublas, cuda.device.get_cublas_handle()):
         return a @ b
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyvision.backend import array_module
+from tinyvision.backend import CompilationFailed, array_module
 
 FOLDER = Path(__file__).parent.parent
 NAMES = {"f4": "float", "f8": "double", "b1": "bool", "i1": "signed char", "i2": "short", "i4": "int", "i8": "long long",
@@ -69,10 +69,6 @@ def loaded(device, file, name, constants):
 def module(device, file, constants):
     compiler.count += 1
     return compiler.make(source(file), options(constants))
-
-
-class CompilationFailed(RuntimeError):
-    """NVRTC is missing, or refuses a source."""
 
 
 def seconds_to_compile(file, architecture=None):

@@ -1,6 +1,7 @@
 """fit, evaluate, snapshots and the doctor on a device."""
 
 import math
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -134,6 +135,9 @@ def test_networks_of_one_family_are_moved_whole(device):
 class Pair:
     """The communicator of two processes that hold the same, on GPUs of two machines."""
 
+    def bcast(self, thing):
+        return thing
+
     def allgather(self, place):
         return [place, ("elsewhere", *place[1:])]
 
@@ -141,14 +145,32 @@ class Pair:
         vector *= 2
 
 
-@pytest.mark.parametrize("nccl", [None, SimpleNamespace(available=False)])
-def test_without_nccl_sums_go_through_main_memory(transfers, monkeypatch, nccl):
-    """CuPy has no module cupy.cuda.nccl where the library is missing."""
-    monkeypatch.delattr(cupy().cuda, "nccl")
-    if nccl:
-        monkeypatch.setattr(cupy().cuda, "nccl", nccl, raising=False)
+@pytest.fixture
+def world(transfers):
     world = object.__new__(World)
-    world.comm, world.size, world.nccl = Pair(), 2, None
+    world.comm, world.rank, world.size, world.nccl = Pair(), 1, 2, None
     world.mpi = SimpleNamespace(Get_processor_name=lambda: "here", IN_PLACE=None)
+    return world
+
+
+def test_without_nccl_sums_go_through_main_memory(world):
     vector = Tensor(np.arange(5, dtype="f")).to("cuda")
     np.testing.assert_array_equal(world.summed(vector._data).get(), np.arange(5, dtype="f") * 2)
+
+
+def test_nccl_adds_up_where_every_process_has_a_gpu(world, monkeypatch):
+    seen = []
+
+    def all_reduce(source, target):
+        target[...] = source * 3
+
+    def init_process_group(*args, **options):
+        seen.append((args, options))
+        return SimpleNamespace(all_reduce=all_reduce)
+
+    monkeypatch.setattr(cupy().cuda, "nccl", SimpleNamespace(available=True))
+    monkeypatch.setitem(sys.modules, "cupyx.distributed", SimpleNamespace(init_process_group=init_process_group))
+    for _ in range(2):                                    # one group for all sums
+        vector = Tensor(np.arange(5, dtype="f")).to("cuda")
+        np.testing.assert_array_equal(world.summed(vector._data).get(), np.arange(5, dtype="f") * 3)
+    assert seen == [((2, 1), {"host": "here", "use_mpi": True})]

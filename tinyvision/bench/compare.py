@@ -83,9 +83,9 @@ def same_losses(losses, wanted, fall=FALL):
 
 def records(contenders, calls, refused, budget, known=None, **about):
     """A dictionary for each contender: its time, every round, the ratio tinyvision / this one; or why it was refused."""
-    ours = contenders[0].key
+    first, ours = contenders[0], contenders[0].key
     order = {key: calls[key] for key in (c.key for c in contenders) if key in calls}
-    times = in_turns(order, budget, known, finish=contenders[0].finish) if order else None
+    times = in_turns(order, budget, known, finish=first.finish, shortest=first.block) if order else None
     rows = []
     for key in (c.key for c in contenders):
         row = {**about, "contender": key}

@@ -6,6 +6,7 @@ A contender turns a workload into calls.  What it cannot do it refuses with Unsu
 from importlib.util import find_spec
 
 from ..packages import require
+from .measure import BLOCK
 
 
 class Unsupported(Exception):
@@ -17,6 +18,7 @@ class Contender:
 
     key = label = ""                                      # in files, above a column
     packages = ()                                         # installed packages that it needs, first the one whose version is told
+    block = BLOCK                                         # seconds of calls in a row that are measured at least
     slow_start = False                                    # compiles for every shape anew: known only after a real first call
 
     def layer_calls(self, layer, arrays):

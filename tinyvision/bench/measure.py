@@ -48,10 +48,11 @@ def once(call, finish=nothing):
     return perf_counter() - start
 
 
-def in_turns(calls, budget, known=None, least=LEAST, most=MOST, finish=nothing):
+def in_turns(calls, budget, known=None, least=LEAST, most=MOST, finish=nothing, shortest=BLOCK):
     """Measure {name: call} for about `budget` seconds; returns Times.
 
     finish: waits until what was called is done, where that is later than its return, as on a GPU.
+    shortest: seconds that a block should last at least.
 
     Every call has run before, to be checked: what compiles has compiled, caches are filled.  known: seconds that a call took
     there; one that takes longer than the whole budget is not called again.
@@ -68,7 +69,7 @@ def in_turns(calls, budget, known=None, least=LEAST, most=MOST, finish=nothing):
     for name in late:                                     # so slow that one call has to do
         rounds[name].append(guess[name])
     quick = [name for name in calls if name not in late]
-    steady = [name for name in quick if max(guess[name], BLOCK) <= 3 * max(guess[quick[0]], BLOCK)]
+    steady = [name for name in quick if max(guess[name], shortest) <= 3 * max(guess[quick[0]], shortest)]
     collecting, start = gc.isenabled(), perf_counter()
     gc.disable()
     try:
@@ -78,7 +79,7 @@ def in_turns(calls, budget, known=None, least=LEAST, most=MOST, finish=nothing):
             turn = quick if r < least else steady
             for k in range(len(turn)):                    # another one begins in every round
                 name = turn[(k + r) % len(turn)]
-                rounds[name].append(block(calls[name], guess[name], finish))
+                rounds[name].append(block(calls[name], guess[name], finish, shortest))
     finally:
         if collecting:
             gc.enable()
@@ -94,13 +95,13 @@ def rest(step=0.004, most=0.2):
             break
 
 
-def block(call, guess, finish=nothing):
+def block(call, guess, finish=nothing, shortest=BLOCK):
     """Seconds per call over a block of calls."""
     rest()
-    if guess < BLOCK:
+    if guess < shortest:
         call()
         finish()
-    repeats = max(1, round(BLOCK / max(guess, 1e-7)))
+    repeats = max(1, round(shortest / max(guess, 1e-7)))
     start = perf_counter()
     for _ in range(repeats):
         call()

@@ -23,7 +23,7 @@ import sys
 
 import numpy as np
 
-from ..backend import CPU, array_module, cupy, device_of, on_device, to_device
+from ..backend import CPU, array_module, device_of, on_device, to_device
 from ..data import DataLoader
 from ..kernels.registry import get_num_threads, set_num_threads, state
 from ..packages import require
@@ -210,8 +210,10 @@ class World(Alone):
     def nccl_group(self, device):
         """CuPy's communicator of all processes, where NCCL is there and each of them has a GPU of its own; else None."""
         places = self.comm.allgather((self.mpi.Get_processor_name(), str(device)))
-        nccl = getattr(cupy().cuda, "nccl", None)         # there is no such module where the library is missing
-        if len(set(places)) < self.size or nccl is None or not nccl.available:
+        if len(set(places)) < self.size:
+            return None
+        from cupy.cuda import nccl                        # CuPy 14 does not load it before it is asked for
+        if not nccl.available:
             return None
         from cupyx.distributed import init_process_group
         host = self.comm.bcast(self.mpi.Get_processor_name())
