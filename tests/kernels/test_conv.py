@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tinyvision import memory
-from tinyvision.kernels import conv, matmul, registry
+from tinyvision.kernels import conv, registry
 from tinyvision.kernels.cpu import jit, winograd
 from tinyvision.kernels.cpu.layout import ONE, Axis, layout, runs, vectors
 from tinyvision.kernels.window import Window
@@ -254,44 +254,11 @@ def test_small_doubles_are_left_to_the_reference():
         assert twin.conv(x.astype(np.float16), w.astype(np.float16), None, window, groups) is NotImplemented
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_matmul(seed):
-    rng = np.random.default_rng(seed)
-    dtype = "fd"[seed % 2]
-    I, J, K = rng.integers(1, 80, 3)
-    a, b = rng.standard_normal((I, J)).astype(dtype), rng.standard_normal((J, K)).astype(dtype)
-    limit = 4 * np.finfo(dtype).eps * (np.abs(a).astype(float) @ np.abs(b))
-    exact = a.astype(float) @ b.astype(float)
-    for left in (a, np.asfortranarray(a), np.repeat(a, 2, axis=0)[::2]):
-        for right in (b, np.asfortranarray(b), b[:, ::-1].copy()[:, ::-1]):
-            matmul.matmul(left, right)                    # makes the scratch as large as it must be
-            poison()
-            y = registry.twin_of("cpu", "matmul", "matmul")(left, right)
-            assert y is not NotImplemented and (np.abs(y - exact) <= limit).all()
-    b[J // 2, 0] = np.inf
-    with np.errstate(invalid="ignore"):
-        expected = a @ b
-    np.testing.assert_array_equal(np.isfinite(matmul.matmul(a, np.asfortranarray(b))), np.isfinite(expected))
-
-
-@pytest.mark.parametrize("rows, J, K, ours", [(3, 1100, 2048, True), (64, 2048, 1000, True), (600, 1024, 1700, False),
-                                              (1, 2050, 2050, False)])
-def test_large_matrices_of_few_rows(rows, J, K, ours):
-    """As the last layers of networks have them: the kernels take what is done before BLAS's threads are awake."""
-    rng = np.random.default_rng(0)
-    a, b = rng.standard_normal((rows, J), dtype=np.float32), rng.standard_normal((J, K), dtype=np.float32)
-    for right in (b, np.asfortranarray(b)):
-        y = registry.twin_of("cpu", "matmul", "matmul")(a, right)
-        assert (y is not NotImplemented) == ours
-        if ours:
-            limit = 4 * np.finfo("f").eps * (np.abs(a).astype(float) @ np.abs(b))
-            assert (np.abs(y - a.astype(float) @ b.astype(float)) <= limit).all()
-
-
 GUARDED = """
 import ctypes, mmap, sys
 import numpy as np
 from tinyvision.kernels import registry
+from tinyvision.kernels.cpu.matmul import blocks_plan
 from tests.kernels.test_conv import draw, PASSES, LAYERS, conv
 libc, page, kept = ctypes.CDLL(None), mmap.PAGESIZE, []
 
@@ -327,6 +294,13 @@ for seed in range(int(sys.argv[1])):
             finally:
                 np.empty = empty
             assert np.isfinite(y).all()
+        rng = np.random.default_rng(seed)
+        (I, J, K), turned = map(int, rng.integers(1, 300, 3)), (seed // 2 % 2, seed // 4 % 2)
+        a, b = (fenced(rng.standard_normal(size).astype("fd"[seed % 2]), at_end) for size in (I * J, J * K))
+        y = guarded((I, K), a.dtype, at_end)
+        blocks_plan(I, J, K, *turned, a.dtype, 2)(a, b, y)
+        a, b = (x.reshape(n, m).T if t else x.reshape(m, n) for x, m, n, t in zip((a, b), (I, J), (J, K), turned))
+        np.testing.assert_allclose(y, a @ b, rtol=1e-3, atol=1e-3)
 print("untouched")
 """
 
