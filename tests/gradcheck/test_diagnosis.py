@@ -65,6 +65,8 @@ SAYS = {
 @pytest.mark.parametrize("name", SAYS)
 @pytest.mark.parametrize("seed", range(3))
 def test_the_sentence_is_its_own(name, seed):
+    if name.startswith("torch_"):                         # a layer of PyTorch's, which there is only with it
+        pytest.importorskip("torch")
     report = LAYER[name].check(seed)
     assert report.cause in LAYER[name].causes, str(report)
     assert SAYS[name] in report.diagnosis, report.diagnosis
