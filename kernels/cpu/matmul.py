@@ -28,7 +28,7 @@ from .jit import inner, scratch, shared, solid, threads
 from .layout import ONE, Axis, record
 
 ROWS, COLUMNS, DEPTH = 192, 1536, 256                     # of a block: rows of a, bytes of a row of b, numbers along j
-LARGE = 3 << 19                                           # numbers of b from which on cutting it is faster
+LARGE, FEW = 3 << 19, 4                                   # numbers of b from which on cutting it is faster; rows of a for which no copy pays
 ALONE = 1 << 18                                           # multiply-adds that NumPy's BLAS does without its threads
 
 
@@ -140,9 +140,10 @@ def matmul(a, b):
         return NotImplemented
     y, a_turned, b_turned = empty((I, K), a.dtype), turned(a), turned(b)
     a, b = solid(a.T if a_turned else a), solid(b.T if b_turned else b)
-    if J * K > LARGE:
+    dots = b_turned and not a_turned
+    if J * K > LARGE and not (dots and I <= FEW):
         blocks_plan(I, J, K, a_turned, b_turned, y.dtype, threads.count)(a, b, y)
-    elif b_turned and not a_turned:
+    elif dots:
         dots_plan(I, J, K, y.dtype, threads.count)(b, a, y)
         # pixels behind the end of a line meet zeros, but 0 * inf is not 0
         return y if np.isfinite(y).all() else NotImplemented
