@@ -198,7 +198,8 @@ def layout(channels, depth, height, width, itemsize, most_images=1, in_place=Fal
 
     if in_place:                                          # the picture itself serves: nothing is copied
         rows = height.count
-        while rows > 1 and rows % 2 == 0 and channels * rows * width.size * itemsize > budget:
+        # a tile has at least a vector's pixels, for there is no slack behind a picture
+        while rows % 2 == 0 and rows // 2 * width.count >= L and channels * rows * width.size * itemsize > budget:
             rows //= 2
         return plan(rows, 1, width.size, False)
     rows, images, pitch = height.count, 1, pitch_of(width)

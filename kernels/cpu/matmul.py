@@ -2,16 +2,22 @@
 
     y[i, k] = sum over j of  a[i, j] * b[j, k]
 
-Small ones go through the kernels of convolution, for a matrix is a picture with one row of pixels per channel:
+Where b has at most LARGE numbers, the kernels of convolution do it, for a matrix is a picture with one row of pixels per channel:
 
 - Where the rows of b lie in one piece, this is a convolution with kernels of one tap: of b as J channels of K pixels, with
   the rows of a as I filters.  Filters are brought into order anyway, so a may be a transposed matrix.
 - Where the columns of b do (b is a transposed matrix, as in a linear layer, x @ weight.T), each y is a dot product of two
   lines in memory: the weight gradient of such a convolution, with b's columns as K channels and a's rows as I outputs.
+  If a has FEW rows, a larger b stays where it is, too, and its columns are the outputs, shared out among the workers.
 
-Large ones are cut into blocks: of y, one for a worker at a time, and along j into slices, so that what is multiplied with each
-other stays in a core's second-level cache.  There the slice of a is brought into rows, that of b into vectors of columns, whatever
-their order was in memory.
+A larger b is cut into blocks, and so are a and y: a worker has a block of y at a time, and slices along j, one after the other, of
+the rows of a and the columns of b that it needs.  It copies them side by side, whatever their order was in memory:
+
+    rows      the slice of a      rows[i * DEPTH + j]                    at most 192 x 256 numbers
+    columns   the slice of b      columns[(v * DEPTH + j) * L + lane]    at most 256 x 384 numbers of float32, in vectors v
+    block     the block of y      block[i * width + k]                   at most 192 x 384
+
+Together that is 0.9 MB, which a core's second-level cache holds, and every number of it is multiplied with hundreds of others.
 
 Source: Goto and van de Geijn 2008, doi:10.1145/1356052.1356053 (blocks and their copies).
 """
@@ -27,22 +33,22 @@ from .conv import Correlation, WeightGradient
 from .jit import inner, scratch, shared, solid, threads
 from .layout import ONE, Axis, record
 
-ROWS, COLUMNS, DEPTH = 192, 1536, 256                     # of a block: rows of a, bytes of a row of b, numbers along j
-LARGE, FEW = 3 << 19, 4                                   # numbers of b from which on cutting it is faster; rows of a for which no copy pays
+ROWS, BYTES, DEPTH = 192, 1536, 256                       # of a block: rows of a, bytes of a row of b, numbers along j
+LARGE, FEW = 3 << 19, 16                                  # measured: from so many numbers of b, and rows of a, on copies pay
 ALONE = 1 << 18                                           # multiply-adds that NumPy's BLAS does without its threads
 
 
 @inner
-def bring_rows(to, a, start, g, rows, depth, aside):
+def bring_rows(to, a, start, g, height, depth, aside):
     """to[i * DEPTH + j] = a[i, j] of a slice that begins at a[start]"""
     if not g.a_turned:
-        for i in range(rows):
+        for i in range(height):
             tile.copy_row(to, i * DEPTH, a, start + i * g.J, depth)
         return
     for j in range(0, depth, g.L):
         some = min(g.L, depth - j)
-        tile.mix_rows(aside, 0, a, start + j * g.I, g.I, some, rows)
-        for i in range(rows):
+        tile.mix_rows(aside, 0, a, start + j * g.I, g.I, some, height)
+        for i in range(height):
             tile.copy_row(to, i * DEPTH + j, aside, i * g.L, some)
 
 
@@ -63,26 +69,26 @@ def blocks_kernel():
     M, N = tile.FMA
     some, one = tile.product_tile(M, N), tile.product_tile(M, 1)
 
-    def product(t, T, a, b, y, geometry, rows, columns, sums, asides):
+    def product(t, T, a, b, y, geometry, all_rows, all_columns, all_blocks, asides):
         g = geometry[0]
-        row, column, total, L = rows[t], columns[t], sums[t], g.L
+        rows, columns, block, L = all_rows[t], all_columns[t], all_blocks[t], g.L
         for item in range(t, g.down * g.across, T):
-            i0, k0 = item % g.down * g.rows, item // g.down * g.columns
-            height, width = min(g.rows, g.I - i0), min(g.columns, g.K - k0)
-            V, blocks = (width + L - 1) // L, (height + M - 1) // M
-            tile.clear_row(total, 0, blocks * M * g.columns)
+            i0, k0 = item % g.down * g.height, item // g.down * g.width
+            height, width = min(g.height, g.I - i0), min(g.width, g.K - k0)
+            V, bottom = (width + L - 1) // L, (height + M - 1) // M * M   # rows behind the last are computed, and not looked at
+            tile.clear_row(block, 0, bottom * g.width)
             for j0 in range(0, g.J, DEPTH):
                 depth = min(DEPTH, g.J - j0)
-                bring_rows(row, a, i0 + j0 * g.I if g.a_turned else i0 * g.J + j0, g, height, depth, asides[t])
-                bring_columns(column, b, k0 * g.J + j0 if g.b_turned else j0 * g.K + k0, g, width, depth)
+                bring_rows(rows, a, i0 + j0 * g.I if g.a_turned else i0 * g.J + j0, g, height, depth, asides[t])
+                bring_columns(columns, b, k0 * g.J + j0 if g.b_turned else j0 * g.K + k0, g, width, depth)
                 for v in range(0, V // N * N, N):
-                    for m in range(0, blocks * M, M):
-                        some(row, m * DEPTH, DEPTH, column, v * DEPTH * L, DEPTH * L, depth, total, m * g.columns + v * L, g.columns)
+                    for i in range(0, bottom, M):
+                        some(rows, i * DEPTH, DEPTH, columns, v * DEPTH * L, DEPTH * L, depth, block, i * g.width + v * L, g.width)
                 for v in range(V // N * N, V):
-                    for m in range(0, blocks * M, M):
-                        one(row, m * DEPTH, DEPTH, column, v * DEPTH * L, DEPTH * L, depth, total, m * g.columns + v * L, g.columns)
+                    for i in range(0, bottom, M):
+                        one(rows, i * DEPTH, DEPTH, columns, v * DEPTH * L, DEPTH * L, depth, block, i * g.width + v * L, g.width)
             for i in range(height):
-                tile.copy_row(y, (i0 + i) * g.K + k0, total, i * g.columns, width)
+                tile.copy_row(y, (i0 + i) * g.K + k0, block, i * g.width, width)
 
     return shared(product)
 
@@ -92,16 +98,16 @@ class Blocks:
 
     def __init__(self, I, J, K, a_turned, b_turned, dtype, workers):
         (M, N), L = tile.FMA, tile.lanes(dtype)
-        most, step = COLUMNS // dtype.itemsize, N * L
-        rows, columns = min(ROWS, -(-I // M) * M), min(most, -(-K // step) * step)
-        down, self.workers = -(-I // rows), workers
-        while down * -(-K // columns) < 2 * workers and columns > step:
-            columns = max(1, columns // 2 // step) * step
+        most, step = BYTES // dtype.itemsize, N * L
+        height, width = min(ROWS, -(-I // M) * M), min(most, -(-K // step) * step)
+        down, self.workers = -(-I // height), workers
+        while down * -(-K // width) < 2 * workers and width > step:       # two items for each worker, if that is possible
+            width = max(1, width // 2 // step) * step
         self.kernel = blocks_kernel()
-        self.geometry = record(I=I, J=J, K=K, L=L, rows=rows, columns=columns, down=down, across=-(-K // columns), a_turned=a_turned,
+        self.geometry = record(I=I, J=J, K=K, L=L, height=height, width=width, down=down, across=-(-K // width), a_turned=a_turned,
                                b_turned=b_turned)
-        self.scratch = [(name, workers, numbers, dtype) for name, numbers in
-                        (("rows", ROWS * DEPTH), ("columns", most * DEPTH), ("sums of rows", ROWS * most), ("aside", ROWS * L))]
+        self.scratch = [(f"{name} of a product", workers, numbers, dtype) for name, numbers in
+                        (("rows", ROWS * DEPTH), ("columns", most * DEPTH), ("block", ROWS * most), ("aside", ROWS * L))]
 
     def __call__(self, a, b, y):
         self.kernel(a.reshape(-1), b.reshape(-1), y.reshape(-1), self.geometry, *[scratch(*what) for what in self.scratch],
@@ -140,11 +146,16 @@ def matmul(a, b):
         return NotImplemented
     y, a_turned, b_turned = empty((I, K), a.dtype), turned(a), turned(b)
     a, b = solid(a.T if a_turned else a), solid(b.T if b_turned else b)
-    dots = b_turned and not a_turned
-    if J * K > LARGE and not (dots and I <= FEW):
+    dots, large = b_turned and not a_turned, J * K > LARGE
+    if large and not (dots and I <= FEW):
         blocks_plan(I, J, K, a_turned, b_turned, y.dtype, threads.count)(a, b, y)
     elif dots:
-        dots_plan(I, J, K, y.dtype, threads.count)(b, a, y)
+        if large:
+            upright = empty((K, I), y.dtype)
+            dots_plan(K, J, I, y.dtype, threads.count)(a, b, upright)
+            y[...] = upright.T
+        else:
+            dots_plan(I, J, K, y.dtype, threads.count)(b, a, y)
         # pixels behind the end of a line meet zeros, but 0 * inf is not 0
         return y if np.isfinite(y).all() else NotImplemented
     else:

@@ -227,12 +227,12 @@ def normalize(x, w, b, axes, eps, relu=False, r=None):
     view = viewed(x, w, b, axes, relu, r)
     if view is None:
         return NotImplemented
-    a, C, stats = view.array(x), view.seen[1], view.stats
+    a, C, stats, T = view.array(x), view.seen[1], view.stats, threads.count
     y, var, table = empty(a.shape, a.dtype), np.empty(C), view.table(x.dtype, 1 if w is None else w, 0 if b is None else b)
-    sums = scratch("sums", threads.count, 4 * C, np.float64)
-    _moments(a, sums)
-    _statistics(sums, float(eps), table, var)
-    _write(a, a if r is None else view.array(r), y, table, x.dtype.type(0 if relu else -np.inf), r is not None)
+    sums = scratch("sums", T, 4 * C, np.float64)
+    _moments(a, sums, workers=T)
+    _statistics(sums, float(eps), table, var, workers=T)
+    _write(a, a if r is None else view.array(r), y, table, x.dtype.type(0 if relu else -np.inf), r is not None, workers=T)
     return view.back(y), table[MEAN].reshape(stats), var.reshape(stats), table[RSTD].reshape(stats)
 
 
@@ -244,10 +244,10 @@ def normalize_grad(g, x, w, b, mean, rstd, axes, relu=False, r=None):
     gx, table = empty(a.shape, a.dtype), view.table(x.dtype, 1 if w is None else w, 0 if b is None else b, mean, rstd)
     sums = scratch("sums", T, 4 * C, np.float64)
     if r is None:
-        _grad_sums(d, a, a, gx, table, shut, False, sums)
+        _grad_sums(d, a, a, gx, table, shut, False, sums, workers=T)
     else:
         passed = empty(a.shape, a.dtype)                  # what the rectifier lets through
-        _grad_sums(d, a, view.array(r), passed, table, shut, True, sums)
+        _grad_sums(d, a, view.array(r), passed, table, shut, True, sums, workers=T)
         d, shut = passed, x.dtype.type(1)
     grads = sums[:T, :2 * C].sum(axis=0).reshape(C, 2)                    # of b, and of w / rstd
     _grad_write(d, a, gx, table, grads, shut)

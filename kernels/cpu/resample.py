@@ -106,7 +106,7 @@ def move(x, index, shape, what):
     wide = scratch("wide", T, prod(shape[2:]) if what == ADD_WIDE else 1, np.float64)
     index = solid(index.astype(np.int64, copy=False))
     index = index.reshape(len(index) if index.ndim < x.ndim else planes, -1)
-    by_index(solid(x).reshape(planes, -1), index, y.reshape(planes, -1), what, wide, bad)
+    by_index(solid(x).reshape(planes, -1), index, y.reshape(planes, -1), what, wide, bad, workers=T)
     return NotImplemented if bad.any() else y
 
 
@@ -128,9 +128,9 @@ def taps(table, dtype):
 
 def apply(x, table, axis):
     front, back, O, I = x.shape[:axis], x.shape[axis + 1:], len(table.index), table.size
-    K, y = prod(back), empty(front + (O,) + back, x.dtype)
+    K, y, T = prod(back), empty(front + (O,) + back, x.dtype), threads.count
     if K == 1:
-        _columns(solid(x).reshape(-1), *taps(table, x.dtype), y.reshape(-1), scratch("line", threads.count, I + 1, x.dtype), I, O)
+        _columns(solid(x).reshape(-1), *taps(table, x.dtype), y.reshape(-1), scratch("line", T, I + 1, x.dtype), I, O, workers=T)
     else:
         _rows(solid(x).reshape(-1), *entries(table, x.dtype), y.reshape(-1), I, K)
     return y

@@ -265,7 +265,7 @@ def run(kernels, axis, inputs, output, lines, *options):
     """
     shape = inputs[0].shape
     N, K, B = prod(shape[:axis]), shape[axis], prod(shape[axis + 1:])
-    turned, whole = B == 1 and K <= FEW and N >= MANY, inputs if output is None else (*inputs, output)
+    turned, whole, T = B == 1 and K <= FEW and N >= MANY, inputs if output is None else (*inputs, output), threads.count
     if B == 1 and not turned:
         return kernels[0](*[a.reshape(N, K) for a in whole], *[a.reshape(N) for a in lines], *options)
     if turned:
@@ -273,7 +273,7 @@ def run(kernels, axis, inputs, output, lines, *options):
         if output is not None:
             whole.append(empty((1, K, B), F))
     kernels[1](*[a.reshape(N, K, B) for a in whole], *[a.reshape(N, B) for a in lines], *options,
-               scratch("softmax", threads.count, BLOCK, F))
+               scratch("softmax", T, BLOCK, F), workers=T)
     if turned and output is not None:
         output.reshape(B, K)[...] = whole[-1][0].T
 

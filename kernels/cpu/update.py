@@ -331,7 +331,7 @@ def square_sum(first, arrays):
     found, total = Plan(arrays, []), 0.0
     for table in found.tables:
         sums = np.zeros(threads.count)
-        _square_sum(table.like, table.rows, table.starts, sums)
+        _square_sum(table.like, table.rows, table.starts, sums, workers=len(sums))
         total += sum(sums.tolist())
     rest = set(range(len(arrays))).difference(*[table.places for table in found.tables])
     return total + floor.square_sum.reference(first, [arrays[i] for i in rest])

@@ -97,7 +97,7 @@ def correlate_kernel():
         blocks, sets = (g.some + M - 1) // M, (g.images + g.together - 1) // g.together
         share = (blocks + g.shares - 1) // g.shares
         d, V, m = columns[t], factors[t], products[t]
-        tile.clear_row(d, 0, d.size)                      # what is outside of the pictures stays so
+        tile.clear_row(d, 0, g.frame)                     # what is outside of the pictures stays so
         for item in range(t, sets * g.tiles * g.shares, T):
             part, r0, n0 = item % g.shares, item // g.shares % g.tiles * g.rows, item // g.shares // g.tiles * g.together
             rows, count = min(g.rows, g.tiles_H - r0), min(g.together, g.images - n0)
@@ -141,7 +141,7 @@ def weight_grad_kernel():
         own, size, line = blocks if parts == T else (blocks + T - 1) // T, g.line * L, vectors * L
         lo, hi = share * own, min(blocks, (share + 1) * own)
         d, V, X, total = columns[t], factors[t], turned[t], sums[part]
-        tile.clear_row(d, 0, d.size)
+        tile.clear_row(d, 0, g.frame)
         for k in range(PRODUCTS):
             tile.clear_row(total, (k * blocks + lo) * L * line, (hi - lo) * L * line)
         for item in range(part, sets * g.tiles, parts):
@@ -245,12 +245,13 @@ class Plan:
         columns = min(W, pairs_W * PAIR + 2 - left) - first
         pitch = max(pairs_W * PAIR + 2, margin + over(columns, PAIR) * PAIR)
         apart = held * self.line + L                      # not a power of 2: 36 lines are written at a time
+        frame = (together * rows + 1) * SPAN * pitch + PAIR
         self.geometry = {"C": C, "H": H, "W": W, "top": -top, "left": first, "margin": margin, "columns": columns, "pitch": pitch,
                          "images": images, "O": O, "OH": OH, "OW": OW, "rows": rows, "tiles": tiles, "tiles_H": tiles_H,
-                         "pairs_W": pairs_W, "together": together, "line": self.line, "apart": apart, "L": L}
+                         "pairs_W": pairs_W, "together": together, "line": self.line, "apart": apart,
+                         "frame": frame, "L": L}
         self.tables = np.zeros(max(W, OW) + PAIR, dtype), pairs_table(together, rows, pairs_W, pitch, O, out, L)
-        self.scratch = [("columns", workers, (together * rows + 1) * SPAN * pitch + PAIR, dtype),
-                        ("factors", workers, PRODUCTS * apart, dtype)]
+        self.scratch = [("columns", workers, frame, dtype), ("factors", workers, PRODUCTS * apart, dtype)]
 
 
 class Correlation(Plan):

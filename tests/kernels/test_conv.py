@@ -323,6 +323,15 @@ def test_layout_covers_every_tap_and_output():
     assert cut.direct and cut.vin.tolist() == [0, 5, 10, 15] and cut.vout.tolist() == [0, 4, 8, 12]
 
 
+def test_a_tile_that_reads_the_picture_itself_has_at_least_a_vector():
+    """However many channels there are: behind the last of them nothing may be read."""
+    axis = Axis((0,), 1, 4, 4)
+    for channels in (1, 1 << 14, 1 << 20):
+        plan = layout(channels, ONE, axis, axis, 4, in_place=True, L=16)
+        assert plan.rows * plan.width.count >= 16 and not plan.copied
+    assert layout(1 << 14, ONE, axis, axis, 8, in_place=True, L=8).rows == 2
+
+
 def test_taps_that_read_only_zeros_are_left_out():
     """Of mixed pictures with a wide border: every output has each tap that reads a pixel there, once, and few others."""
     axis, M, L = Axis((-4, -3, -2, -1, 0), 1, 14, 10), 6, 16              # the gradient of LeNet's second layer

@@ -1,5 +1,6 @@
 """What runs a kernel: the choice, a missing or broken Numba, its cache, forked processes, Python threads."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinyvision
-from tinyvision.kernels import conv, random, registry
+from tinyvision.kernels import conv, normalize, random, registry, resample, softmax, update
 from tinyvision.kernels.cpu import jit
 from tinyvision.kernels.window import Window
 
@@ -82,6 +83,31 @@ def test_number_of_threads():
     for wrong in (0, 10_000, 1.5, True):
         with pytest.raises(ValueError, match=r"set_num_threads: must be an integer from 1 to \d+"):
             tinyvision.set_num_threads(wrong)
+
+
+def several(x, r, labels):
+    """Kernels of several steps, or with memory for each worker."""
+    rows = x.reshape(6, 8, -1)
+    y, mean, var, rstd = normalize.normalize(rows, None, None, (0, 2), 1e-5, True, r.reshape(rows.shape))
+    yield from (y, mean, var, rstd)
+    yield from normalize.normalize_grad(rows, rows, None, None, mean, rstd, (0, 2), True, r.reshape(rows.shape))[::3]
+    yield from softmax.cross_entropy(x, labels)
+    yield resample.scatter_pixels(rows, labels.reshape(6, -1), 8)
+    yield np.array(update.square_sum(x, [x, r]))
+
+
+def test_another_thread_may_change_the_number_of_threads_meanwhile(monkeypatch):
+    """A call counts its workers once: memory for fewer, or sums of fewer, than there are would be wrong."""
+    rng = np.random.default_rng(0)
+    x, r = rng.standard_normal((2, 6, 8, 40, 40), dtype=np.float32)
+    labels = rng.integers(0, 8, (6, 40, 40))
+    with registry.use_kernels("compiled"):
+        wanted = list(several(x, r, labels))
+        counts = itertools.cycle([1, 2])
+        monkeypatch.setattr(jit.Threads, "count", property(lambda self: next(counts), lambda self, value: None), raising=False)
+        monkeypatch.setattr(jit, "scratch", jit.Scratch())
+        for found, value in zip(several(x, r, labels), wanted, strict=True):
+            np.testing.assert_allclose(found, value, rtol=1e-5, atol=1e-6)
 
 
 def test_without_numba():
