@@ -17,5 +17,5 @@ decides which of the two runs.  Read the reference first: the twin computes the 
     update.py       the steps of the optimisers
     random.py       random numbers by counting, for devices
     registry.py     which implementation runs
-    cpu/            compiled by Numba: jit.py (compiling, threads), tile.py, layout.py and conv.py (convolution) first
+    cpu/            compiled by Numba: layout.py, pack.py, tile.py and conv.py (convolution) first
 """

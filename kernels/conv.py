@@ -1,14 +1,14 @@
 """The three passes of convolution as whole kernels: images, filters and a window in, images or filters out.
 
-Contract, for images x (N, C, *S), filters w (O, C/G, *K), outputs u, y (N, O, *O), G groups and a window (window.py):
+Contract, for images x (N, C, *S), filters w (O, C/G, *K), outputs u, y (N, O, *out), G groups and a window (window.py):
 
-    conv(x, w, bias, window, groups)                      ->  y (N, O, *O)          bias (O,) is added, or None
+    conv(x, w, bias, window, groups)                      ->  y (N, O, *out)        bias (O,) is added, or None
     conv_transpose(u, w, bias, window, groups, sizes)     ->  x (N, C, *sizes)      bias (C,) is added, or None
     conv_weight_grad(x, u, window, groups)                ->  gw (O, C/G, *K)
     channel_sum(u)                                        ->  gb (O,)               the sum of u over images and pixels
 
 The reference below makes matrix products of them: with the patches of x as columns (im2col.py), Q = C/G * prod(K) rows and
-P = prod(O) columns,
+P = prod(out) columns,
 
     y = W @ col            gcol = W^T @ u,  x = col2im(gcol)            gW = sum_n u @ col^T
 

@@ -9,10 +9,11 @@ S phases per axis, and each is a convolution of stride 1 with its own taps, writ
 
 Layers with 3x3 taps and many channels go to winograd.py first, which needs fewer products.
 
-Who owns what: a worker takes every T-th item, an item is a tile of output rows of one image (and a share of the filters
-where there are few tiles), and its buffer belongs to the worker.  No two items write the same output.  In weight_grad each
-worker adds up sums of its own, and these are added up at the end: their order depends on the number of workers, so results
-for different numbers of threads differ by rounding.
+Who owns what: a worker takes every T-th item, an item is a tile of output rows of an image, or of a few small ones (and a share
+of the filters where there are few tiles), and its buffer belongs to the worker.  The last tile, and the last block of filters,
+overlap those before them: such outputs are written twice, the same numbers.  In weight_grad each worker adds up sums of its own,
+and these are added up at the end: their order depends on the number of workers, so results for different numbers of threads
+differ by rounding.  Where there are more sums than that is worth, or few items, a worker owns filters instead, and meets all items.
 """
 
 from functools import lru_cache
@@ -28,6 +29,8 @@ from .jit import few, inner, scratch, shared, solid, threads
 from .layout import ONE, SLACK, Axis, dot_vectors, ints, layout, pointwise, record, runs, vectors
 from .pack import pack, panel
 
+FLAT = 4096                                               # pixels up to which a picture with short rows is read in place
+MANY = 1 << 18                                            # sums of a weight gradient: measured, from here on a worker owns filters
 CHUNK = 64                                                # vectors at a time: the factor's share stays in the first-level cache
 PLENTY = 1 << 22                                          # multiply-adds that make few filters worth a kernel of their own
 ENOUGH = 16                                               # vectors of an image that pay for a tile's final sums
@@ -48,6 +51,13 @@ def correlate_kernel(M, N, pieces):
     some, two, one = tile.fma_tile(M, N, pieces), tile.fma_tile(M, 2, pieces), tile.fma_tile(M, 1, pieces)
 
     def correlate(t, T, x, w, bias, y, geometry, planes, hphases, wphases, runs, taps, woff, vin, vout, panels, buffers, outs):
+        """The items of worker t.
+
+        From an item's number follow part (its share of the filters), r0 (first row of the tile), od, group and n0 (first image).
+        source, s       where its pixels begin: in the buffer, or in x itself
+        to, o, ldo      where filter m of a block begins: in y itself (direct) or in out, and how far apart the filters are
+        run             its vectors v .. end - 1 have Q taps, the k-th and following of `taps`
+        """
         g, K, V = geometry[0], woff.size, vin.size // pieces
         C, O, voxels = g.groups * g.C, g.groups * g.O, g.D * g.H * g.W
         blocks = (g.O + M - 1) // M                       # of filters, M at a time
@@ -130,6 +140,12 @@ def weight_grad_kernel(M, N, pieces):
     dots = tile.dot_tile(M, N, pieces)
 
     def weight_grad(t, T, x, u, geometry, planes, hphases, wphases, off, vin, buffers, factors, sums):
+        """The sums of worker t: over every parts-th item from `part` on, of blocks lo .. hi - 1 of M filters, all taps.
+
+        source, s       where an item's pixels begin: in the buffer, or in x itself
+        a, a0, lda      where the upstream gradients of filter m of a block begin, and how far apart the filters are: in u itself,
+                        or in `factor`, in the order of the vectors; `times` stretches of `some` vectors follow one another
+        """
         g, K = geometry[0], off.size
         C, O, voxels = g.groups * g.C, g.groups * g.O, g.D * g.H * g.W
         V = vin.size // pieces // (1 if g.lane > 1 else g.together)
@@ -225,7 +241,7 @@ class Correlation:
             axes = row_of(axes, L)
             out = tuple(a.size for a in axes)
         depth, height, width = axes
-        in_place = in_place and (width.count >= L or L <= height.count * width.count < 4096)
+        in_place = in_place and (width.count >= L or L <= height.count * width.count < FLAT)
         blocks, K = -(-O // M), len(woff)
         plan = layout(C, depth, height, width, dtype.itemsize, most_images=images // workers, in_place=in_place, L=L)
         cut = vectors(plan, out[2] * step[1], groups * O * prod(out), L, step[2] == 1 and O >= M)
@@ -332,7 +348,7 @@ class WeightGradient:
         blocks, items = -(-O // M), -(-images // plan.images) * depth.count * plan.tiles
         # each worker its own sums, or, where these are large or the items few, its own filters
         even = items >= 2 * workers or plan.lane > 1 and items % workers == 0
-        parts = workers if even and O * groups * len(off) < 1 << 18 or blocks < workers else 1
+        parts = workers if even and O * groups * len(off) < MANY or blocks < workers else 1
         self.kernel = weight_grad_kernel(M, N, cut.pieces)
         V, line, piece = cut.count // (1 if plan.lane > 1 else plan.images), (cut.count + 1) * L, L // cut.pieces
         between = -(-width.count // piece) * piece if cut.direct else plan.pitch

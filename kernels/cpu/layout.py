@@ -12,8 +12,14 @@ outside, and there each tap is one offset:
   of the shift by S, so that they stand side by side again.
 - Of volumes each (channel, tap along the depth) is a plane of its own; signals are pictures of one row.
 
-`vectors` cut the output of a tile into pieces of L pixels: whole rows where these are long enough, which are stored right
-where they belong; else all of p from the first to the last, and the columns between rows are computed and thrown away.
+For instance 3x3 taps with stride 2 and a border of 1 over 9x9 pixels have 5x5 outputs and shifts -1, 0, 1.  Shifts -1 and 1 are
+the phase of odd pixels, 0 that of even ones, along both axes: four phases of 6x6 numbers, from 0, 36, 72 and 108 on.  The nine
+taps are at 0, 36, 1 (row -1), 72, 108, 73 (row 0), 6, 42 and 7 (row 1).
+
+A vector is what a register holds: L numbers, 16 of float32 with AVX-512.  `vectors` cut the output of a tile into pieces of L
+pixels: whole rows where these are long enough, which are stored right where they belong; else all of p from the first to the
+last, and the columns between rows are computed and thrown away.  Where pictures are small and many, L of them may be mixed: a
+vector is then one pixel of L pictures.
 """
 
 from dataclasses import dataclass

@@ -61,14 +61,14 @@ def _moments(t, T, x, all_sums):
     first, last, blocks = share(t, T, x.shape)
     for attempt in range(2):
         for c in range(C):
-            row = sums[4 * c:4 * c + 4]
+            row = sums[4 * c:4 * c + 4]                   # at first whatever the memory holds: attempt 0 does not look at it
             mean = row[2] / max(row[0], 1.0)
             if attempt == 0 or mean * mean > 16 * (row[3] / max(row[0], 1.0) - mean * mean):
                 row[1] = np.nan if attempt == 0 else x.dtype.type(row[1] + mean)
                 row[0] = row[2] = row[3] = 0.0
-                far += attempt
+                far += attempt                            # channels to do again
             else:
-                row[0] = -row[0]                          # this channel is right: not again
+                row[0] = -row[0]                          # the sign says: this channel is right, not again
         if attempt == 1 and far == 0:
             break
         for i in range(first, last):

@@ -24,6 +24,7 @@ from ..resample import Table
 from . import tile
 from .elementwise import declined
 from .jit import shared, solid
+from .layout import ints
 from .resample import ADD, GATHER, PUT, apply, move
 
 # An unsigned index cannot count from the end and needs no test whether it does; so loops over sums of indices become vectors.
@@ -47,6 +48,9 @@ def spread(b, number, n):
 def bytes_at(at, array, n, *offsets):
     """The address of n bytes, as that of a vector."""
     return at.b.bitcast(at.at(array, *offsets), ir.VectorType(BYTE, n).as_pointer())
+
+
+KINDS = "array", "int", "int", "array", "array", "int", "int"              # of the arguments of the two below
 
 
 @intrinsic
@@ -90,9 +94,6 @@ def scatter_four(typing, x, p, W, y, tap, q, count):
             tile.by_vectors(at, count, partial(pair, row, first))
     i = types.int64
     return types.void(x, i, i, y, tap, i, i), tile.outlined("scatter_four", KINDS, write)
-
-
-KINDS = "array", "int", "int", "array", "array", "int", "int"
 
 
 @shared
@@ -217,7 +218,8 @@ def _window_spread(t, T, y, x, g, begin, end):
 class Geometry:
     """The integers of a pooling.
 
-    g           those of a volume, in the order in which the kernels read them
+    g           those of a volume, each for depth, height and width: sizes of the picture (D, H, W), of the outputs (OD, OH, OW)
+                and of the window (KD, KH, KW), strides (sd ..), pixels of padding before the picture (ld ..), dilations (dd ..)
     begin, end  for each column of a window, the positions in a row where it meets the image: from, to (exclusive)
     starts      one axis after the other, what each position adds to the number of its window's first tap inside the image
     steps       tap_steps
@@ -234,10 +236,6 @@ class Geometry:
         self.starts = ints([0] * empty + [first * p for firsts, p in zip(first_taps(window, out), pitch) for first in firsts])
         self.steps = ints(tap_steps(window, sizes))
         self.four = in_fours(window, sizes, out)
-
-
-def ints(numbers):
-    return np.array(numbers, np.int64)
 
 
 geometry = lru_cache(512)(Geometry)

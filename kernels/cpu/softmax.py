@@ -25,7 +25,7 @@ BLOCK = 512                                               # pixels that go throu
 F = np.float32
 NAN = F(np.nan)
 LOWEST = F(-87.3)                                         # below it exp is no normal number
-LOG2, ROOT2, HALF, ONE, TWO = F(1 / log(2)), F(2 ** 0.5), F(0.5), F(1), F(2)
+PER_LOG2, ROOT2, HALF, ONE, TWO = F(1 / log(2)), F(2 ** 0.5), F(0.5), F(1), F(2)
 LOG_HIGH = F(355 / 512)                                   # log(2) in two parts: n times the first is exact
 LOG_LOW = F(log(2) - 355 / 512)
 E2, E3, E4, E5, E6, E7 = (F(1 / factorial(k)) for k in range(2, 8))
@@ -41,7 +41,7 @@ def exact(function):
 def exp(x):
     """exp(x) for x <= 0."""
     c = x if x >= LOWEST else LOWEST
-    n = np.floor(c * LOG2 + HALF)
+    n = np.floor(c * PER_LOG2 + HALF)
     r = c - n * LOG_HIGH - n * LOG_LOW
     p = ((((((E7 * r + E6) * r + E5) * r + E4) * r + E3) * r + E2) * r + ONE) * r + ONE
     y = p * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(F)              # 2^n, written as its exponent

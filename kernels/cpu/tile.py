@@ -36,7 +36,7 @@ def vector_bytes():
 
 
 BYTES, REGISTERS = vector_bytes()
-# rows and vectors of a tile: M*N sums, N pixels and a weight fit the registers; of the dots M*N sums, M + 1 operands
+# rows and vectors of a tile: M*N sums, N pixels and a weight fit the registers; of the dots M*N sums, N + 1 operands
 FMA = (8, 3) if REGISTERS == 32 else (4, 3)
 DOT = (4, 6) if REGISTERS == 32 else (2, 4)
 
@@ -47,7 +47,11 @@ def lanes(dtype):
 
 
 class Writer:
-    """Vectors of L numbers of one type, in the function that `builder` writes."""
+    """Vectors of L numbers of one type, in the function that `builder` writes.
+
+    The builder's words are LLVM's: gep is an address plus an offset, select one of two values, phi a value that depends on where
+    the program came from (as in a loop: from before it, or from its last turn), shuffle_vector a choice of lanes of two vectors.
+    """
 
     def __init__(self, context, builder, signature, values, parts=1):
         self.b, self.values = builder, values
@@ -81,10 +85,10 @@ class Writer:
         """The mask of the lanes i with 0 <= first + i < count; none where the count is negative."""
         count = self.b.select(self.b.icmp_signed(">", count, ir.Constant(INT, 0)), count, ir.Constant(INT, 0))
         lanes, first, count = self.lanes(), *(self.same(self.b.trunc(value, INT32)) for value in (first, count))
-        return self.b.icmp_unsigned("<", self.b.add(lanes, first), count)
+        return self.b.icmp_unsigned("<", self.b.add(lanes, first), count)              # unsigned, less than 0 is very large
 
     def below(self, count, period=BYTES):
-        """The mask of the lanes i for which i % period < count."""
+        """The mask of the lanes i for which i % period < count; there are never as many lanes as BYTES."""
         return self.b.icmp_signed("<", self.lanes(period), self.same(self.b.trunc(count, INT32)))
 
     def lanes(self, period=BYTES):

@@ -5,7 +5,19 @@ rows and images, is turned into vectors of 8 tiles: a table tells where each pai
 group the first tiles of the pairs come first, then the second ones; all that reads or writes tiles goes by this order.
 
 Pixels are transformed along the columns of their picture first, where neighbours along a row need not be told apart, and what
-comes out along the rows of the tiles.  The matrices, with their constants, are in the docstring of winograd.py.
+comes out along the rows of the tiles.  The matrices, whose equal parts are computed once, are for the points 0, p, -p, q, -q
+
+         p^2 q^2    0    -p^2 - q^2       0       1   0            1/(p^2 q^2)     0        0
+            0    -p q^2     -q^2          p       1   0                 s         s p     s p^2     s = 1/(2 p^2 (p^2 - q^2))
+    B' =    0     p q^2     -q^2         -p       1   0      G =        s        -s p     s p^2
+            0    -p^2 q     -p^2          q       1   0                 t         t q     t q^2     t = 1/(2 q^2 (q^2 - p^2))
+            0     p^2 q     -p^2         -q       1   0                 t        -t q     t q^2
+            0    p^2 q^2      0      -p^2 - q^2   0   1                 0          0        1
+
+          1    1    1    1    1    0
+    A' =  0    p   -p    q   -q    0
+          0   p^2  p^2  q^2  q^2   0
+          0   p^3 -p^3  q^3 -q^3   1
 """
 
 from llvmlite import ir
@@ -22,9 +34,9 @@ GROUP = PAIR // 2                                         # pairs whose tiles ar
 PARTS = max(1, tile.BYTES // (4 * PAIR))                  # such vectors that make a vector of the processor
 PLACE, OUT, COLUMNS, ROW, NUMBERS = range(5)              # of a pair's line in the table: winograd.pairs_table
 
-A, B = 5 / 8, 3 / 2                                       # the points, besides 0, -A, -B and infinity
-A2, B2 = A * A, B * B
-SCALE_A, SCALE_B = 1 / (2 * A2 * (A2 - B2)), 1 / (2 * B2 * (B2 - A2))
+P, Q = 5 / 8, 3 / 2                                       # the points p and q, besides 0, -p, -q and infinity
+P2, Q2 = P * P, Q * Q
+SCALE_P, SCALE_Q = 1 / (2 * P2 * (P2 - Q2)), 1 / (2 * Q2 * (Q2 - P2))
 
 
 def splat(like, number):
@@ -42,31 +54,31 @@ def plus(at, x, number, y):
 
 def pixels_to_factors(at, d):
     """B' d"""
-    even_a, odd_a, even_b, odd_b = (plus(at, d[i + 2], -square, d[i]) for square in (B2, A2) for i in (2, 1))
-    ends = [plus(at, plus(at, d[i + 4], -A2 - B2, d[i + 2]), A2 * B2, d[i]) for i in (0, 1)]
-    return [ends[0], plus(at, even_a, A, odd_a), plus(at, even_a, -A, odd_a),
-            plus(at, even_b, B, odd_b), plus(at, even_b, -B, odd_b), ends[1]]
+    even_p, odd_p, even_q, odd_q = (plus(at, d[i + 2], -square, d[i]) for square in (Q2, P2) for i in (2, 1))
+    ends = [plus(at, plus(at, d[i + 4], -P2 - Q2, d[i + 2]), P2 * Q2, d[i]) for i in (0, 1)]
+    return [ends[0], plus(at, even_p, P, odd_p), plus(at, even_p, -P, odd_p),
+            plus(at, even_q, Q, odd_q), plus(at, even_q, -Q, odd_q), ends[1]]
 
 
 def products_to_outputs(at, m):
     """A' m"""
     b = at.b
-    even_a, odd_a, even_b, odd_b = (f(m[i], m[i + 1]) for i in (1, 3) for f in (b.fadd, b.fsub))
-    return [b.fadd(m[0], b.fadd(even_a, even_b)), plus(at, times(at, B, odd_b), A, odd_a),
-            plus(at, times(at, B2, even_b), A2, even_a), plus(at, plus(at, m[5], B * B2, odd_b), A * A2, odd_a)]
+    even_p, odd_p, even_q, odd_q = (f(m[i], m[i + 1]) for i in (1, 3) for f in (b.fadd, b.fsub))
+    return [b.fadd(m[0], b.fadd(even_p, even_q)), plus(at, times(at, Q, odd_q), P, odd_p),
+            plus(at, times(at, Q2, even_q), P2, even_p), plus(at, plus(at, m[5], Q * Q2, odd_q), P * P2, odd_p)]
 
 
 def gradients_to_factors(at, u):
     """A u"""
-    even_a, odd_a, even_b, odd_b = (plus(at, u[i], square, u[i + 2]) for square in (A2, B2) for i in (0, 1))
-    return [u[0], plus(at, even_a, A, odd_a), plus(at, even_a, -A, odd_a),
-            plus(at, even_b, B, odd_b), plus(at, even_b, -B, odd_b), u[3]]
+    even_p, odd_p, even_q, odd_q = (plus(at, u[i], square, u[i + 2]) for square in (P2, Q2) for i in (0, 1))
+    return [u[0], plus(at, even_p, P, odd_p), plus(at, even_p, -P, odd_p),
+            plus(at, even_q, Q, odd_q), plus(at, even_q, -Q, odd_q), u[3]]
 
 
 def filters_to_factors(at, g):
     """G g"""
-    factors = [times(at, 1 / (A2 * B2), g[0])]
-    for point, scale in ((A, SCALE_A), (B, SCALE_B)):
+    factors = [times(at, 1 / (P2 * Q2), g[0])]
+    for point, scale in ((P, SCALE_P), (Q, SCALE_Q)):
         even = plus(at, times(at, scale, g[0]), scale * point * point, g[2])
         factors += [plus(at, even, scale * point, g[1]), plus(at, even, -scale * point, g[1])]
     return [*factors, g[2]]
@@ -75,10 +87,10 @@ def filters_to_factors(at, g):
 def sums_to_filters(at, s):
     """G' s"""
     b = at.b
-    even_a, odd_a, even_b, odd_b = (f(s[i], s[i + 1]) for i in (1, 3) for f in (b.fadd, b.fsub))
-    first = plus(at, plus(at, times(at, 1 / (A2 * B2), s[0]), SCALE_A, even_a), SCALE_B, even_b)
-    middle = plus(at, times(at, SCALE_A * A, odd_a), SCALE_B * B, odd_b)
-    return [first, middle, plus(at, plus(at, s[5], SCALE_A * A2, even_a), SCALE_B * B2, even_b)]
+    even_p, odd_p, even_q, odd_q = (f(s[i], s[i + 1]) for i in (1, 3) for f in (b.fadd, b.fsub))
+    first = plus(at, plus(at, times(at, 1 / (P2 * Q2), s[0]), SCALE_P, even_p), SCALE_Q, even_q)
+    middle = plus(at, times(at, SCALE_P * P, odd_p), SCALE_Q * Q, odd_q)
+    return [first, middle, plus(at, plus(at, s[5], SCALE_P * P2, even_p), SCALE_Q * Q2, even_q)]
 
 
 def both_ways(at, transform, rows):

@@ -25,7 +25,7 @@ from .jit import inner, shared, solid, threads
 COLUMNS = 5                                               # of a table: weight, gradient, three memories
 PLANS = 16                                                # groups of parameters whose addresses are kept
 LIKE = {dtype: np.zeros(1, dtype) for dtype in (np.dtype("float32"), np.dtype("float64"))}   # tells a kernel the dtype
-LINE = 16                                                 # shares begin at multiples of this: whole lines of cache
+LINE = 16                                                 # shares begin at multiples of this: a line of cache, if arrays do
 
 
 @inner
@@ -80,6 +80,7 @@ def slope(w, g, sign, decay):
 
 @rule
 def _sgd(w, g, b, _, __, numbers):
+    """numbers: lr, momentum, 1 - dampening, weight decay, sign of the gradient, whether there is b, whether Nesterov's"""
     one = w.dtype.type
     lr, momentum, keep, decay, sign = one(numbers[0]), one(numbers[1]), one(numbers[2]), one(numbers[3]), one(numbers[4])
     if numbers[5] == 0:                                   # a loop for each case: one that chooses would not be vectorised
@@ -98,6 +99,7 @@ def _sgd(w, g, b, _, __, numbers):
 
 @rule
 def _adam(w, g, m, v, top, numbers):
+    """numbers: beta1, 1 - beta1, beta2, 1 - beta2, eps, decay in the slope, sign, factor of w, rate, root, whether AMSGrad's"""
     one = w.dtype.type
     beta1, rest1, beta2, rest2 = one(numbers[0]), one(numbers[1]), one(numbers[2]), one(numbers[3])
     eps, decay, sign, shrink = one(numbers[4]), one(numbers[5]), one(numbers[6]), one(numbers[7])
@@ -121,6 +123,7 @@ def _adam(w, g, m, v, top, numbers):
 
 @rule
 def _rmsprop(w, g, v, m, b, numbers):
+    """numbers: lr, alpha, 1 - alpha, eps, weight decay, sign, momentum, whether there is m, whether there is b"""
     one = w.dtype.type
     zero, lr, alpha, rest, eps = one(0), one(numbers[0]), one(numbers[1]), one(numbers[2]), one(numbers[3])
     decay, sign, momentum = one(numbers[4]), one(numbers[5]), one(numbers[6])
@@ -142,6 +145,7 @@ def _rmsprop(w, g, v, m, b, numbers):
 
 @rule
 def _adagrad(w, g, s, _, __, numbers):
+    """numbers: rate, eps, weight decay, sign"""
     one = w.dtype.type
     rate, eps, decay, sign = one(numbers[0]), one(numbers[1]), one(numbers[2]), one(numbers[3])
     for j in range(w.size):
@@ -152,6 +156,7 @@ def _adagrad(w, g, s, _, __, numbers):
 
 @rule
 def _adadelta(w, g, v, u, _, numbers):
+    """numbers: lr, rho, 1 - rho, eps, weight decay, sign"""
     one = w.dtype.type
     lr, rho, rest, eps, decay, sign = (one(numbers[0]), one(numbers[1]), one(numbers[2]), one(numbers[3]), one(numbers[4]),
                                        one(numbers[5]))
@@ -165,6 +170,7 @@ def _adadelta(w, g, v, u, _, numbers):
 
 @rule
 def _bound(a, _, __, ___, ____, numbers):
+    """numbers: factor, limit"""
     one = a.dtype.type
     factor, limit = one(numbers[0]), one(numbers[1])
     for j in range(a.size):

@@ -1,17 +1,18 @@
 """3x3 convolutions with fewer products, for float32: Winograd's minimal filtering F(4x4, 3x3) in the three passes of conv.py.
 
-Four neighbouring outputs of a filter with three taps cost twelve products.  Read backwards they are coefficients of a product of
-two polynomials, and a polynomial of degree 5 is known by its values at five points and its leading coefficient: six products
-are enough.  With the points 0, a, -a, b, -b for pixels d and taps g,
+Four neighbouring outputs of a filter with three taps cost twelve products.  Six are enough.  To multiply polynomials of degree 3
+and 2 takes six: the result has degree 5, and is known by its values at five points and its leading coefficient, each of which is
+one product of two values.  A filter is the same map with input and output exchanged (the transposed one): that turns round the
+sums before and after the products, and leaves these as they are.  With the points 0, p, -p, q, -q for pixels d and taps g,
 
-    m0 = (a^2 b^2 d0 - (a^2 + b^2) d2 + d4) * g0 / (a^2 b^2)
-    m1 = (even + a odd) * (g0 + a g1 + a^2 g2) / (2 a^2 (a^2 - b^2))        even = d4 - b^2 d2, odd = d3 - b^2 d1
-    m2 = (even - a odd) * (g0 - a g1 + a^2 g2) / (2 a^2 (a^2 - b^2))
-    m3, m4: like m1, m2, with a and b exchanged
-    m5 = (a^2 b^2 d1 - (a^2 + b^2) d3 + d5) * g2
+    m0 = (p^2 q^2 d0 - (p^2 + q^2) d2 + d4) * g0 / (p^2 q^2)
+    m1 = (even + p odd) * (g0 + p g1 + p^2 g2) / (2 p^2 (p^2 - q^2))        even = d4 - q^2 d2, odd = d3 - q^2 d1
+    m2 = (even - p odd) * (g0 - p g1 + p^2 g2) / (2 p^2 (p^2 - q^2))
+    m3, m4: like m1, m2, with p and q exchanged
+    m5 = (p^2 q^2 d1 - (p^2 + q^2) d3 + d5) * g2
 
-    y0 = m0 + m1 + m2 + m3 + m4                    y1 = a (m1 - m2) + b (m3 - m4)
-    y2 = a^2 (m1 + m2) + b^2 (m3 + m4)             y3 = a^3 (m1 - m2) + b^3 (m3 - m4) + m5
+    y0 = m0 + m1 + m2 + m3 + m4                    y1 = p (m1 - m2) + q (m3 - m4)
+    y2 = p^2 (m1 + m2) + q^2 (m3 + m4)             y3 = p^3 (m1 - m2) + q^3 (m3 - m4) + m5
 
 The same along rows and columns gives a tile of 4x4 outputs for 36 products instead of 144,
 
@@ -19,17 +20,17 @@ The same along rows and columns gives a tile of 4x4 outputs for 36 products inst
 
 and since only sums go in and out, the sum over the channels can be taken of the products: each of the 36 numbers of all tiles
 is then a matrix product of its own, [filters, channels] @ [channels, tiles], which the micro-kernel of tile.py computes.  The
-gradient of the input is such a convolution as well, and the gradient of the weight is the formula read backwards, where
+gradient of the input is such a convolution as well, and the gradient of the weight is the formula transposed, where
 
     gg = G' [ sum over tiles of  (A u A') * (B' d B) ] G
 
-are 36 matrix products [filters, tiles] @ [tiles, channels].  The matrices A, B and G are applied in transforms.py.
+are 36 matrix products [filters, tiles] @ [tiles, channels].  The matrices A, B and G stand in transforms.py.
 
-Accuracy: an output is still a function of the nine pixels under the filter, but the error is that of the sums on the way.  With P
-the sum over the channels of 9 * (largest of the tile's 6x6 pixels) * (largest of the filter's weights), it stays below 2 eps P
-for normal random numbers, of one size or of many, below 4 eps P for numbers near 1 and -1, and below 8 eps P where all are equal,
+Accuracy: an output is still a function of the nine pixels under the filter, but the error is that of the sums on the way.  With S
+the sum over the channels of 9 * (largest of the tile's 6x6 pixels) * (largest of the filter's weights), it stays below 2 eps S
+for normal random numbers, of one size or of many, below 4 eps S for numbers near 1 and -1, and below 8 eps S where all are equal,
 so that the constants' roundings add up.  That is about twice the error of a direct sum, in gradients of weights up to seven times,
-for there tiles are added one by one; with the usual points 1 and 2 it would be twice as much again: a = 5/8 and b = 3/2 keep all
+for there tiles are added one by one; with the usual points 1 and 2 it would be twice as much again: p = 5/8 and q = 3/2 keep all
 factors small.  An infinite pixel comes out as inf - inf, which is why conv.py computes anew what is not finite, without this.
 
 Source: Winograd 1980, Arithmetic Complexity of Computations, doi:10.1137/1.9781611970364; Lavin and Gray 2015, arXiv:1509.09308;
@@ -51,7 +52,7 @@ from .transforms import (COLUMNS, EDGE, GROUP, NUMBERS, OUT, PAIR, PLACE, PRODUC
 CHANNELS = 8                                              # fewer do not pay for the transforms
 WASTE = 2                                                 # outputs computed for each that there is, above which it does not pay
 WEIGHTS = 2048                                            # for each tile, above which sums of 36 products cost more than is saved
-LEAST = 3                                                 # vectors of tiles that a matrix product must have
+LEAST, ENOUGH = 3, 12                                     # vectors: of tiles for a worker at a time; of outputs in all, else no gain
 BUDGET, BUDGET_WEIGHTS = 640 << 10, 400 << 10             # bytes of a worker's factors of pixels: they stay in its cache
 FILTERS, MEMORY = 64, 2 << 20                             # filters at a time, or more whose factors take so many bytes
 
@@ -318,7 +319,7 @@ def suits(images, C, O, out, window, groups, dtype):
     return (dtype.char == "f" and tile.BYTES >= 32 and groups == 1 and window.size == (3, 3) and window.stride == (1, 1)
             and window.dilation == (1, 1) and C >= CHANNELS and O >= CHANNELS
             and over(out[0], EDGE) * EDGE * over(out[1], PAIR) * PAIR <= WASTE * out[0] * out[1]
-            and images * out[0] * out[1] >= 4 * LEAST * tile.lanes(dtype))
+            and images * out[0] * out[1] >= ENOUGH * tile.lanes(dtype))
 
 
 def suits_weight(images, C, O, out, window, groups, dtype):

@@ -319,6 +319,8 @@ def test_layout_covers_every_tap_and_output():
     plan = layout(3, Axis((0,), 1, 1, 1), Axis((-1, 0, 1), 1, 4, 4), Axis((-1, 0, 1), 1, 4, 4), 4)
     assert plan.pitch == 5 and plan.lines == 6                            # the zero behind a row is the one before the next
     assert plan.offsets()[:9].tolist() == [0, 1, 2, 5, 6, 7, 10, 11, 12]
+    strided = layout(1, ONE, *[Axis((-1, 0, 1), 2, 5, 9)] * 2, 4)         # the example of layout.py
+    assert strided.phase == 36 and strided.offsets().tolist() == [0, 36, 1, 72, 108, 73, 6, 42, 7]
     cut = vectors(plan, 4, 16, 4, True)
     assert cut.direct and cut.vin.tolist() == [0, 5, 10, 15] and cut.vout.tolist() == [0, 4, 8, 12]
 
