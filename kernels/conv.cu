@@ -101,6 +101,8 @@ __device__ __forceinline__ Vector rounded(Vector x)
 #define TAP_STEPS ((TAPS + BT - 1) / BT)
 
 // w -> packed (G, depth, width): row k of a group is channel q, tap t of all filters.  A thread owns an element; grid.y is G.
+// A step of BK rows has BQ channels and BT taps: with BQ = 2 and BK = 8 the rows of step 0 are channels 0 1 of tap 0, of tap 1, of
+// tap 2 and of tap 3, those of step 1 the next four taps of the same channels.
 extern "C" __global__ void __launch_bounds__(256)
 pack_filters(const T* __restrict__ w, T* __restrict__ packed, const Geometry s)
 {

@@ -16,9 +16,12 @@ A pixel is copied to the columns as often as windows cover it, nine times for 3x
 computes the same sums without it.
 
 Accuracy: of a sum of n products in a type with rounding eps, the error is at most n * eps * (sum of the products' sizes),
-whatever the order of addition; both are far below, for errors cancel.  For 3x3 layers of 8 channels and more in float32,
-cpu/winograd.py takes sums of pixels and of weights before it multiplies: there the sizes in the bound are those of the largest
-of 6x6 pixels around an output and of the filter's largest weight.
+whatever the order of addition; both are far below, for errors cancel.  Pixels and weights that are not finite spread to the outputs
+of their windows; whether a zero of the border, or of a stride's holes, counts as a pixel there, and makes 0 * inf = NaN, is not
+settled: the compiled kernels multiply by some that the reference leaves out, and leave out some others.
+
+For 3x3 layers of 8 channels and more in float32, cpu/winograd.py takes sums of pixels and of weights before it multiplies: there
+the sizes in the bound are those of the largest of 6x6 pixels around an output and of the filter's largest weight.
 """
 
 from math import prod
@@ -30,7 +33,7 @@ from .registry import kernel
 @kernel
 def conv(x, w, bias, window, groups):
     G, N, O, out = groups, len(x), len(w), window.output(x.shape[2:])
-    col = im2col(x, window)                                               # (N, C, *K, *O)
+    col = im2col(x, window)                                               # (N, C, *K, *out)
     Q, P = prod(w.shape[1:]), prod(out)
     y = w.reshape(G, O // G, Q) @ col.reshape(N, G, Q, P)                 # (G, O/G, Q) @ (N, G, Q, P)
     return add_bias(y.reshape(N, O, *out), bias)

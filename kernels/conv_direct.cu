@@ -1,6 +1,7 @@
 // Convolution with few filters, or one for each channel: there is too little to multiply to pay for a tile in shared memory.
 //
-// The slow truth is that of conv.cu.  Here a thread owns PIXELS positions of all ROWS filters of a group, which stay in
+// The slow truth is that of conv.cu:  y[m, p] = sum over channels q and taps t of  w[m, q, t] * x[q, p*stride + first + t*step],
+// zero outside of x.  Here a thread owns PIXELS positions of all ROWS filters of a group, which stay in
 // registers, and reads x itself: neighbouring threads read neighbouring pixels, and what they read twice lies in the nearest
 // cache.  Only the filters come through shared memory, where all threads read the same number at the same time.  Where the window
 // moves on pixel by pixel, the positions of a thread are neighbours in a line (`direct_line`): T2 + PIXELS - 1 pixels of a line

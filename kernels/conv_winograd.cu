@@ -1,15 +1,16 @@
 // 3x3 convolution at stride 1 with a quarter of the products: Winograd's minimal filtering F(4x4, 3x3).
 //
-// The slow truth is that of conv.cu.  Four neighbouring outputs of a filter with three taps are coefficients of a product of two
-// polynomials, read backwards, and a polynomial of degree 5 is known by its values at five points and its leading coefficient: six
-// products instead of twelve.  With the points 0, a, -a, b, -b, along rows and columns,
+// The slow truth is that of conv.cu.  Four neighbouring outputs of a filter with three taps take six products instead of twelve, as
+// polynomials do: that of degree 3 times that of degree 2 has degree 5, and is known by its values at five points and its leading
+// coefficient, each one product.  A filter is the transpose of that (cpu/winograd.py has the formulas, cpu/transforms.py the
+// matrices, where the points are p and q).  With the points 0, a, -a, b, -b, along rows and columns,
 //
 //     y = A' [ (G g G') * (B' d B) ] A           d: 6x6 pixels, g: 3x3 taps, y: 4x4 outputs, * number by number
 //
 // takes 36 products where the definition takes 144.  Only sums go in and out, so the sum over the channels can be taken of the
 // products: each of the 36 numbers of all tiles is a matrix product of its own, [filters, channels] @ [channels, tiles], which
 // conv.cu computes as 36 groups with one tap.  The gradient of the input is such a convolution as well, and the gradient of the
-// weight is the formula read backwards,
+// weight is the formula transposed,
 //
 //     gg = G' [ sum over tiles of  (A u A') * (B' d B) ] G
 //

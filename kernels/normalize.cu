@@ -1,6 +1,7 @@
 // Normalisation: statistics of groups of numbers, what they make of the numbers, and the gradients.
 //
-// The slow truth (normalize.py), for one group of n numbers x, with v = w * (x - mean) * rstd + b + r:
+// The slow truth (normalize.py), for one group of n numbers x, where w and b are parameters, r is what a residual block adds, g and
+// gr are the gradients by y and by r, <.> is the mean over the group, and v = w * (x - mean) * rstd + b + r:
 //
 //     forward     mean = <x>,  var = <(x - mean)^2>,  rstd = 1 / sqrt(var + eps),  y = max(v, 0), or v without a rectifier
 //     backward    u = g where v > 0, else 0 (without a rectifier u = g);  gr = u
@@ -8,7 +9,8 @@
 //                 gb = sum of u,  gw = rstd * sum of u (x - mean),  over all numbers with this w and b
 //
 // A group is `segments` pieces of `length` neighbours: batch norm has one piece per picture for each channel, all others have one
-// piece.  Element i of the array has w[i / pixels % channels]; that changes inside a group or it does not (VARIED).
+// piece.  Element i of the array has w[i / pixels % channels]; that changes inside a group or it does not (VARIED).  For instance
+// of 2 pictures with 3 channels of 8 pixels batch norm's group 1 is two pieces of 8, which begin at 8 and at 32.
 //
 // Who owns what.  A group that is small, or one of many, has a block of its own, which reads it twice: for the statistics, and,
 // mostly out of a cache, to write the result (`forward`, `backward`).  A large one is shared out among blocks in two steps: first
@@ -44,7 +46,7 @@ struct __align__(VEC * sizeof(T)) Vector { T v[VEC]; };
 
 struct Two { double a, b; };
 
-// Sums over the threads of a block, known to all of them
+// Sums over the threads of a block, known to all of them.  Once in a kernel: a second call would write where slow warps still read.
 __device__ __forceinline__ Two block_sums(Two mine)
 {
     for (int far = 16; far > 0; far /= 2) {

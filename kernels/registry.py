@@ -17,6 +17,7 @@ import contextlib
 import functools
 import importlib
 import importlib.util
+import threading
 import warnings
 from pathlib import Path
 
@@ -37,7 +38,8 @@ class State:
     cuda_off = None
 
 
-state = State()
+state, checking = State(), threading.RLock()
+UNWANTED = "NUMBA_DISABLE_JIT is set"
 
 
 def kernel(reference):
@@ -94,7 +96,6 @@ def twin_of(folder, file, name):
 def find(file, name):
     """The compiled twin of a reference; None where there is none, or compiled kernels are off."""
     if not state.checked:
-        state.checked = True
         check()
     if state.off:
         return None
@@ -103,14 +104,23 @@ def find(file, name):
 
 def check():
     """Turn the compiled kernels off where Numba cannot run them."""
+    with checking:                                        # another Python thread waits until it is known
+        if not state.checked:
+            reason = missing()
+            if reason and reason != UNWANTED:             # the user's own wish needs no warning
+                turn_off(reason)
+            state.off, state.checked = state.off or reason, True
+
+
+def missing():
+    """Why Numba cannot run here; None if it can."""
     if importlib.util.find_spec("numba") is None:
-        return turn_off("Numba is not installed")
+        return "Numba is not installed"
     try:
         from numba import config
     except Exception as error:                            # whatever keeps it from loading: a wrong NumPy, a missing library
-        return turn_off(f"Numba cannot be loaded ({type(error).__name__}: {error})")
-    if config.DISABLE_JIT:
-        state.off = "NUMBA_DISABLE_JIT is set"            # the user's own wish needs no warning
+        return f"Numba cannot be loaded ({type(error).__name__}: {error})"
+    return UNWANTED if config.DISABLE_JIT else None
 
 
 def turn_off(reason):
@@ -138,7 +148,7 @@ def forced():
 
 
 class use_kernels(contextlib.ContextDecorator):
-    """Choose the implementation of all kernels from now on, or for a `with` block.
+    """Choose the implementation of all kernels of this process from now on, or for a `with` block or a function.
 
     choice: "auto", "compiled" or "reference".  Raises ValueError for another name.
 
@@ -150,9 +160,18 @@ class use_kernels(contextlib.ContextDecorator):
     def __init__(self, choice):
         if choice not in CHOICES:
             raise ValueError(f"use_kernels: must be one of {', '.join(map(repr, CHOICES))}, got {choice!r}.")
-        self.before, state.choice = state.choice, choice
+        self.choice, self.before, state.choice = choice, state.choice, choice
+
+    def __call__(self, function):
+        """As a decorator: for every call of the function, and not from now on."""
+        state.choice = self.before
+        return super().__call__(function)
+
+    def _recreate_cm(self):
+        return use_kernels(self.choice)
 
     def __enter__(self):
+        state.choice = self.choice                        # again, where one is used twice
         return self
 
     def __exit__(self, *error):
@@ -165,7 +184,6 @@ def set_num_threads(n):
     Raises ValueError outside that range.  Without compiled kernels there is nothing to set, and RuntimeError says why.
     """
     if not state.checked:
-        state.checked = True
         check()
     if state.off:
         raise RuntimeError(f"set_num_threads: {state.off}, so kernels run as NumPy functions, whose threads are those of its "
@@ -197,7 +215,6 @@ def describe_cuda():
 def report():
     """What runs, in words, for `tinyvision info`: pairs (name, text)."""
     if not state.checked:
-        state.checked = True
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             check()

@@ -1,12 +1,17 @@
 // Sums over many numbers, in two steps: blocks add up parts, and the parts are added up.  The order of the additions depends on
 // the sizes only, so a sum is the same in every run, which atomic additions would not give.
 //
+// The slow truth:
+//
+//     channel_parts    parts[p, c] = sum of u[n, c, i] over pixels i and images n = p, p + P, p + 2P, ...
+//     sum_parts        y[i] = sum over p of parts[p, i]
+//
 // Constants: TYPE of the numbers, SUM_TYPE of the sums, THREADS a power of 2.
 
 typedef TYPE T;
 typedef SUM_TYPE S;
 
-// The sum over the threads of a block, for its thread 0: each round, half as many threads add the other half's sums.
+// The sum over the threads of a block, known to all of them, to be called once in a kernel: each round, half as many threads add the other half's sums.
 __device__ __forceinline__ S block_sum(S mine)
 {
     __shared__ S half[THREADS];

@@ -11,6 +11,7 @@ import collections
 import contextlib
 import functools
 import sys
+import threading
 
 import numpy as np
 
@@ -105,6 +106,11 @@ def explain_full_memory(module):
     if module.cuda.get_allocator() != pool.malloc:
         return
 
+    module.cuda.set_allocator(explained(module, pool))
+
+
+def explained(module, pool):
+    """The pool's function that gives memory, with an error that says what to do."""
     def allocate(size):
         try:
             return pool.malloc(size)
@@ -114,7 +120,7 @@ def explain_full_memory(module):
                                    f"{total / 2**20:,.0f} MB are free and arrays of this process hold "
                                    f"{pool.used_bytes() / 2**20:,.0f} MB. Use a smaller batch, smaller pictures or a narrower "
                                    "network, and no_grad() where nothing is learned.") from error
-    module.cuda.set_allocator(allocate)
+    return allocate
 
 
 def as_device(device):
@@ -167,6 +173,18 @@ def to_device(x, device):
         return fetched(x, module) if is_pinned(x) else module.asarray(x)
 
 
+def copied(x, dtype=None):
+    """A copy of an array, in another dtype if one is given, where the array is: CuPy's own copies go to the current GPU.
+
+    >>> copied(np.zeros(2), np.float32).dtype
+    dtype('float32')
+    """
+    if not on_device(x):
+        return np.array(x, dtype)
+    with current(device_of(x)):
+        return array_module(x).array(x, dtype)
+
+
 # Page-locked memory: the system may not move it, so a GPU can fetch from it by itself, while the host does something else.
 
 under_way = collections.deque()                           # (event, array): what a GPU is still fetching must not be used again
@@ -208,6 +226,22 @@ def fetched(x, module):
 SMALL = 1 << 16                                           # bytes of a constant that is worth keeping
 
 
+class Keeper(threading.local):
+    """Who keeps the constants that are asked for, beside the caches: a recorded step reads them as long as it lives."""
+
+    constants = None                                      # a list that they are added to
+
+
+keeper = Keeper()
+
+
+def keep(constants):
+    """The same, after the thread's keeper has been told."""
+    if keeper.constants is not None:
+        keeper.constants.append(constants)
+    return constants
+
+
 def constant(x, array):
     """A NumPy array that was made for x, a table of indices or weights, on the device of x; nobody may write to it.
 
@@ -219,8 +253,8 @@ def constant(x, array):
     if not on_device(x):
         return array
     if array.nbytes > SMALL:
-        return to_device(array, device_of(x))
-    return resident(array_module(x), device_of(x), array.dtype, array.shape, array.tobytes())
+        return keep(to_device(array, device_of(x)))
+    return keep(resident(array_module(x), device_of(x), array.dtype, array.shape, array.tobytes()))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -237,7 +271,10 @@ def current(device):
 
 
 def same_device(op, arrays):
-    """Refuse arrays of different devices, before a kernel takes one for the other; numbers go with any."""
+    """Refuse arrays of different devices, before a kernel takes one for the other; numbers go with any.
+
+    Those of a GPU must be the current one's: there kernels are launched, and results are made.
+    """
     first = None
     for x in arrays:
         place = "cpu" if isinstance(x, np.ndarray) else x.device.id if on_device(x) else None
@@ -245,6 +282,9 @@ def same_device(op, arrays):
             if first is not None:
                 refuse_devices(op, arrays)
             first = place
+    if type(first) is int and (here := sys.modules["cupy"].cuda.runtime.getDevice()) != first:
+        raise CudaError(f"{op}: the operands are on cuda:{first}, but the current GPU is cuda:{here}. Write `with "
+                        f"tinyvision.cuda.device({first}):` around the computation, or tinyvision.cuda.set_device({first}) before it.")
 
 
 def refuse_devices(op, arrays):

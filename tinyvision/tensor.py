@@ -20,7 +20,7 @@ import threading
 
 import numpy as np
 
-from .backend import array_module, cupy, current, device_of, is_array, on_device, same_device, to_device
+from .backend import array_module, copied, cupy, current, device_of, is_array, on_device, same_device, to_device
 from .changes import Changes
 from .cuda import is_available
 from .memory import owner
@@ -59,7 +59,7 @@ class Tensor:
     def __init__(self, data, dtype=None, requires_grad=False, device=None):
         if isinstance(data, Tensor):
             data = data._data
-        array = array_module(data).array(data, dtype) if is_array(data) else as_array(data, dtype)
+        array = copied(data, dtype) if is_array(data) else as_array(data, dtype)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"Tensor: needs numbers or booleans, got dtype {array.dtype}. Convert the data first.")
         attach(self, array if device is None else to_device(array, device))
@@ -80,7 +80,7 @@ class Tensor:
         if array is self._data:                           # x.data -= step: the write is done, the array handed back
             self._changes.handed_out = False
         else:
-            array = array_module(array).array(array) if is_array(array) else as_array(array, self.dtype)
+            array = copied(array) if is_array(array) else as_array(array, self.dtype)
             if self._requires_grad and array.dtype.kind != "f":
                 raise TypeError(f"data: a tensor that requires a gradient holds floats, got {array.dtype}.")
             # views of the old array keep the old record; in the new one no graph may find the count that it knows

@@ -25,7 +25,7 @@ import numpy as np
 from ...memory import empty
 from ..registry import forced
 from . import tile, winograd
-from .jit import few, inner, scratch, shared, solid, threads
+from .jit import FLOATS, few, inner, scratch, shared, solid, threads
 from .layout import ONE, SLACK, Axis, dot_vectors, ints, layout, pointwise, record, runs, vectors
 from .pack import pack, panel
 
@@ -57,6 +57,7 @@ def correlate_kernel(M, N, pieces):
         source, s       where its pixels begin: in the buffer, or in x itself
         to, o, ldo      where filter m of a block begins: in y itself (direct) or in out, and how far apart the filters are
         run             its vectors v .. end - 1 have Q taps, the k-th and following of `taps`
+        wk, bk          where the weights and the biases of a block begin
         """
         g, K, V = geometry[0], woff.size, vin.size // pieces
         C, O, voxels = g.groups * g.C, g.groups * g.O, g.D * g.H * g.W
@@ -85,7 +86,7 @@ def correlate_kernel(M, N, pieces):
                     v, end, k, Q = runs[run, 0], runs[run, 1], runs[run, 2], runs[run, 3]
                     if g.lane == 1:
                         end = V // g.together * count
-                    while end - v >= N and end - v != N + 1:          # N + 1 are better cut into pairs than into N and one
+                    while end - v >= N and (N % 2 == 0 or end - v != N + 1):      # 4 are better cut into pairs than 3 and 1
                         some(weights, wk, taps, k, Q, source, s, vin, v, to, o, ldo, vout, bias, bk)
                         v += N
                     while v + 2 <= end:
@@ -226,6 +227,7 @@ def tables(axes):
 
 def outputs(images, groups, O, plan):
     """The numbers of the outputs: how many, and how many of them make a tile."""
+    # O filters of each group; `together` images lie in the buffer at a time
     return {"images": images, "groups": groups, "O": O, "OD": plan.depth.count, "OH": plan.height.count, "OW": plan.width.count,
             "rows": plan.rows, "tiles": plan.tiles, "together": plan.images}
 
@@ -251,6 +253,7 @@ class Correlation:
         # one tile in all: each worker brings its own filters in order, on the way through them
         own = items == 1 and blocks >= workers
         self.kernel = correlate_kernel(M, N, cut.pieces)
+        # what a kernel calls g; output j of a tile is the number at_W + step_W * j of a row of YW, and so for H and D
         self.geometry = record(**plan.numbers_of_pack, **outputs(images, groups, O, plan), L=L, shares=shares, direct=cut.direct,
                                packed=not own, wrow=wrow, wgroup=wgroup, **dict(zip(("YD", "YH", "YW"), out)),
                                **dict(zip(("step_D", "step_H", "step_W"), step)), **dict(zip(("at_D", "at_H", "at_W"), first)))
@@ -383,7 +386,7 @@ SMALL = 1 << 20                                           # multiply-adds in flo
 
 def declined(x, w, work):
     """Whether the reference shall do it: no floats, nothing to compute, or a tiny float64 problem, as in gradient checks."""
-    return x.dtype != w.dtype or x.dtype.char not in "fd" or work == 0 or (x.dtype.char == "d" and work < SMALL and not forced())
+    return x.dtype != w.dtype or x.dtype not in FLOATS or work == 0 or (x.dtype.char == "d" and work < SMALL and not forced())
 
 
 def conv(x, w, bias, window, groups):
@@ -444,7 +447,7 @@ def channel_sums(t, T, u, y):
 
 
 def channel_sum(u):
-    if u.dtype.char not in "fd" or u.size == 0 or (u.dtype.char == "d" and u.size < SMALL and not forced()):
+    if u.dtype not in FLOATS or u.size == 0 or (u.dtype.char == "d" and u.size < SMALL and not forced()):
         return NotImplemented
     y = np.empty(u.shape[1], u.dtype)
     channel_sums(solid(u).reshape(u.shape[0], u.shape[1], -1), y, workers=few(u.size))

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...memory import empty
 from ..registry import forced
-from .jit import few, shared, solid
+from .jit import FLOATS, few, shared, solid
 
 LEAST = 100_000                                           # numbers of float64 from which compiling pays
 
@@ -45,7 +45,7 @@ def _masked(t, T, x, keep, y, scale):
 
 def declined(x):
     """Whether the reference shall do it: no floats, nothing to compute, or little in float64, as in gradient checks."""
-    return x.dtype.char not in "fd" or x.size == 0 or (x.dtype.char == "d" and x.size < LEAST and not forced())
+    return x.dtype not in FLOATS or x.size == 0 or (x.dtype.char == "d" and x.size < LEAST and not forced())
 
 
 # --- the twins of kernels/elementwise.py

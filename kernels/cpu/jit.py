@@ -137,6 +137,7 @@ class Shared:
 
 
 shared = Shared
+FLOATS = np.dtype(np.float32), np.dtype(np.float64)       # what kernels compute with, in the machine's order of bytes
 LITTLE = 1 << 13                                          # numbers to go through that are not worth waking a thread for
 
 

@@ -4,7 +4,7 @@ A convolution reads, at output position j of an axis, the pixels  j*S + r  of th
 forward pass r = k*D - lo).  The kernel copies the rows that a tile of output rows needs to a buffer, with zeros for what lies
 outside, and there each tap is one offset:
 
-    y[m, p] = sum over k of  w[m, k] * buffer[off[k] + p]         k = (channel, depth, row, column of the tap)
+    y[m, p] = sum over k of  w[m, k] * buffer[off[k] + p]         filter m, output p, tap k = (channel, depth, row, column)
 
 - A row of the buffer has `pitch` numbers, and p = row * pitch + column counts along it.  Where an axis has a border on both
   sides, the zeros after a row are the ones before the next.
@@ -271,7 +271,7 @@ def vectors(plan, out_pitch, out_image, L, direct):
 
 
 def runs(plan, count, M):
-    """runs[i] = first vector, the one behind the last, first tap, taps; of each of these the places in the buffer and in a panel.
+    """runs[i] = first vector, the one behind the last, first tap, taps; of these the places in the buffer and a panel (pack.py).
 
     count: all vectors; there is one run of them, or one for each class of outputs.
     """

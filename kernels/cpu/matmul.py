@@ -30,17 +30,17 @@ from ...memory import empty
 from ..registry import forced
 from . import tile
 from .conv import Correlation, WeightGradient
-from .jit import inner, scratch, shared, solid, threads
+from .jit import FLOATS, inner, scratch, shared, solid, threads
 from .layout import ONE, Axis, record
 
-ROWS, BYTES, DEPTH = 192, 1536, 256                       # of a block: rows of a, bytes of a row of b, numbers along j
+ROWS, WIDTH, DEPTH = 192, 1536, 256                       # of a block: rows of a, bytes of a row of b, numbers along j
 LARGE, FEW = 3 << 19, 16                                  # measured: from so many numbers of b, and rows of a, on copies pay
 ALONE = 1 << 18                                           # multiply-adds that NumPy's BLAS does without its threads
 
 
 @inner
 def bring_rows(to, a, start, g, height, depth, aside):
-    """to[i * DEPTH + j] = a[i, j] of a slice that begins at a[start]"""
+    """to[i * DEPTH + j] = a[i, j] of a slice that begins at a[start]; aside: L columns of a turned matrix on their way to rows"""
     if not g.a_turned:
         for i in range(height):
             tile.copy_row(to, i * DEPTH, a, start + i * g.J, depth)
@@ -98,7 +98,7 @@ class Blocks:
 
     def __init__(self, I, J, K, a_turned, b_turned, dtype, workers):
         (M, N), L = tile.FMA, tile.lanes(dtype)
-        most, step = BYTES // dtype.itemsize, N * L
+        most, step = WIDTH // dtype.itemsize, N * L
         height, width = min(ROWS, -(-I // M) * M), min(most, -(-K // step) * step)
         down, self.workers = -(-I // height), workers
         while down * -(-K // width) < 2 * workers and width > step:       # two items for each worker, if that is possible
@@ -136,7 +136,7 @@ def turned(x):
 
 
 def matmul(a, b):
-    if a.dtype != b.dtype or a.dtype.char not in "fd":
+    if a.dtype != b.dtype or a.dtype not in FLOATS:
         return NotImplemented
     if a.ndim != 2 or b.ndim != 2:
         return stacks(a, b)

@@ -23,7 +23,8 @@ def pack(x, base, between, images, z0, r0, buffer, g, planes, hphases, wphases):
     """Copy what one tile of some images reads to the buffer, with zeros for what lies outside of them (layout.py).
 
     base: where the first channel of the first image starts in x; between: numbers from one image to the next; z0, r0: the
-    first plane and row of the outputs, in pixels and in rows.
+    first plane and row of the outputs, in pixels and in rows.  Of a row of a phase the columns lo .. hi - 1 lie in the picture, of
+    its rows begin .. last - 1.  Images lie one after the other (apart), or all in the lanes of vectors (mixed).
     """
     H, W, lines, pitch, phase, lane, L = g.H, g.W, g.lines, g.pitch, g.phase, g.lane, g.L
     apart, mixed = (1, images) if lane > 1 else (images, 1)

@@ -9,9 +9,9 @@ lines goes through all steps while it stands in the cache, so x is read once, an
 A worker owns a contiguous share of the lines, or every T-th block of pixels, with all that is computed from it.
 
 The C library's exp takes one number at a time.  The one here is arithmetic that LLVM turns into vectors: exp(x) = 2^n exp(r)
-with |r| <= log(2)/2, where Taylor's series to r^7 is right to 5e-9; log(x) = n log(2) + 2 atanh(s) likewise.  Both are within
-2 units in the last place; exponentials below the smallest normal number are 0.  Only float32: float64 is for checks, and NumPy's
-functions are exact there.
+with |r| <= log(2)/2, where Taylor's series to r^7 is right to 5e-9; log(x) = n log(2) + 2 atanh(s) likewise, for x = 2^n m and
+s = (m - 1) / (m + 1).  Both are within 2 units in the last place; exponentials below 1.2e-38, where normal numbers end, are 0.
+Only float32: float64 is for checks, and NumPy's functions are exact there.
 """
 
 from math import factorial, log, prod
@@ -24,9 +24,10 @@ from .jit import inner, scratch, shared, solid, threads
 BLOCK = 512                                               # pixels that go through all steps together
 F = np.float32
 NAN = F(np.nan)
-LOWEST = F(-87.3)                                         # below it exp is no normal number
+EXACT = 1 << 24                                           # counts up to here are exact in float32
+LOWEST = F(-87.3)                                         # below it, just above the smallest normal number, exp is 0
 PER_LOG2, ROOT2, HALF, ONE, TWO = F(1 / log(2)), F(2 ** 0.5), F(0.5), F(1), F(2)
-LOG_HIGH = F(355 / 512)                                   # log(2) in two parts: n times the first is exact
+LOG_HIGH = F(355 / 512)                                   # log(2) in two parts: the first has 9 bits, so n times it is exact
 LOG_LOW = F(log(2) - 355 / 512)
 E2, E3, E4, E5, E6, E7 = (F(1 / factorial(k)) for k in range(2, 8))
 A3, A5, A7, A9 = (F(2 / k) for k in range(3, 11, 2))
@@ -346,7 +347,7 @@ def mean_cross_entropy_grad(g, x, labels, ignored, count, top, total):
     if declined(x) or g.dtype != F:
         return NotImplemented
     each = np.full(labels.shape, g / count if count else F(0))
-    if count != labels.size:
+    if count != labels.size or labels.size > EXACT:
         each[labels == ignored] = 0
     return cross_entropy_grad(each, x, labels, top, total)
 

@@ -7,7 +7,10 @@
 In all, the M*N sums are vector registers, and one step loads M + N operands for M*N multiply-adds: that ratio is what lets
 a core compute on every cycle instead of waiting for its cache.  A Numba loop cannot say this, for it has no vectors and
 keeps arrays in memory; so these loops are written in LLVM's own language, through numba.extending.intrinsic, and Numba
-compiles them into whatever calls them.  A vector has L numbers; LLVM turns it into the registers that the machine has.
+compiles them into whatever calls them: while it compiles a kernel it calls an @intrinsic, which returns the types of its arguments
+and `code`, and `code` writes the instructions.  There builder.mul(a, b) multiplies nothing yet, it writes a multiplication down; a
+Python loop over M and N is so written out M*N times, and only at.loop is a loop of the machine.  A vector has L numbers; LLVM
+turns it into the registers that the machine has.
 
 A vector may also be made of two halves at two places (pieces = 2), for rows of half its length.
 
@@ -123,7 +126,11 @@ class Writer:
         return self.b.shuffle_vector(u, v, ir.Constant(ir.VectorType(INT32, len(order)), order))
 
     def transposed(self, rows):
-        """L vectors to L vectors: lane j of vector i becomes lane i of vector j."""
+        """L vectors to L vectors: lane j of vector i becomes lane i of vector j.
+
+        Each turn interleaves vectors i and i + L/2, which moves the bits of i and j, one behind the other, round by one place: after
+        as many turns as j has bits, i and j have changed places.
+        """
         half = range(self.L // 2)
         low, high = ([i + first + odd * self.L for i in half for odd in (0, 1)] for first in (0, self.L // 2))
         for _ in range(self.L.bit_length() - 1):
@@ -182,7 +189,8 @@ class Writer:
     def lane_sums(self, vectors):
         """L vectors to one whose lane j is the sum of vectors[j]: neighbours are added, of two vectors at a time.
 
-        Every other lane, or two, or four ... is of the second vector, so that half of the numbers stay in their lanes.
+        Every other lane, or two, or four ... is of the second vector, so that half of the numbers stay in their lanes: of a and b
+        first (a0 + a1, b0 + b1, a2 + a3, b2 + b3), then with that of c and d (all of a, all of b, all of c, all of d).
         """
         step = 1
         while len(vectors) > 1:

@@ -2,8 +2,9 @@
 
 Four neighbouring outputs of a filter with three taps cost twelve products.  Six are enough.  To multiply polynomials of degree 3
 and 2 takes six: the result has degree 5, and is known by its values at five points and its leading coefficient, each of which is
-one product of two values.  A filter is the same map with input and output exchanged (the transposed one): that turns round the
-sums before and after the products, and leaves these as they are.  With the points 0, p, -p, q, -q for pixels d and taps g,
+one product of two values.  In matrices, c = E [(F a) * (G g)] for coefficients a and g, which is linear in a, with the matrix
+E diag(G g) F.  A filter is the transpose of that matrix, y = F' [(G g) * (E' d)]: the same products, between other sums; F' and E'
+are called A' and B' below.  With the points 0, p, -p, q, -q for pixels d and taps g,
 
     m0 = (p^2 q^2 d0 - (p^2 + q^2) d2 + d4) * g0 / (p^2 q^2)
     m1 = (even + p odd) * (g0 + p g1 + p^2 g2) / (2 p^2 (p^2 - q^2))        even = d4 - q^2 d2, odd = d3 - q^2 d1
@@ -54,6 +55,7 @@ WASTE = 2                                                 # outputs computed for
 WEIGHTS = 2048                                            # for each tile, above which sums of 36 products cost more than is saved
 LEAST, ENOUGH = 3, 12                                     # vectors: of tiles for a worker at a time; of outputs in all, else no gain
 BUDGET, BUDGET_WEIGHTS = 640 << 10, 400 << 10             # bytes of a worker's factors of pixels: they stay in its cache
+MANY = 1 << 19                                            # sums of a gradient: measured, from here on a worker owns filters
 FILTERS, MEMORY = 64, 2 << 20                             # filters at a time, or more whose factors take so many bytes
 
 
@@ -297,10 +299,10 @@ class WeightGradient(Plan):
         rows, line = over(O, L) * L, over(C, L) * L
         super().__init__(images, C, O, sizes, out, padding, L, BUDGET_WEIGHTS // (4 * PRODUCTS * line), dtype, workers)
         self.record = record(**self.geometry, shares=1, some=0, panel=0, space=0)         # one type of record for both kernels
-        parts = workers if self.items >= 2 * workers and rows * line * PRODUCTS < 1 << 19 or rows // L < workers else 1
+        parts = workers if self.items >= 2 * workers and rows * line * PRODUCTS < MANY or rows // L < workers else 1
         self.sums, self.filters = (parts, PRODUCTS * rows * line + L), (O, C, rows, line)
         (columns, (_, *few_factors)), turned = self.scratch, ("factors", workers, PRODUCTS * self.line * line, dtype)
-        # where it can in memory that a convolution takes for as much
+        # named as a Correlation's, so that the same memory serves both
         self.scratch = [columns, ("few factors", *few_factors), turned, ("tails", workers, 9 * (C + L), dtype),
                         ("panels", 1, prod(self.sums), dtype)]
 

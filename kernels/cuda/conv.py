@@ -23,7 +23,7 @@ from tinyvision.backend import array_module
 
 from ..window import Window
 from . import module, tf32, winograd
-from .module import MOST_ELEMENTS, aligned, declined, solid
+from .module import MOST_BLOCKS, MOST_ELEMENTS, aligned, declined, solid
 from .tile import channels_of_step, choose, constants, geometry, is_dense, pitches, share, three, tiles_for
 
 MOST_PHASES, MOST_TAPS, MOST_DIRECT = 64, 512, 8          # launches of one pass; rows of a table; filters of conv_direct.cu
@@ -62,6 +62,11 @@ class Sum:
         known = dict(TYPE=dtype, ROWS=rows, PIXELS=pixels, **dict(zip(("T0", "T1", "T2"), taps)), **more)
         self.run = module.function("conv_direct", name, **known)
         self.grid, self.block = (module.blocks(columns, 256 * pixels), groups), (256,)
+
+    @property
+    def fits(self):
+        """Whether a GPU takes grids of this size: not of 65,536 groups."""
+        return max(self.grid[1:]) <= MOST_BLOCKS
 
     def __call__(self, w, x, bias, y):
         if self.packed:
@@ -113,10 +118,13 @@ def conv_plan(device, x, w, dtype, coarse, window, groups):
     if T > MOST_TAPS or N * O * prod(out) >= MOST_ELEMENTS:
         return None
     shape = (N, O, *out)
-    return shape, prod(shape) and sums(
+    if not prod(shape):
+        return shape, None
+    run = sums(
         taps, dtype, coarse, images=N, groups=groups, rows=O // groups, channels=Q, size=tuple(sizes), out=out, stride=window.stride,
         first=tuple(-lo for lo, _ in window.padding), step=window.dilation, filter_row=Q * T, filter_channel=T,
         filter_group=O // groups * Q * T, filter_step=pitches(window.size), to_size=out, to_first=(0,) * flat, to_step=(1,) * flat)
+    return (shape, run) if run.fits else None
 
 
 def conv_transpose(u, w, bias, window, groups, sizes):
@@ -140,15 +148,18 @@ def transpose_plan(device, u, w, dtype, coarse, window, groups, sizes):
     """The shape of the result, whether no window reaches some of its pixels, and a Sum for each phase."""
     N, O, M, T, n = u[0], w[0], w[1], prod(window.size), len(sizes)
     shape = (N, groups * M, *sizes)
-    if T > MOST_TAPS or prod(window.stride) > MOST_PHASES or prod(shape) >= MOST_ELEMENTS:
+    if T > MOST_TAPS or prod(shape) >= MOST_ELEMENTS:
         return None
     ones, zeros = (1,) * n, (0,) * n
     alone = window == Window(window.stride, window.stride, ((0, 0),) * n, ones) and sizes == tuple(map(mul, u[2:], window.stride))
     if alone and T > 1 and M > MOST_DIRECT:               # every position makes a patch
-        return shape, False, [Sum(
+        run = Sum(
             three(ones, 1), dtype, coarse, three(window.size, 1), images=N, groups=groups, rows=M * T, channels=O // groups,
             size=tuple(u[2:]), out=tuple(u[2:]), stride=ones, first=zeros, step=ones, filter_row=T, filter_channel=M * T,
-            filter_group=O // groups * M * T, filter_step=zeros, to_size=sizes, to_first=zeros, to_step=window.stride)]
+            filter_group=O // groups * M * T, filter_step=zeros, to_size=sizes, to_first=zeros, to_step=window.stride)
+        return (shape, False, [run]) if run.fits else None
+    if prod(window.stride) > MOST_PHASES:
+        return None
     axes = list(zip(sizes, window.size, window.stride, window.padding, window.dilation, pitches(window.size)))
     phases, found, more = [axis_phases(*axis) for axis in axes], [], {}
     paired = M > MOST_DIRECT and Pair.suits(*axes[-1])
@@ -165,6 +176,8 @@ def transpose_plan(device, u, w, dtype, coarse, window, groups, sizes):
                 step=tuple(r.step for r in phase), filter_row=T, filter_channel=M * T, filter_group=O // groups * M * T,
                 filter_first=sum(r.filter_first for r in phase), filter_step=tuple(r.filter_step for r in phase), to_size=sizes,
                 to_first=tuple(r.start for r in phase), to_step=window.stride, **more))
+    if not all(run.fits for run in found):
+        return None
     return shape, any(r.taps == 0 for axis in phases for r in axis), found
 
 
@@ -229,7 +242,8 @@ def weight_plan(device, x, u, dtype, coarse, window, groups):
     fewer = winograd.suits(taps, dtype, M, Q, groups, integers["size"], window.stride, window.dilation)
     if fewer and winograd.pays_for_weight(coarse, N, M, Q, integers["size"], out):
         return (O, Q, *window.size), winograd.WeightGradient(**integers)
-    return (O, Q, *window.size), WeightSum(taps, dtype, coarse, **integers)
+    run = WeightSum(taps, dtype, coarse, **integers)
+    return ((O, Q, *window.size), run) if max(run.grid[1:]) <= MOST_BLOCKS else None
 
 
 class WeightSum:

@@ -21,6 +21,7 @@ FOLDER = Path(__file__).parent.parent
 NAMES = {"f4": "float", "f8": "double", "b1": "bool", "i1": "signed char", "i2": "short", "i4": "int", "i8": "long long",
          "u1": "unsigned char", "u2": "unsigned short", "u4": "unsigned int", "u8": "unsigned long long"}
 NULL = np.uintp(0)                                        # an array that is not given; CuPy before 14 makes no null pointer of None
+MOST_BLOCKS = (1 << 16) - 1                               # of a grid along y and along z
 MOST_ELEMENTS = (1 << 31) - (1 << 16)                     # what an int counts, with room for the last tile
 
 
@@ -43,6 +44,8 @@ class Compiler:
 
 
 compiler = Compiler()
+# what loading a module may meet that others have done: memory that is full, and a kernel before this one that went astray
+FAULTS = "OUT_OF_MEMORY", "ILLEGAL_ADDRESS", "LAUNCH_FAILED", "MISALIGNED_ADDRESS", "ASSERT"
 
 
 def function(file, name, **constants):
@@ -60,6 +63,8 @@ def loaded(device, file, name, constants):
     try:
         return module(device, file, constants).get_function(name)
     except Exception as error:                            # whatever keeps the compiler from its work: a library that is missing
+        if isinstance(error, MemoryError) or any(name in str(error) for name in FAULTS):
+            raise                                         # the GPU's, and not the compiler's
         raise CompilationFailed(f"{file}.cu: {error}") from error
     finally:
         compiler.seconds += time.perf_counter() - start

@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-from tinyvision.backend import array_module
+from tinyvision.backend import array_module, is_array
 
 from . import module
 from .module import address, declined, solid
@@ -162,6 +162,8 @@ def parameter_grads(view, launch, sums, gw, gb):
 
 def follow(mean, var, found_mean, found_var, momentum, correction):
     given = mean, var, found_mean
+    if is_array(momentum):                                # a number of the device, which the host must not wait for
+        return NotImplemented
     if declined(*given) or found_var.dtype != np.float64 or not all(a.flags.c_contiguous for a in (*given, found_var)):
         return NotImplemented
     run = module.function("normalize", "follow", BACKWARD=0, TYPE=mean.dtype, VEC=1, THREADS=FEW, VARIED=0)

@@ -37,15 +37,15 @@ class Plan:
         self.constants = dict(TYPE=dtype, FIXED=fixed, THREADS=THREADS)
         if fixed:
             self.constants.update(zip(("K0", "K1", "K2", "S0", "S1", "S2"), taps + stride))
-        self.of_kind = dict(KIND=MAXIMUM, TAP_TYPE=self.tap), dict(KIND=SUMS, TAP_TYPE=BYTE, LANES=self.lanes, ADAPTIVE=0)
+        self.of_kind = dict(KIND=MAXIMUM), dict(KIND=SUMS, LANES=self.lanes, ADAPTIVE=0)
         self.record = record(size=size, out=three(out, 1), taps=taps, stride=stride, low=low, step=step, cells=cells)
         self.found = {}
 
-    def run(self, name, kind, count, args):
-        """One thread for each of `count`, in blocks of THREADS."""
-        function = self.found.get((name, kind))
+    def run(self, name, kind, count, args, tap=BYTE):
+        """One thread for each of `count`, in blocks of THREADS; tap: the dtype of the taps, if there are any."""
+        function = self.found.get((name, kind, tap))
         if function is None:
-            function = self.found[name, kind] = module.function("pool", name, **self.constants, **self.of_kind[kind])
+            function = self.found[name, kind, tap] = module.function("pool", name, **self.constants, **self.of_kind[kind], TAP_TYPE=tap)
         function((module.blocks(count, THREADS),), (THREADS,), args)
 
 
@@ -55,7 +55,7 @@ class AdaptivePlan(Plan):
     def __init__(self, device, dtype, sizes, out):
         self.lanes = lanes(prod(module.blocks(h, o) + (h % o > 0) for h, o in zip(sizes, out)))
         self.constants = dict(TYPE=dtype, FIXED=0, THREADS=THREADS)
-        self.of_kind = None, dict(KIND=SUMS, TAP_TYPE=BYTE, LANES=self.lanes, ADAPTIVE=1)
+        self.of_kind = None, dict(KIND=SUMS, LANES=self.lanes, ADAPTIVE=1)
         self.record = record(size=three(sizes, 1), out=three(out, 1))
         self.found = {}
 
@@ -85,7 +85,7 @@ def window_max(x, window, out, relu=0):
     y, tap = xp.empty(x.shape[:2] + out, x.dtype), xp.empty(x.shape[:2] + out, plan.tap)
     if y.size >= 1 << 31:
         return NotImplemented
-    plan.run("window_max", MAXIMUM, y.size, (solid(x), y, tap, plan.record, np.uint32(y.size), np.int32(relu)))
+    plan.run("window_max", MAXIMUM, y.size, (solid(x), y, tap, plan.record, np.uint32(y.size), np.int32(relu)), plan.tap)
     return y, tap
 
 
@@ -113,7 +113,9 @@ def spread(kind, g, tap, window, sizes):
     if cells >= 1 << 31 or g.shape[0] * g.shape[1] * plan.pixels >= 1 << 31:
         return NotImplemented
     x = array_module(g).empty(g.shape[:2] + sizes, g.dtype)
-    plan.run("spread", kind, cells, (solid(g), module.NULL if tap is None else solid(tap), x, plan.record, np.uint32(cells)))
+    # behind a ReLU taps count up to twice their number, and so may be of a larger type than the plan's
+    of_taps = (module.NULL, BYTE) if tap is None else (solid(tap), tap.dtype)
+    plan.run("spread", kind, cells, (solid(g), of_taps[0], x, plan.record, np.uint32(cells)), of_taps[1])
     return x
 
 

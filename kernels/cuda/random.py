@@ -10,6 +10,7 @@ counter that the step itself counts up each time it runs:
 """
 
 import contextlib
+import threading
 from math import prod
 
 import numpy as np
@@ -20,7 +21,14 @@ from . import module
 
 THREADS = 256
 
-turn = None                                               # the TurnOnDevice that is in use
+
+class State(threading.local):
+    """Each thread records steps of its own."""
+
+    turn = None                                           # the TurnOnDevice that is in use
+
+
+state = State()
 
 
 class TurnOnDevice:
@@ -32,22 +40,21 @@ class TurnOnDevice:
     @contextlib.contextmanager
     def recorded(self):
         """Within the block, random numbers depend on the turn; at its end the turn is counted."""
-        global turn
-        if turn is not None:
+        if state.turn is not None:
             raise RuntimeError("TurnOnDevice: a step is being recorded already. Leave its block first.")
-        turn = self
+        state.turn = self
         try:
             yield self
             module.function("random", "count_turn", THREADS=THREADS)((1,), (32,), (self.array,))
         finally:
-            turn = None
+            state.turn = None
 
 
 def run(name, y, key, *args):
     if y.size:
         function = module.function("random", name, THREADS=THREADS)
         function((module.blocks(y.size, 4 * THREADS),), (THREADS,),
-                 (y, np.uint32(key[0]), np.uint32(key[1]), turn.array if turn else module.NULL, np.int64(y.size), *args))
+                 (y, np.uint32(key[0]), np.uint32(key[1]), state.turn.array if state.turn else module.NULL, np.int64(y.size), *args))
     return y
 
 

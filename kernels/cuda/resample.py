@@ -5,7 +5,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from tinyvision.backend import array_module, constant
+from tinyvision.backend import array_module, constant, keep
 
 from . import module
 from .module import address, declined, solid
@@ -27,7 +27,7 @@ def entries_of(table, x):
         start = np.concatenate([[0], np.cumsum(real.sum(axis=1))]).astype(np.int32)
         index = table.index[real].astype(np.int32)
         found = kept[key] = constant(x, start), constant(x, index), module.NULL if (weight == 1).all() else constant(x, weight)
-    return found
+    return keep(found)
 
 
 def run(name, grid, args, dtype, index_type=np.dtype("i4"), vec=1):

@@ -42,9 +42,10 @@ class allow_tf32:
     def __init__(self, allowed):
         if not isinstance(allowed, bool):
             raise TypeError(f"allow_tf32: allowed must be True or False, got {allowed!r}.")
-        self.before, state.allowed = state.allowed, allowed
+        self.allowed, self.before, state.allowed = allowed, state.allowed, allowed
 
     def __enter__(self):
+        state.allowed = self.allowed                      # again, where one is used twice
         return self
 
     def __exit__(self, *error):

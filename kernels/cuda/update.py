@@ -23,6 +23,7 @@ must not be overwritten too early, nobody waits, and it comes after the last ste
 """
 
 import contextlib
+import threading
 from functools import lru_cache
 from math import inf
 from weakref import ref
@@ -187,7 +188,7 @@ def apply(name, lists, numbers, options, counts=None):
                 launch.gradients[:] = [found[i] for i in launch.part]
                 run(name, launch, row)
     if rest:
-        if ledger is not None:
+        if state.ledger is not None:
             w = ws[rest[0]]
             raise RuntimeError(f"{name}: weight {rest[0]}, {w.shape} of {w.dtype}, is updated by CuPy's functions, whose numbers "
                                "would be frozen in a recorded step. Weight, gradient and memories must be float32 or float64 "
@@ -215,14 +216,20 @@ def by_value(row):
 
 
 def run(name, launch, row):
-    record = by_value(row) if ledger is None else ledger.take(name, launch, row)
+    record = by_value(row) if state.ledger is None else state.ledger.take(name, launch, row)
     if record is not None:
         launch.run(name, record)
 
 
 # --- steps that are recorded and repeated
 
-ledger = None                                             # the NumbersOnDevice that is in use
+class State(threading.local):
+    """Each thread records steps of its own."""
+
+    ledger = None                                         # the NumbersOnDevice that is in use
+
+
+state = State()
 
 
 class NumbersOnDevice:
@@ -251,15 +258,14 @@ class NumbersOnDevice:
         self.write()
 
     def open(self, renewing):
-        global ledger
-        if ledger is not None:
+        if state.ledger is not None:
             raise RuntimeError("NumbersOnDevice: a step is being recorded already. Leave its block first.")
-        ledger, self.rows, self.renewing = self, [], renewing
+        state.ledger, self.rows, self.renewing = self, [], renewing
         self.keys = self.keys if renewing else []
         try:
             yield self
         finally:
-            ledger = None
+            state.ledger = None
 
     def take(self, name, launch, row):
         """The place of a launch's numbers, as the kernel wants it; None where nothing is to be launched."""

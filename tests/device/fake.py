@@ -92,6 +92,10 @@ class Device:
     def use(self):
         state.device = self.id
 
+    @property
+    def pci_bus_id(self):
+        return f"0000:{self.id:02x}:00.0"
+
     def synchronize(self):
         pass
 

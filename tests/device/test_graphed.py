@@ -79,6 +79,36 @@ def test_what_cannot_be_recorded_says_so():
     assert np.isfinite((x * w).sum().item())              # the stream is as good as before
 
 
+class SignDescent(optim.Optimizer):
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+
+    def update(self, group, params):
+        for p in params:
+            p -= group["lr"] * (p.grad > 0)
+
+
+@on_a_gpu
+def test_an_optimiser_with_a_step_of_its_own_says_so():
+    """Its numbers would be frozen, and its first step of every turn made with the gradients of the turn before."""
+    w, x = Tensor(np.ones(3, "f"), device="cuda", requires_grad=True), Tensor(np.ones(3, "f"), device="cuda")
+    step = Graphed(lambda x: (x * w).sum(), [w], SignDescent([w], lr=0.1), warmup=1)
+    step(x)
+    with pytest.raises(CudaError, match="SignDescent has a step of its own.*Pass optimizer=None"):
+        step(x)
+
+
+@on_a_gpu
+def test_replaying_on_another_stream():
+    """What is copied there comes before the replay, and what reads its results after it."""
+    import cupy
+    w = Tensor(np.ones(1 << 22, "f"), device="cuda", requires_grad=True)
+    step = Graphed(lambda x: (x * w).sum(), [w], warmup=1)
+    with cupy.cuda.Stream(non_blocking=True):
+        for i in range(6):
+            assert step(Tensor(np.full(1 << 22, float(i), "f"), device="cuda")).item() == pytest.approx(i * (1 << 22))
+
+
 @on_a_gpu
 def test_fit_trains_the_same_network():
     histories = []

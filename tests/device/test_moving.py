@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import tinyvision
-from tinyvision import Parameter, Tensor, backend, cuda, nn, optim
+from tinyvision import Parameter, Tensor, backend, cuda, data, models, nn, optim
 from tinyvision import functional as F
+from tinyvision.train import evaluate, fit
 
 X = np.arange(6.0).reshape(2, 3)
 
@@ -213,6 +214,39 @@ def test_two_devices(transfers):
         assert (y * 2).device == "cuda:1" and cuda.current_device() == 1 and Tensor(X).cuda().device == "cuda:1"
     cuda.set_device(1)
     assert backend.as_device("cuda") == "cuda:1"
+
+
+def test_the_current_gpu_computes(transfers):
+    """Kernels are launched there, and results made: arrays of another are refused before that."""
+    x = Tensor(X, device="cuda:1", requires_grad=True)
+    with pytest.raises(cuda.CudaError, match=r"Multiply: the operands are on cuda:1, but the current GPU is cuda:0. Write `with "
+                                             r"tinyvision.cuda.device\(1\):`"):
+        x * 2
+    with cuda.device(1):
+        (x * 2).sum().backward()
+        np.testing.assert_array_equal(x.grad.cpu().data, np.full_like(X, 2))
+
+
+def test_training_and_evaluating_are_done_where_the_network_is(transfers):
+    model, digits = models.MLP(64, (8,)), data.Digits(size=8)
+    loader = data.DataLoader(data.Subset(digits, range(64)), 32)
+    fit(model, optim.SGD(model.parameters(), lr=0.1), loader, loader, 1, device="cuda:1", progress=False)
+    assert {p.device for p in model.parameters()} == {"cuda:1"} and cuda.current_device() == 0
+    assert np.isfinite(evaluate(model, loader)[0])
+
+
+def test_constants_of_a_recorded_step_are_kept(transfers):
+    """Whoever records a step must hold what it reads, for caches forget."""
+    x = Tensor(np.ones((1, 1, 6, 6), "f"), device="cuda")
+    backend.keeper.constants = []
+    try:
+        F.avg_pool2d(x, 3, 2, 1, count_include_pad=False)
+        assert len(backend.keeper.constants) == 1
+    finally:
+        backend.keeper.constants = None
+    before = transfers.moves["up"]
+    F.avg_pool2d(x, 2)                                    # one number divides all: nothing is brought
+    assert transfers.moves["up"] == before
 
 
 def test_full_memory_says_what_to_do(transfers):

@@ -23,6 +23,7 @@ GEOMETRIES = [  # sizes, kernel, stride, padding, dilation, ceil_mode
     ((7, 5), (3, 2), (1, 3), (1, 0), (2, 1), False),
     ((7, 5), (3, 2), (3, 2), (1, 1), (1, 2), True),
     ((10, 9), (5, 4), (4, 3), (2, 2), (2, 2), False),
+    ((15, 14), (14, 13), (1, 1), (0, 0), (1, 1), False),  # as many as a byte can count, but not twice as many
     ((20, 20), (17, 16), (1, 1), (0, 3), (1, 1), False),  # more taps than a byte can count
     ((1, 1), (1, 1), (1, 1), (0, 0), (1, 1), False),
     ((11,), (2,), (2,), (0,), (1,), False),

@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 import threading
+import warnings
 
 import numpy as np
 import pytest
 
 import tinyvision
-from tinyvision.kernels import conv, normalize, random, registry, resample, softmax, update
+from tinyvision.kernels import conv, elementwise, matmul, normalize, random, registry, resample, softmax, update
 from tinyvision.kernels.cpu import jit
 from tinyvision.kernels.window import Window
 
@@ -64,6 +65,35 @@ def test_the_choice():
     assert registry.state.choice == "auto" and twin is not None and not calls
     with pytest.raises(ValueError, match="use_kernels: must be one of 'auto', 'compiled', 'reference', got 'fast'"):
         tinyvision.use_kernels("fast")
+
+
+def test_the_choice_for_a_function_and_for_two_blocks():
+    """A decorator chooses for the calls of its function, each time; and what was made once may be used again."""
+    @registry.use_kernels("reference")
+    def choice():
+        return registry.state.choice
+
+    assert registry.state.choice == "auto" and choice() == choice() == "reference" and registry.state.choice == "auto"
+    with registry.use_kernels("compiled"):
+        assert choice() == "reference" and registry.state.choice == "compiled"
+    chosen = registry.use_kernels("reference")
+    for _ in range(2):
+        with chosen:
+            assert registry.state.choice == "reference"
+        assert registry.state.choice == "auto"
+
+
+def test_numbers_in_another_order_of_bytes_are_left_to_the_reference():
+    """Numba has no such type; that is no reason to turn everything off."""
+    rng = np.random.default_rng(0)
+    x, w, a = rng.standard_normal((2, 3, 40, 40)), rng.standard_normal((4, 3, 3, 3)), rng.standard_normal((60, 70))
+    x, w, a = (array.astype(">f4") for array in (x, w, a))
+    with registry.use_kernels("compiled"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(elementwise.rectify(x), np.maximum(x, 0))
+        assert conv.conv(x, w, None, WINDOW, 1).shape == (2, 4, 40, 40) and conv.channel_sum(x).shape == (3,)
+        np.testing.assert_allclose(matmul.matmul(a, a.T), a @ a.T)
+    assert not registry.state.off
 
 
 def test_a_kernel_without_a_twin_runs_as_its_reference():

@@ -177,3 +177,14 @@ def test_exponential_and_logarithm_to_two_units_in_the_last_place():
     e = np.array([math.exp(v) for v in x])
     np.testing.assert_allclose(y[1], e / (1 + e), rtol=3e-7)
     np.testing.assert_allclose(log_y[0], -np.log1p(e), rtol=3e-7, atol=6e-8)             # 1 + e itself is rounded
+
+
+@pytest.mark.slow
+def test_more_labels_than_float32_can_count():
+    """2^24 + 1 labels, of which one is ignored: their count is, rounded, that of all."""
+    n = (1 << 24) + 1
+    x, labels = np.zeros((1, 2, n), "f"), np.zeros((1, n), np.uint8)
+    labels[0, -1] = 7
+    _, count, top, total = kernels.mean_cross_entropy(x, labels, 7)
+    gx = kernels.mean_cross_entropy_grad(np.float32(1), x, labels, 7, count, top, total)
+    assert not gx[0, :, -1].any() and np.allclose(gx[0, :, 0] * n, (-0.5, 0.5))

@@ -16,6 +16,7 @@ fault of tinyvision.
 import os
 import sys
 
+from ..backend import CPU, Device, current
 from ..packages import MissingPackage
 from . import bench, data, doctor, evaluate, homework, info, lectures, models, train
 from .arguments import Parser, UserError
@@ -29,7 +30,9 @@ def main(arguments=None):
     """
     try:
         options = parser().parse_args(arguments)
-        options.run(options)
+        place = getattr(options, "device", CPU)           # of `bench` it is a text, which it looks at itself
+        with current(place if isinstance(place, Device) else CPU):
+            options.run(options)
         sys.stdout.flush()                                # here, where a full disk or a closed pipe can be reported
         return 0
     except BrokenPipeError:                               # `tinyvision info | head -1`: the reader has seen enough

@@ -29,7 +29,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..autograd import no_grad
-from ..backend import array_module, is_array, to_device
+from ..backend import copied, is_array, to_device
 from ..ops.device import destination
 from ..tensor import HookHandle, Parameter, Tensor, raw, result
 
@@ -431,7 +431,7 @@ def saved_array(value, tensor):
     if not fits:
         return array
     array = to_device(array, tensor.device)
-    return array_module(array).array(array, dtype=tensor.dtype)
+    return copied(array, tensor.dtype)
 
 
 def misfit(array, tensor):

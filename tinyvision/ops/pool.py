@@ -232,8 +232,9 @@ def avg_pool(op, n, input, kernel_size, stride, padding, ceil_mode, count_includ
     window, out = sliding(op, n, x.shape[2:], kernel_size, stride, padding, 1, ceil_mode)
     divisor = divisor_override
     if divisor is None:
-        counts = kernels.window_count(window, x.shape[2:], out, count_include_pad)
-        divisor = constant(raw(x), counts.astype(x.dtype))                                    # (*O)
+        counts = kernels.window_count(window, x.shape[2:], out, count_include_pad)            # (*O)
+        same = counts.size and (counts == counts.flat[0]).all()           # as without padding: nothing to bring to a device
+        divisor = int(counts.flat[0]) if same else constant(raw(x), counts.astype(x.dtype))
     elif isinstance(divisor, bool) or not hasattr(divisor, "__index__") or divisor == 0:
         raise ValueError(f"{op}: divisor_override must be an integer other than 0, or None for the number of pixels under "
                          f"the window, got {divisor!r}.")

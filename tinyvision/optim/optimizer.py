@@ -20,7 +20,7 @@ from collections import defaultdict
 import numpy as np
 
 from ..autograd import enable_grad
-from ..backend import array_module, device_of, is_array, same_device, to_device
+from ..backend import array_module, copied, device_of, is_array, same_device, to_device
 from ..tensor import Parameter, Tensor, raw, result
 
 
@@ -185,23 +185,22 @@ class Optimizer:
 
     def adapted(self, i, p, memory):
         """The memory of one parameter, copied: arrays as p's array is, the count of steps as `counted` wants it."""
-        op, names, copied = f"{type(self).__name__}.load_state_dict", self.state_names, {}
+        op, names, own = f"{type(self).__name__}.load_state_dict", self.state_names, {}
         for key, value in memory.items():
             value = raw(value)
             if names is not None and key not in names:
                 raise ValueError(f"{op}: remembers {', '.join(names)}, but the state of parameter {i} has {key!r}. "
                                  "Was it saved by another optimiser?")
             if key == "step":
-                copied[key] = np.array(to_device(value, "cpu") if is_array(value) else value, np.float32)
+                own[key] = np.array(to_device(value, "cpu") if is_array(value) else value, np.float32)
             elif is_array(value):
                 if names is not None and value.shape != p.shape:
                     raise ValueError(f"{op}: {key} of parameter {i} must have the parameter's shape {p.shape}, got "
                                      f"{value.shape}. Is this the same network?")
-                value = to_device(value, p.device)
-                copied[key] = array_module(value).array(value, dtype=p.dtype)
+                own[key] = copied(to_device(value, p.device), p.dtype)
             else:
-                copied[key] = copy.deepcopy(value)
-        return copied
+                own[key] = copy.deepcopy(value)
+        return own
 
     def __repr__(self):
         lines = [f"{type(self).__name__}("]

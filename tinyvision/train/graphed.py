@@ -13,8 +13,9 @@ Source: CUDA C++ Programming Guide, CUDA graphs; torch.cuda.make_graphed_callabl
 """
 
 import contextlib
+import gc
 
-from ..backend import CudaError, cupy, on_device
+from ..backend import CudaError, cupy, explained, keeper, on_device
 from ..kernels.cuda.random import TurnOnDevice
 from ..kernels.cuda.update import NumbersOnDevice
 from ..tensor import Tensor, raw, result
@@ -78,23 +79,37 @@ class Recording:
     def __init__(self, graphed, inputs):
         self.graphed, module = graphed, cupy()
         self.inputs = [result(x._data.copy()) for x in inputs]
+        # what a step before this one has left, so that there is room for another's memory
+        gc.collect()
+        module.get_default_memory_pool().free_all_blocks()
         self.pool = module.cuda.MemoryPool()              # what the graph's kernels were given must never be anybody else's
         self.stream = module.cuda.Stream()                # not the default one, which cannot be recorded; both wait for each other
-        self.numbers = None if graphed.optimizer is None else NumbersOnDevice(raw(graphed.parameters[0]))
-        with module.cuda.using_allocator(self.pool.malloc), self.stream:
+        self.numbers, self.constants = None, []
+        if graphed.optimizer is not None:                 # a launch for each weight, a few for those of two memories, at the very most
+            self.numbers = NumbersOnDevice(raw(graphed.parameters[0]), rows=max(64, 4 * len(graphed.parameters)))
+        with module.cuda.using_allocator(explained(module, self.pool)), self.stream:
             self.stream.begin_capture()
             try:
                 self.outputs = self.record()
-            except Exception as error:
+                self.graph = self.stream.end_capture()
+            except BaseException as error:
                 self.abandon()
+                if not isinstance(error, Exception) or isinstance(error, MemoryError):
+                    raise
                 raise CudaError(f"Graphed: this step cannot be recorded: {error} Nothing in it may read a number from the GPU or "
                                 "copy an array to it. Train without recording.") from error
-            self.graph = self.stream.end_capture()
         self.gradients = [p.grad for p in graphed.parameters]
+        if self.numbers is not None and not self.numbers.keys:
+            raise CudaError(f"Graphed: {type(graphed.optimizer).__name__} has a step of its own, whose numbers cannot be renewed from "
+                            "step to step. Pass optimizer=None and call its step() yourself.")
 
     def record(self):
-        with contextlib.nullcontext() if self.numbers is None else self.numbers.recorded():
-            return self.graphed.run(self.inputs)
+        keeper.constants = self.constants
+        try:
+            with contextlib.nullcontext() if self.numbers is None else self.numbers.recorded():
+                return self.graphed.run(self.inputs)
+        finally:
+            keeper.constants = None
 
     def abandon(self):
         """End a recording that failed, which is an error in itself."""
@@ -113,5 +128,10 @@ class Recording:
         elif self.numbers is not None:
             with self.numbers.renewed():
                 self.graphed.optimizer.step()
+        current = cupy().cuda.get_current_stream()
+        if current.ptr:                                   # the default stream and this one wait for each other anyway
+            self.stream.wait_event(current.record())
         self.graph.launch(self.stream)
+        if current.ptr:
+            current.wait_event(self.stream.record())
         return self.outputs

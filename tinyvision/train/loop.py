@@ -25,7 +25,7 @@ import numpy as np
 
 from .. import functional as F
 from ..autograd import no_grad
-from ..backend import as_device, is_array, on_device
+from ..backend import as_device, current, is_array, on_device
 from ..kernels import update as kernels
 from ..nn import Module
 from ..nn.utils import clip_grad_norm_
@@ -122,7 +122,7 @@ def fit(model, optimizer, train_loader, test_loader, epochs, *, criterion=F.cros
             lambda: settings_of(model, optimizer, scheduler, train_loader, criterion, metrics, accumulate=accumulate,
                                 max_norm=max_norm, monitor=monitor), every)
     step.snapshots = world.begin(model, snapshots, resume) or step.snapshots
-    with step.snapshots.interruptible(), world.sharing(train_loader):
+    with current(device_of_model(model)), step.snapshots.interruptible(), world.sharing(train_loader):
         while len(history.rows) < epochs and not best.over:
             step.snapshots.check()
             start, number = time.perf_counter(), len(history.rows) + 1
@@ -303,10 +303,11 @@ def evaluate(model, loader, *, criterion=F.cross_entropy, metrics=None):
     device = device_of_model(model)
     model.eval()
     try:
-        for batch in loader:
-            inputs, targets = moved(batch, device)
-            outputs = model(inputs)
-            tally.add(criterion(outputs, targets).item(), len(inputs), outputs, targets)
+        with current(device):
+            for batch in loader:
+                inputs, targets = moved(batch, device)
+                outputs = model(inputs)
+                tally.add(criterion(outputs, targets).item(), len(inputs), outputs, targets)
     finally:
         for module, training in modes:
             module.training = training

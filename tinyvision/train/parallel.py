@@ -23,7 +23,7 @@ import sys
 
 import numpy as np
 
-from ..backend import CPU, array_module, device_of, on_device, to_device
+from ..backend import CPU, array_module, cupy, device_of, on_device, to_device
 from ..data import DataLoader
 from ..kernels.registry import get_num_threads, set_num_threads, state
 from ..packages import require
@@ -209,7 +209,9 @@ class World(Alone):
 
     def nccl_group(self, device):
         """CuPy's communicator of all processes, where NCCL is there and each of them has a GPU of its own; else None."""
-        places = self.comm.allgather((self.mpi.Get_processor_name(), str(device)))
+        # not by its number: each of two processes may see a GPU of its own only, as "cuda:0"
+        bus = cupy().cuda.Device(device.index).pci_bus_id
+        places = self.comm.allgather((self.mpi.Get_processor_name(), bus))
         if len(set(places)) < self.size:
             return None
         from cupy.cuda import nccl                        # CuPy 14 does not load it before it is asked for

@@ -52,6 +52,7 @@ class HostModule:
         pointers = (ctypes.c_void_p * len(kept))(*[a.ctypes.data for a in kept])
         sizes = [(ctypes.c_uint * 3)(*(tuple(n) + (1, 1))[:3]) for n in (grid, block)]
         assert min(*sizes[0], *sizes[1]) > 0 and sizes[1][0] * sizes[1][1] * sizes[1][2] <= 1024, "no GPU has such a grid"
+        assert max(sizes[0][1:]) < 1 << 16, "a grid has at most 65,535 blocks along y and along z"
         assert sizes[0][1] < 65536 and sizes[0][2] < 65536 and len(kept) * 8 < 4096
         run(pointers, *sizes, self.order)
 

@@ -226,3 +226,14 @@ def test_what_is_left_to_the_reference():
     wide = Window((1, 1), (9, 9), ((0, 0), (0, 0)), (1, 1))
     with emulated():
         assert twins.conv_transpose(np.ones((1, 1, 2, 2), "f"), np.ones((1, 1, 1, 1), "f"), None, wide, 1, (10, 10)) is NotImplemented
+
+
+def test_more_groups_than_a_grid_has_blocks(gpu):
+    """Left to the reference: 65,535 is the most along y and along z."""
+    groups = 1 << 16
+    x, w, u = np.ones((1, groups, 2, 2), "f"), np.ones((groups, 1, 3, 3), "f"), np.ones((1, 2 * groups, 2, 2), "f")
+    window = Window((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+    for name, args in {"conv": (x, w, None, window, groups), "conv_transpose": (x, w, None, window, groups, (2, 2)),
+                       "conv_weight_grad": (x, u, window, groups)}.items():
+        found = getattr(twins, name)(*[gpu.array(a) if isinstance(a, np.ndarray) else a for a in args])
+        assert found is NotImplemented, name

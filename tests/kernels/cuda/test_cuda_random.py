@@ -45,4 +45,4 @@ def test_a_step_that_fails_while_it_is_recorded_is_not_counted(gpu):
     turn = twins.TurnOnDevice(gpu.array(np.zeros(1, "f")))
     with pytest.raises(KeyError), turn.recorded():
         raise KeyError
-    assert gpu.numpy(turn.array).tolist() == [0] and twins.turn is None
+    assert gpu.numpy(turn.array).tolist() == [0] and twins.state.turn is None

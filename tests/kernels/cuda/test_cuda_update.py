@@ -238,7 +238,7 @@ def test_another_step_than_the_recorded_one_is_refused(gpu):
         pass
     with pytest.raises(RuntimeError, match="launch 0, sgd, is of other arrays"), numbers.renewed():
         twins.sgd(lists[0][0], lists[0], lists[1], [gpu.array(np.zeros(b.shape, "f")) for b in lists[2]], *rest)
-    assert twins.ledger is None
+    assert twins.state.ledger is None
     with pytest.raises(RuntimeError, match="weight 0, .* of float16, is updated by CuPy's functions"), numbers.recorded():
         w = gpu.array(np.ones(3, np.float16))
         twins.sgd(w, [w], [w], None, *rest)

@@ -154,3 +154,8 @@ def test_it_pays_for_many_channels_only(monkeypatch):
     with emulated(processors=132):
         for C, H, N, expected in (16, 32, 128, False), (256, 14, 64, True), (512, 64, 1, True):
             assert winograd.pays(False, N, C, C, (H, H), (H, H)) == winograd.pays_for_weight(False, N, C, C, (H, H), (H, H)) == expected
+
+
+def test_more_channels_than_a_grid_has_blocks():
+    assert winograd.suits((1, 3, 3), np.dtype("f"), 64, 65535, 1, (16, 16), (1, 1), (1, 1))
+    assert not winograd.suits((1, 3, 3), np.dtype("f"), 64, 65536, 1, (16, 16), (1, 1), (1, 1))
