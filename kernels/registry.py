@@ -107,9 +107,9 @@ def check():
     with checking:                                        # another Python thread waits until it is known
         if not state.checked:
             reason = missing()
+            state.off, state.checked = state.off or reason, True
             if reason and reason != UNWANTED:             # the user's own wish needs no warning
                 turn_off(reason)
-            state.off, state.checked = state.off or reason, True
 
 
 def missing():

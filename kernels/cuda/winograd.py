@@ -22,8 +22,8 @@ FLOAT, TAPS, ONE = np.dtype("f4"), dict(T0=1, T1=3, T2=3), (1, 1, 1)
 
 def suits(taps, dtype, rows, channels, groups, size, stride, step):
     """Whether it can do this sum: 3x3 taps over pictures, neighbours in both, of float32, with filters enough."""
-    return (taps == (1, 3, 3) and dtype == FLOAT and groups == 1 and LEAST <= min(rows, channels) and max(rows, channels) <= module.MOST_BLOCKS
-            and len(size) == 2 and stride == (1, 1) and step in ((1, 1), (-1, -1)))
+    return (taps == (1, 3, 3) and dtype == FLOAT and groups == 1 and min(rows, channels) >= LEAST and len(size) == 2
+            and stride == (1, 1) and step in ((1, 1), (-1, -1)) and max(rows, channels) <= module.MOST_BLOCKS)
 
 
 def upright(integers):
