@@ -1,6 +1,7 @@
 """The three passes of convolution as whole kernels: images, filters and a window in, images or filters out.
 
-Contract, for images x (N, C, *S), filters w (O, C/G, *K), outputs u, y (N, O, *out), G groups and a window (window.py):
+Contract, for images x (N, C, *S), filters w (O, C/G, *K), outputs y and their gradient u (N, O, *out), G groups and a window
+(window.py):
 
     conv(x, w, bias, window, groups)                      ->  y (N, O, *out)        bias (O,) is added, or None
     conv_transpose(u, w, bias, window, groups, sizes)     ->  x (N, C, *sizes)      bias (C,) is added, or None

@@ -15,7 +15,10 @@ from .registry import kernel
 
 
 def frame(x, window, out, fill=0):
-    """The pixels that `out` positions of the window touch: x (N, C, *S) in a border of `fill`, cut to what is reached; x itself without a border."""
+    """The pixels that `out` positions of the window touch: x (N, C, *S) in a border of `fill`, cut to what is reached.
+
+    Without a border it is x itself, uncut.
+    """
     reach = window.extent(out)
     sizes = x.shape[2:]
     if all(lo == 0 and e <= h for (lo, _), e, h in zip(window.padding, reach, sizes)):

@@ -1,4 +1,4 @@
-"""Kernels compiled for the CPU: each file has the twins of the references in the file of the same name one floor up.
+"""Kernels compiled for the CPU: a file with a namesake one floor up has the twins of the references there, the others help.
 
     layout.py       the tile buffer of convolution, in integers: read it first
     pack.py         pixels and weights in the order of the micro-kernels
@@ -15,6 +15,10 @@ written for worker t of T, def name(t, T, ...), and called without these two, na
 shares; T is the number of threads where workers is left out, or None.  few(numbers) is 1 where there is too little to do for more
 than one worker, and else None.  scratch(name, workers, numbers, dtype) is memory with at least so many rows, one for each worker,
 of at least so many numbers, kept from call to call with whatever it holds from before; solid(x) is x, or a copy, in one piece.
+
+A twin that returns NotImplemented leaves the call to the reference; forced() is whether use_kernels("compiled") asks for it even
+where it gains nothing.  A tile is, in layout.py and the loops of conv.py, some rows of outputs of an image; in tile.py a block of
+M x N vectors of sums in registers, of which a tile of rows takes many; and in winograd.py 4x4 outputs.
 
 Nothing outside this folder imports it but registry.py and tinyvision/prepare.py, at the first call that wants it: it loads Numba.
 """

@@ -3,17 +3,19 @@
     correlate      y[m, p] = bias[m] + sum over k of  w[m, k] * buffer[off[k] + p]         conv, and conv_transpose
     weight_grad    gw[m, k] = sum over p of  u[m, p] * buffer[off[k] + p]                  conv_weight_grad
 
-The transposed convolution is a convolution too: of u, with the kernel flipped and its two channel axes exchanged.  With a
+The transposed convolution is a convolution too: of u, with the kernel flipped and its two channel axes exchanged.  (Nothing is
+flipped in memory: its shifts fall as the taps rise.)  With a
 stride S, output pixel h is reached by those taps k only for which h + lo - k*D is a multiple of S; so the outputs split into
 S phases per axis, and each is a convolution of stride 1 with its own taps, written at every S-th pixel.
 
 Layers with 3x3 taps and many channels go to winograd.py first, which needs fewer products.
 
 Who owns what: a worker takes every T-th item, an item is a tile of output rows of an image, or of a few small ones (and a share
-of the filters where there are few tiles), and its buffer belongs to the worker.  The last tile, and the last block of filters,
-overlap those before them: such outputs are written twice, the same numbers.  In weight_grad each worker adds up sums of its own,
-and these are added up at the end: their order depends on the number of workers, so results for different numbers of threads
-differ by rounding.  Where there are more sums than that is worth, or few items, a worker owns filters instead, and meets all items.
+of the filters where there are few tiles), and its buffer belongs to the worker.  In correlate the last tile, and the last block of
+filters, overlap those before them: such outputs are written twice, the same numbers.  In weight_grad nothing overlaps, for it would
+count twice: rows and filters that are missing are zeros.  There each worker adds up sums of its own, and these are added up at the
+end: their order depends on the number of workers, so results for different numbers of threads differ by rounding.  Where there are
+more sums than that is worth, or few items, a worker owns filters instead, and meets all items.
 """
 
 from functools import lru_cache
@@ -198,7 +200,7 @@ def weight_grad_kernel(M, N, pieces):
 @inner
 def line_up(u, start, height, g, factor, to, V):
     """V vectors of a line of the factor: `height` rows of u in the vectors' order, with zeros wherever there is no output."""
-    tile.copy_padded(factor, to + (V - 1) * g.L, u, start, 0)
+    tile.copy_padded(factor, to + (V - 1) * g.L, u, start, 0)             # the last vector may reach behind the last row: zeros
     for r in range(g.rows):
         there = g.OW if r < height else 0
         for c in range(0, g.between, g.L):                # what a vector writes behind its row, the next row writes over
@@ -233,7 +235,11 @@ def outputs(images, groups, O, plan):
 
 
 class Correlation:
-    """The plan of one call of correlate: x (images, groups*C, *sizes) -> outputs at first + step*j of y (.., groups*O, *out)."""
+    """The plan of one call of correlate: x (images, groups*C, *sizes) -> outputs at first + step*j of y (.., groups*O, *out).
+
+    The weight of group g, filter m and tap k is w[g*wgroup + m*wrow + woff[k]], where k counts (channel, depth, row, column) as in
+    Layout.offsets; C and O count the channels and the filters of one group.
+    """
 
     def __init__(self, images, groups, C, O, axes, woff, wrow, wgroup, out, step, first, dtype, workers):
         L, self.workers = tile.lanes(dtype), workers
@@ -298,7 +304,10 @@ def conv_plan(images, C, O, sizes, window, groups, dtype, workers):
 
 
 def phases(n, d, lo, s, h, u):
-    """Of one axis of a transposed convolution: (first, Axis of u, taps) for each phase of its h outputs."""
+    """Of one axis of a transposed convolution: (first, Axis of u, taps) for each phase of its h outputs.
+
+    n taps, dilation d, padding lo before, stride s, u pixels of the input.
+    """
     for a in range(min(s, h)):
         taps = [k for k in range(n) if (a + lo - k * d) % s == 0]
         yield a, Axis(tuple((a + lo - k * d) // s for k in taps), 1, -(-(h - a) // s), u) if taps else None, taps

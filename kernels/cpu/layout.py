@@ -6,8 +6,8 @@ outside, and there each tap is one offset:
 
     y[m, p] = sum over k of  w[m, k] * buffer[off[k] + p]         filter m, output p, tap k = (channel, depth, row, column)
 
-- A row of the buffer has `pitch` numbers, and p = row * pitch + column counts along it.  Where an axis has a border on both
-  sides, the zeros after a row are the ones before the next.
+- A row of the buffer has `pitch` numbers, and p = row * pitch + column counts along it.  With stride 1 the zeros before a row serve
+  as those after the row above it, if there are enough of them (pitch_of).
 - With a stride S > 1 consecutive outputs read every S-th pixel.  The buffer is split into phases, one for each remainder
   of the shift by S, so that they stand side by side again.
 - Of volumes each (channel, tap along the depth) is a plane of its own; signals are pictures of one row.
@@ -238,7 +238,11 @@ def pointwise(depth, height, width):
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
-    """Where the vectors of a tile start in the buffer, and in a row of the output; `pieces` 2 where each is two halves."""
+    """Where the vectors of a tile start in the buffer, and in a row of the output; `pieces` 2 where each is two halves.
+
+    direct: whether outputs are stored right where they belong; of dot_vectors, whether a row of outputs begins with a new vector,
+    or half of one.
+    """
 
     vin: np.ndarray
     vout: np.ndarray

@@ -8,10 +8,12 @@ Where b has at most LARGE numbers, the kernels of convolution do it, for a matri
   the rows of a as I filters.  Filters are brought into order anyway, so a may be a transposed matrix.
 - Where the columns of b do (b is a transposed matrix, as in a linear layer, x @ weight.T), each y is a dot product of two
   lines in memory: the weight gradient of such a convolution, with b's columns as K channels and a's rows as I outputs.
-  If a has FEW rows, a larger b stays where it is, too, and its columns are the outputs, shared out among the workers.
+  (If a is transposed as well, b is copied first.)
 
-A larger b is cut into blocks, and so are a and y: a worker has a block of y at a time, and slices along j, one after the other, of
-the rows of a and the columns of b that it needs.  It copies them side by side, whatever their order was in memory:
+With at most FEW rows of a, a larger b whose columns lie in one piece is treated so, too: its columns are the outputs then, shared
+out among the workers.  Any other larger b is cut into blocks, and so are a and y: a worker has a block of y at a time, and slices
+along j, one after the other, of the rows of a and the columns of b that it needs.  It copies them side by side, whatever their
+order was in memory:
 
     rows      the slice of a      rows[i * DEPTH + j]                    at most 192 x 256 numbers
     columns   the slice of b      columns[(v * DEPTH + j) * L + lane]    at most 256 x 384 numbers of float32, in vectors v

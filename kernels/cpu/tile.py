@@ -69,7 +69,7 @@ class Writer:
         self.fused = cgutils.get_or_insert_function(builder.module, ir.FunctionType(self.vector, [self.vector] * 3), name)
 
     def at(self, array, *offsets):
-        """The address of element sum(offsets) of an array argument, or of an address."""
+        """The address of element sum(offsets) of an array, given by its place among the arguments, or of an address."""
         pointer = self.arrays[array] if isinstance(array, int) else array
         for offset in offsets:
             pointer = self.b.gep(pointer, [ir.Constant(INT, offset) if isinstance(offset, int) else offset])
@@ -227,7 +227,7 @@ def fma_tile(M, N, pieces=1):
                 each = [at.at(array, start, builder.load(at.at(table, v, i))) for i in range(N * pieces)]
                 return [each[i:i + pieces] for i in range(0, N * pieces, pieces)]
 
-            pixels, w, taps = places(7, 5, x0), at.at(0, w0), at.at(2, k0, k0)
+            pixels, w, taps = places(7, 5, x0), at.at(0, w0), at.at(2, k0, k0)          # k0 + k0: a tap has two numbers
             first = [at.splat(at.at(13, b0, m)) for m in range(M) for _ in range(N)]
 
             def step(k, sums):

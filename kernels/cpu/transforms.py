@@ -29,7 +29,7 @@ from .tile import INT, Writer, outlined
 
 EDGE, SPAN = 4, 6                                         # outputs and pixels along an edge of a tile
 PRODUCTS = SPAN * SPAN                                    # of a tile
-PAIR = 2 * EDGE                                           # pixels of two tiles side by side: a vector of the transforms
+PAIR = 2 * EDGE                                           # pixels of two tiles side by side, and tiles of a group: a vector here
 GROUP = PAIR // 2                                         # pairs whose tiles are the lanes of a vector
 PARTS = max(1, tile.BYTES // (4 * PAIR))                  # such vectors that make a vector of the processor
 PLACE, OUT, COLUMNS, ROW, NUMBERS = range(5)              # of a pair's line in the table: winograd.pairs_table
@@ -170,6 +170,7 @@ def factors_of_columns(typing, v, to, apart, x, pitch, table, groups):
 
             def row(k, _):
                 lines = [at.at(place, b.mul(k, pitch)) for place in places]
+                # a tile has 6 columns and the next begins 4 further: columns 0 to 3 of both, and from 2 on columns 4 and 5
                 pixels = turned(at, [at.load(line) for line in lines])
                 pixels += turned(at, [at.load(at.at(line, 2)) for line in lines])[2:]
                 for m, value in enumerate(pixels_to_factors(at, pixels)):

@@ -3,8 +3,9 @@
 Four neighbouring outputs of a filter with three taps cost twelve products.  Six are enough.  To multiply polynomials of degree 3
 and 2 takes six: the result has degree 5, and is known by its values at five points and its leading coefficient, each of which is
 one product of two values.  In matrices, c = E [(F a) * (G g)] for coefficients a and g, which is linear in a, with the matrix
-E diag(G g) F.  A filter is the transpose of that matrix, y = F' [(G g) * (E' d)]: the same products, between other sums; F' and E'
-are called A' and B' below.  With the points 0, p, -p, q, -q for pixels d and taps g,
+E diag(G g) F.  As c[k] = sum over j of g[k-j] a[j], the transposed matrix makes y[j] = sum over k of g[k-j] d[k], which is the
+filter over pixels d: y = F' [(G g) * (E' d)], the same products between other sums; F' and E' are called A' and B' below.  With the
+points 0, p, -p, q, -q for pixels d and taps g,
 
     m0 = (p^2 q^2 d0 - (p^2 + q^2) d2 + d4) * g0 / (p^2 q^2)
     m1 = (even + p odd) * (g0 + p g1 + p^2 g2) / (2 p^2 (p^2 - q^2))        even = d4 - q^2 d2, odd = d3 - q^2 d1
@@ -234,7 +235,11 @@ def pairs_table(together, rows, pairs, pitch, O, out, L):
 
 
 class Plan:
-    """What both kernels need to know of pictures (images, C, *sizes): tiles `most` at a time, factors of `held` channels."""
+    """What both kernels need to know of pictures (images, C, *sizes): tiles `most` at a time, factors of `held` channels.
+
+    Of the numbers for the kernels, line is how many tiles an item has, filled up; frame, how many numbers its transformed columns;
+    from one of the 36 factors to the next it is `apart` of pixels, `panel` of a block of filters and `space` of products.
+    """
 
     def __init__(self, images, C, O, sizes, out, padding, held, most, dtype, workers):
         L, self.workers = tile.lanes(dtype), workers
@@ -268,12 +273,12 @@ class Correlation(Plan):
         blocks, self.starts = over(some, M), [min(i * some, O - some) for i in range(turns)]   # the last ones overlap
         while self.items * shares < 2 * workers and self.items * shares % workers and 2 * shares <= blocks:
             shares *= 2
-        apart, space, channels = C * M + L, self.line * M + L, np.arange(C)
-        self.record = record(**self.geometry, shares=shares, some=some, panel=apart, space=space)
-        self.filters = some, C, row, ints(off), apart
+        block, space, channels = C * M + L, self.line * M + L, np.arange(C)
+        self.record = record(**self.geometry, shares=shares, some=some, panel=block, space=space)
+        self.filters = some, C, row, ints(off), block
         self.taps, self.vin = ints(np.stack([self.line * channels, M * channels], axis=1)), ints(np.arange(self.line // L) * L)
         self.scratch += [("products", workers, PRODUCTS * space, dtype), ("panel", workers, M * len(off), dtype),
-                         ("panels", 1, blocks * PRODUCTS * apart, dtype)]
+                         ("panels", 1, blocks * PRODUCTS * block, dtype)]
         # zeros for the products, then a number for each filter; a vector for each worker
         self.bias, self.spoiled = np.zeros(M + O, dtype), np.zeros(workers * L, dtype)
 
