@@ -194,6 +194,7 @@ def test_damaged_and_outdated_cache(tmp_path):
     assert "cannot be read" in damaged.stderr and damaged.stdout == first.stdout
 
 
+@pytest.mark.slow
 def test_compiling_and_loading_give_the_same_bits(tmp_path):
     """Training is repeated bit for bit, whether a process compiled its kernels, another one helped it, or the cache had them."""
     first, helped, again = (run(TRAINING, NUMBA_CACHE_DIR=str(tmp_path / folder), **environment) for folder, environment in

@@ -33,7 +33,7 @@ class Layer:
 
     form: a key of FRONTS; make: make(rng) returns the arguments of that front; causes: the acceptable names of the mistake, best
     first, empty for a right layer; why: what is wrong, or what is hard about it; order: of the check; costly: takes so
-    long to check that the tests draw one seed, where others get two.
+    long to check that it is drawn once where others are drawn several times.
     """
 
     name: str
