@@ -105,7 +105,6 @@ def explain_full_memory(module):
     pool = module.get_default_memory_pool()
     if module.cuda.get_allocator() != pool.malloc:
         return
-
     module.cuda.set_allocator(explained(module, pool))
 
 

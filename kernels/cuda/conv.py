@@ -29,7 +29,16 @@ from .tile import channels_of_step, choose, constants, geometry, is_dense, pitch
 MOST_PHASES, MOST_TAPS, MOST_DIRECT = 64, 512, 8          # launches of one pass; rows of a table; filters of conv_direct.cu
 
 
-class Sum:
+class Launched:
+    """What has a grid of blocks."""
+
+    @property
+    def fits(self):
+        """Whether a GPU takes grids of this size: not of 65,536 groups."""
+        return max(self.grid[1:]) <= MOST_BLOCKS
+
+
+class Sum(Launched):
     """All launches for the sums of one window over x: what depends on sizes only, found once."""
 
     def __init__(self, taps, dtype, coarse, patch=None, **integers):
@@ -62,11 +71,6 @@ class Sum:
         known = dict(TYPE=dtype, ROWS=rows, PIXELS=pixels, **dict(zip(("T0", "T1", "T2"), taps)), **more)
         self.run = module.function("conv_direct", name, **known)
         self.grid, self.block = (module.blocks(columns, 256 * pixels), groups), (256,)
-
-    @property
-    def fits(self):
-        """Whether a GPU takes grids of this size: not of 65,536 groups."""
-        return max(self.grid[1:]) <= MOST_BLOCKS
 
     def __call__(self, w, x, bias, y):
         if self.packed:
@@ -243,10 +247,10 @@ def weight_plan(device, x, u, dtype, coarse, window, groups):
     if fewer and winograd.pays_for_weight(coarse, N, M, Q, integers["size"], out):
         return (O, Q, *window.size), winograd.WeightGradient(**integers)
     run = WeightSum(taps, dtype, coarse, **integers)
-    return ((O, Q, *window.size), run) if max(run.grid[1:]) <= MOST_BLOCKS else None
+    return ((O, Q, *window.size), run) if run.fits else None
 
 
-class WeightSum:
+class WeightSum(Launched):
     """All launches for the gradient of the weight: what depends on sizes only, found once."""
 
     def __init__(self, taps, dtype, coarse, **integers):

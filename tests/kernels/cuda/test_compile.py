@@ -113,3 +113,15 @@ def test_the_time_to_compile_is_that_of_a_compilation(monkeypatch):
     monkeypatch.setattr(compiler, "createProgram", lambda code, *rest: codes.append(code) or create(code, *rest))
     assert all(0.01 < module.seconds_to_compile("conv", "sm_90") < 30 for _ in range(2))
     assert codes[0] != codes[1]
+
+
+@pytest.mark.parametrize("error", [MemoryError("full"), RuntimeError("CUDA_ERROR_ILLEGAL_ADDRESS: an illegal memory access")])
+def test_what_others_did_is_not_the_compilers_fault(monkeypatch, error):
+    """Else all kernels would be turned off for it, for a wrong reason."""
+    def make(code, options):
+        raise error
+    monkeypatch.setattr(module.compiler, "make", make)
+    monkeypatch.setattr(module.compiler, "device", lambda: 99)
+    with pytest.raises(type(error), match=str(error)[:4]) as caught:
+        module.function("sums", "sum_parts", TYPE=FLOAT, SUM_TYPE=FLOAT, THREADS=64)
+    assert caught.value is error

@@ -169,3 +169,9 @@ def test_running_statistics_follow(gpu, groups, channels, dtype):
     kernels.follow.reference(mean, var, found, found_var, 0.1, 1.25)
     np.testing.assert_allclose(mean, expected[0], rtol=0, atol=8 * np.finfo(dtype).eps)
     np.testing.assert_allclose(var, expected[1], rtol=0, atol=8 * np.finfo(dtype).eps)
+
+
+def test_a_momentum_on_the_device_is_not_read():
+    """BatchNorm(momentum=None) divides by a count that the device has: the host would wait for it."""
+    mean, var = np.zeros(3, "f"), np.ones(3, "f")
+    assert twins.follow(mean, var, mean[None], np.ones((1, 3)), np.array(0.5, "f"), 1.0) is NotImplemented

@@ -1,10 +1,14 @@
 """The CUDA source of random numbers against the reference, bit for bit, and against published answers where it repeats itself."""
 
+import threading
+
 import numpy as np
 import pytest
 
 from tinyvision.kernels import random
 from tinyvision.kernels.cuda import random as twins
+
+from .emulate import emulated
 
 KEYS = [(0, 0), (0xFFFFFFFF, 0xFFFFFFFF), (0xDEADBEEF, 42)]
 
@@ -46,3 +50,13 @@ def test_a_step_that_fails_while_it_is_recorded_is_not_counted(gpu):
     with pytest.raises(KeyError), turn.recorded():
         raise KeyError
     assert gpu.numpy(turn.array).tolist() == [0] and twins.state.turn is None
+
+
+def test_each_thread_records_its_own_step():
+    with emulated():
+        turn, seen = twins.TurnOnDevice(np.zeros(1, "f")), []
+        with turn.recorded():
+            thread = threading.Thread(target=lambda: seen.append(twins.state.turn))
+            thread.start()
+            thread.join()
+        assert seen == [None]

@@ -235,3 +235,11 @@ def test_cublas_uses_tensor_cores(gpu, stack):
         coarsely = gpu.numpy(matmul.matmul(gpu.array(a), gpu.array(b)))
     assert (np.abs(coarsely - exact) <= (2**-10 + 2**-16) * size).all()
     assert np.abs(coarsely - exact).max() > 1e-3 > 1e-4 > np.abs(gpu.numpy(gpu.array(a) @ gpu.array(b)) - exact).max()
+
+
+def test_one_switch_for_two_blocks():
+    switch = tf32.allow_tf32(True)
+    for _ in range(2):
+        with switch:
+            assert tf32.is_tf32_allowed()
+        assert not tf32.is_tf32_allowed()
