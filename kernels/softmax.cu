@@ -19,6 +19,8 @@
 //
 // Constants: TYPE of the numbers; KIND; TEAM a power of two, from 32 on that of the whole block; ITEMS; FITS; THREADS of a block; LABEL_TYPE.
 
+#include "block.cuh"
+
 typedef TYPE T;
 typedef LABEL_TYPE Label;
 
@@ -185,20 +187,15 @@ backward(const T* __restrict__ g, const T* __restrict__ x, const Label* __restri
     });
 }
 
-struct Sum { double losses, count; };
+struct Sum {
+    double losses, count;
 
-// The sum over a block, for its first thread
-__device__ __forceinline__ Sum of_block(Sum mine)
-{
-    __shared__ Sum sums[THREADS];
-    int thread = threadIdx.x;
-    sums[thread] = mine;
-    for (int n = THREADS / 2; n > 0; n /= 2) {
-        __syncthreads();
-        if (thread < n) sums[thread].losses += sums[thread + n].losses, sums[thread].count += sums[thread + n].count;
+    __device__ __forceinline__ void operator+=(const Sum& other)
+    {
+        losses += other.losses;
+        count += other.count;
     }
-    return sums[0];
-}
+};
 
 __device__ __forceinline__ void write_mean(Sum sum, T* mean, T* count)
 {
@@ -216,7 +213,7 @@ average(const T* __restrict__ losses, const Label* __restrict__ labels, Sum* __r
     Sum sum = {0, 0};
     for (int i = blockIdx.x * THREADS + threadIdx.x; i < rows; i += gridDim.x * THREADS)
         if ((long long)labels[i] != ignored) sum.losses += losses[i], ++sum.count;
-    sum = of_block(sum);
+    sum = block_sum(sum);
     if (gridDim.x == 1) write_mean(sum, mean, count);
     else if (threadIdx.x == 0) parts[blockIdx.x] = sum;
 }
@@ -225,6 +222,6 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 add_parts(const Sum* __restrict__ parts, T* __restrict__ mean, T* __restrict__ count, int number)
 {
     Sum sum = {0, 0};
-    for (int i = threadIdx.x; i < number; i += THREADS) sum.losses += parts[i].losses, sum.count += parts[i].count;
-    write_mean(of_block(sum), mean, count);
+    for (int i = threadIdx.x; i < number; i += THREADS) sum += parts[i];
+    write_mean(block_sum(sum), mean, count);
 }

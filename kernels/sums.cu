@@ -6,24 +6,12 @@
 //     channel_parts    parts[p, c] = sum of u[n, c, i] over pixels i and images n = p, p + P, p + 2P, ...
 //     sum_parts        y[i] = sum over p of parts[p, i]
 //
-// Constants: TYPE of the numbers, SUM_TYPE of the sums, THREADS a power of 2.
+// Constants: TYPE of the numbers, SUM_TYPE of the sums, THREADS of a block.
+
+#include "block.cuh"
 
 typedef TYPE T;
 typedef SUM_TYPE S;
-
-// The sum over the threads of a block, known to all of them, to be called once in a kernel: each round, half as many threads add the other half's sums.
-__device__ __forceinline__ S block_sum(S mine)
-{
-    __shared__ S half[THREADS];
-    int thread = threadIdx.x;
-    half[thread] = mine;
-    for (int n = THREADS / 2; n > 0; n /= 2) {
-        __syncthreads();
-        if (thread < n) half[thread] += half[thread + n];
-    }
-    __syncthreads();
-    return half[0];
-}
 
 // parts (P, size) -> y (size): a thread owns an element
 extern "C" __global__ void sum_parts(const S* __restrict__ parts, T* __restrict__ y, long long size, int P)

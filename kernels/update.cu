@@ -27,6 +27,8 @@
 // Constants: TYPE of the arrays; COLUMNS arrays for each weight: itself, its gradient, its memories; MOST; ROW numbers; THREADS;
 // FACTOR_TYPE of bound's factor, where it is an array.
 
+#include "block.cuh"
+
 typedef TYPE T;
 typedef FACTOR_TYPE Factor;
 
@@ -178,19 +180,6 @@ extern "C" __global__ void __launch_bounds__(THREADS) bound(const Group s, const
         x = x > limit ? limit : x;
         a = x < -limit ? -limit : x;
     });
-}
-
-// The sum over the threads of a block, for its thread 0: each round, half as many threads add the other half's sums.
-__device__ __forceinline__ double block_sum(double mine)
-{
-    __shared__ double half[THREADS];
-    int thread = threadIdx.x;
-    half[thread] = mine;
-    for (int n = THREADS / 2; n > 0; n /= 2) {
-        __syncthreads();
-        if (thread < n) half[thread] += half[thread + n];
-    }
-    return half[0];
 }
 
 // The block's share of the sum of squares, to parts[block]
