@@ -13,15 +13,15 @@ from tinyvision.kernels.cpu import jit, tile
 
 
 def test_both_passes_of_the_usual_layers(monkeypatch):
-    """Every kernel of a step is called; by the helper those of the backward pass, but not the one that both begin with."""
+    """Every kernel of a step is called; by the helper those of the backward pass, and the loss, but not the one that both begin with."""
     called = []
     monkeypatch.setattr(jit.Shared, "__call__", watched(called, jit.Shared.__call__))
     prepare.backward()
     (M, N), (O, V) = tile.DOT, tile.FMA
     late = {f"weight_grad_{M}x{N}x1", f"weight_grad_{M}x{N}x2", f"weight_grad_{N}x{M}x1", "_grad_sums", "_grad_write", "_scatter_four",
-            "gather", "_sgd", "_lines_loss_grad"}
+            "gather", "_sgd", "_lines_loss", "_lines_loss_grad"}
     late |= {"weight_grad"} if tile.BYTES >= 32 else set()
-    early = {"_max_of_four", "_moments", "_write", "_rectify", "_lines_loss", f"correlate_{O}x{V}x1"}
+    early = {"_max_of_four", "_moments", "_write", "_rectify", f"correlate_{O}x{V}x1"}
     assert late <= set(called) and not early & set(called)
     helped = set(called)
     prepare.prepare()

@@ -41,7 +41,7 @@ def prepare():
 
 
 def backward():
-    """What only the backward pass calls: first what every network needs, then what this one does, in the order of its need.
+    """What the first step calls late: first what every network needs, then what this one does, in the order of its need.
 
     Kernels are called by themselves: a whole backward pass would begin with the one that the other process begins with.  What
     that process has compiled meanwhile tells a LeNet, whose first layer has six filters, from larger networks.
@@ -54,6 +54,7 @@ def backward():
 
     def six_filters():
         conv.conv_weight_grad(x, x[:, :6].copy(), window(5, 1, 2), 1)
+        softmax.cross_entropy(rows, classes)              # for the other process has more to do
         softmax.cross_entropy_grad(rows[:, 0], rows, classes, rows[:, :1], rows[:, :1])
 
     def larger():
@@ -63,10 +64,10 @@ def backward():
         conv.conv_weight_grad(x, small, window(3, 2, 1), 1)
 
     with use_kernels("compiled"):
-        conv.conv_weight_grad(x, x, window(5, 1, 2), 1)
         pool.scatter_taps(small, np.zeros(small.shape, np.uint8), window(2, 2, 0), (16, 16))
         optim.SGD([w], lr=0.1, momentum=0.9).step()
         conv.channel_sum(x)
+        conv.conv_weight_grad(x, x, window(5, 1, 2), 1)   # after the other process has compiled what both passes share
         for compile_some in (six_filters, larger) if kept("correlate_6x4x1") else (larger, six_filters):
             compile_some()
 

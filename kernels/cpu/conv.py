@@ -27,9 +27,9 @@ import numpy as np
 from ...memory import empty
 from ..registry import forced
 from . import tile, winograd
-from .jit import FLOATS, few, inner, scratch, shared, solid, threads
+from .jit import FLOATS, call_apart, few, inner, scratch, shared, solid, threads
 from .layout import ONE, SLACK, Axis, dot_vectors, ints, layout, pointwise, record, runs, vectors
-from .pack import pack, panel
+from .pack import packer, packing, panel
 
 FLAT = 4096                                               # pixels up to which a picture with short rows is read in place
 MANY = 1 << 18                                            # sums of a weight gradient: measured, from here on a worker owns filters
@@ -52,11 +52,12 @@ def correlate_kernel(M, N, pieces):
     """The kernel for tiles of M filters and N vectors."""
     some, two, one = tile.fma_tile(M, N, pieces), tile.fma_tile(M, 2, pieces), tile.fma_tile(M, 1, pieces)
 
-    def correlate(t, T, x, w, bias, y, geometry, planes, hphases, wphases, runs, taps, woff, vin, vout, panels, buffers, outs):
+    def correlate(t, T, x, w, bias, y, geometry, packer, packing, planes, hphases, wphases, runs, taps, woff, vin, vout, panels,
+                  buffers, outs):
         """The items of worker t.
 
         From an item's number follow part (its share of the filters), r0 (first row of the tile), od, group and n0 (first image).
-        source, s       where its pixels begin: in the buffer, or in x itself
+        source, s       where its pixels begin: in the buffer, which pack (at the address `packer`) has filled, or in x itself
         to, o, ldo      where filter m of a block begins: in y itself (direct) or in out, and how far apart the filters are
         run             its vectors v .. end - 1 have Q taps, the k-th and following of `taps`
         wk, bk          where the weights and the biases of a block begin
@@ -74,7 +75,7 @@ def correlate_kernel(M, N, pieces):
             source, s = x, base + (od * g.H + r0) * g.W
             if g.copied:
                 source, s = buffer, 0
-                pack(x, base, C * voxels, count, od * g.stride_D, r0, buffer, g, planes, hphases, wphases)
+                call_apart(packer, (x, base, C * voxels, count, od * g.stride_D, r0, buffer, packing, planes, hphases, wphases))
             for b in range(part * share, min(blocks, (part + 1) * share)):
                 m, wk = max(0, min(b * M, g.O - M)), (group * blocks + b) * M * K
                 if not g.packed:
@@ -142,7 +143,7 @@ def weight_grad_kernel(M, N, pieces):
     """The kernel for tiles of M filters and N taps."""
     dots = tile.dot_tile(M, N, pieces)
 
-    def weight_grad(t, T, x, u, geometry, planes, hphases, wphases, off, vin, buffers, factors, sums):
+    def weight_grad(t, T, x, u, geometry, packer, packing, planes, hphases, wphases, off, vin, buffers, factors, sums):
         """The sums of worker t: over every parts-th item from `part` on, of blocks lo .. hi - 1 of M filters, all taps.
 
         source, s       where an item's pixels begin: in the buffer, or in x itself
@@ -169,7 +170,7 @@ def weight_grad_kernel(M, N, pieces):
                 source, s = x, base + (od * g.H + r0) * g.W
                 if g.copied:
                     source, s = buffer, 0
-                    pack(x, base, C * voxels, count, od * g.stride_D, r0, buffer, g, planes, hphases, wphases)
+                    call_apart(packer, (x, base, C * voxels, count, od * g.stride_D, r0, buffer, packing, planes, hphases, wphases))
                 for b in range(lo, hi):
                     first = ((n0 * O + group * g.O + b * M) * g.OD + od) * pixels + r0 * g.OW
                     a, a0, lda, some, times = u, first, g.OD * pixels, V, count
@@ -221,12 +222,6 @@ def row_of(axes, L):
     return ONE, Axis((0,), 1, pixels // width, pixels // width), Axis((0,), 1, width, width)
 
 
-def tables(axes):
-    """The planes of the depth's taps, and the phases of height and width."""
-    depth, height, width = axes
-    return ints(depth.shifts), ints(height.phases), ints(width.phases)
-
-
 def outputs(images, groups, O, plan):
     """The numbers of the outputs: how many, and how many of them make a tile."""
     # O filters of each group; `together` images lie in the buffer at a time
@@ -264,7 +259,8 @@ class Correlation:
                                packed=not own, wrow=wrow, wgroup=wgroup, **dict(zip(("YD", "YH", "YW"), out)),
                                **dict(zip(("step_D", "step_H", "step_W"), step)), **dict(zip(("at_D", "at_H", "at_W"), first)))
         self.filters = None if own else (groups, O, M, wrow, wgroup, ints(woff))
-        self.tables = (*tables(axes), *runs(plan, cut.count, M), ints(woff), cut.vin, cut.vout)
+        self.packing = packing(plan, L)
+        self.tables = (*runs(plan, cut.count, M), ints(woff), cut.vin, cut.vout)
         self.scratch = [("buffer", workers, plan.numbers + 2 * L, dtype),
                         ("out", workers, 1 if cut.direct else M * cut.count * L, dtype)]
         self.panels = ("panel", workers, M * K, dtype) if own else ("panels", 1, groups * blocks * M * K, dtype)
@@ -278,8 +274,8 @@ class Correlation:
         w = w.reshape(-1)
         if self.filters:
             panels_of(w, *self.filters, panels[0], workers=few(w.size))
-        self.kernel(x.reshape(-1), w, self.bias if bias is None else padded, y.reshape(-1), self.geometry, *self.tables, panels,
-                    buffers, outs, workers=self.workers)
+        self.kernel(x.reshape(-1), w, self.bias if bias is None else padded, y.reshape(-1), self.geometry, packer(x.dtype), *self.packing,
+                    *self.tables, panels, buffers, outs, workers=self.workers)
 
 
 def tile_for(O, groups, work):
@@ -369,7 +365,8 @@ class WeightGradient:
                    and O % M == 0 and V >= ENOUGH)
         self.geometry = record(**plan.numbers_of_pack, **outputs(images, groups, O, plan), L=L, between=between, line=line,
                                in_line=in_line)
-        self.tables = (*tables(axes), ints(off), cut.vin)
+        self.packing = packing(plan, L)
+        self.tables = (ints(off), cut.vin)
         self.scratch = [("buffer", workers, plan.numbers + 2 * L, dtype), ("factor", workers, M * line + between + L, dtype)]
         self.sums, self.filters = (parts, groups * blocks * M * len(off)), (groups, O, M, len(off), taps)
         self.whole = parts == 1 and O % M == 0 and len(off) == taps        # the tiles are the result as it stands
@@ -377,7 +374,8 @@ class WeightGradient:
     def __call__(self, x, u, gw):
         buffers, factors = (scratch(*what) for what in self.scratch)
         sums = gw.reshape(1, -1) if self.whole else empty(self.sums, x.dtype)
-        self.kernel(x.reshape(-1), u.reshape(-1), self.geometry, *self.tables, buffers, factors, sums, workers=self.workers)
+        self.kernel(x.reshape(-1), u.reshape(-1), self.geometry, packer(x.dtype), *self.packing, *self.tables, buffers, factors,
+                    sums, workers=self.workers)
         if not self.whole:
             gather(sums, *self.filters, gw.reshape(-1), workers=few(gw.size))
 

@@ -1,7 +1,8 @@
 """Compile a kernel with Numba: at its first call, once per machine, and run it on several threads.
 
     @shared        a kernel: def name(t, T, ...) does the share of worker t of T, and name(...) lets all of them work
-    @inner         a function that kernels call
+    @inner         a function that kernels call: a copy of it is compiled into each of them
+    @apart         one that is too long for that: compiled once, and called by its address
 
 Numba has loops over threads of its own (prange), but compiles the body of such a loop four times over.  Here there is one, for
 all kernels (`everyone`): it calls the worker by its address, with the address of a block that holds the arguments.  What a
@@ -45,6 +46,7 @@ from ..registry import HELPER
 HERE = Path(__file__).parent
 # NaN and infinity keep their meaning; sums may be reordered (reassoc), or nothing could be added up in a vector register
 OPTIONS = {"fastmath": {"reassoc", "contract", "nsz", "arcp"}, "error_model": "numpy", "nogil": True}
+ONLY_CODE = {"_nrt": False, "no_cpython_wrapper": True}   # no reference counts, and nothing by which Python could call it
 # of what Numba does for parallel=True only the loop marked prange is wanted: the rest costs seconds of compilation
 UNUSED = "comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion"
 LOOPS = {"prange": True, **dict.fromkeys(UNUSED, False)}
@@ -59,6 +61,9 @@ class Part(JITCodeLibrary):
     """
 
     codegen = SimpleNamespace(set_env=lambda name, environment: None)     # it is never executed by itself
+
+    def _optimize_functions(self, module):
+        pass
 
     def _optimize_final_module(self):
         pass
@@ -89,8 +94,40 @@ class PartCompiler(Compiler):
 
 def inner(function, **options):
     """A function of a kernel: compiled into whatever calls it, and not to be called from Python."""
-    only_code = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": PartCompiler}
-    return numba.njit(**{**OPTIONS, **only_code, **options})(function)
+    return numba.njit(**{**OPTIONS, **ONLY_CODE, "no_cfunc_wrapper": True, "pipeline_class": PartCompiler, **options})(function)
+
+
+class Apart:
+    """A function of several kernels that is compiled by itself, once: a kernel gets its address, and calls it with call_apart."""
+
+    def __init__(self, function):
+        self.found = {}
+        self.dispatcher = cached(function, f"{function.__module__}.{function.__qualname__}", **ONLY_CODE, **OPTIONS)
+
+    def address(self, *like):
+        """Where the function for arguments of these types is."""
+        kinds = tuple(map(numba.typeof, like))
+        if kinds not in self.found:
+            self.dispatcher.compile(kinds)
+            made = self.dispatcher.overloads[kinds]
+            self.found[kinds] = made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
+        return self.found[kinds]
+
+
+apart = Apart
+
+
+@intrinsic
+def call_apart(typing, address, arguments):
+    """Call the function at an address with a tuple of arguments, of the types that it was compiled for."""
+    kinds = tuple(types.int64 if isinstance(t, types.Integer) else t for t in arguments.types)
+
+    def code(context, builder, signature, values):
+        given = zip(cgutils.unpack_tuple(builder, values[1]), arguments.types, kinds)
+        function = builder.inttoptr(values[0], context.call_conv.get_function_type(types.none, kinds).as_pointer())
+        context.call_conv.call_function(builder, function, types.none, kinds, [context.cast(builder, *each) for each in given])
+        return context.get_dummy_value()
+    return types.void(types.int64, arguments), code
 
 
 @intrinsic
@@ -162,7 +199,7 @@ def fork(worker):
 
         def code(context, builder, signature, values):
             context.add_linking_libs([compiled.library])
-            keep_inside(context.active_code_library)
+            finish_once(context.active_code_library)
             fields = cgutils.unpack_tuple(builder, values[2])
             block = cgutils.alloca_once(builder, ir.LiteralStructType([v.type for v in fields]))
             for k, v in enumerate(fields):
@@ -181,20 +218,24 @@ def fork(worker):
     return fork
 
 
-def keep_inside(library):
-    """Let the library call its own copies of the functions that are linked into it.
+def finish_once(library):
+    """Let a kernel's library be optimised as a whole, once, and call its own copies of the functions that are linked into it.
+
+    Numba would optimise each function by itself first, and the whole twice, to be rid of reference counts, of which there are none.
 
     A function is optimised anew in every kernel that calls it, and may round otherwise there.  Of copies with one name the loader
     takes the first for all: results would then hang on which kernels were called before, and on who had compiled them.
     """
-    optimize = library._optimize_final_module
+    def optimize_functions(module):
+        module.data_layout = library.codegen._data_layout
 
-    def optimize_own():
+    def optimize_whole():
         for function in library._final_module.functions:
             if function.linkage == Linkage.linkonce_odr:
                 function.linkage = Linkage.internal
-        optimize()
-    library._optimize_final_module = optimize_own
+        passes, builder = library.codegen._module_pass_manager()
+        passes.run(library._final_module, builder)
+    library._optimize_functions, library._optimize_final_module = optimize_functions, optimize_whole
 
 
 def write_call(context, module, description, inputs, block):
@@ -212,7 +253,7 @@ def write_call(context, module, description, inputs, block):
 
 def cached(function, name, **options):
     """The function, to be compiled by Numba and kept under this name."""
-    dispatcher = numba.njit(**options)(function)
+    dispatcher = numba.njit(no_cfunc_wrapper=True, **options)(function)
     dispatcher._cache = Cache(function, name)
     compile = dispatcher.compile
 

@@ -1,7 +1,12 @@
 """Bring pixels and weights into the order in which the micro-kernels of tile.py read them."""
 
+from functools import lru_cache
+
+import numpy as np
+
 from . import tile
-from .jit import inner
+from .jit import apart, inner
+from .layout import ONE, ints, layout, record
 
 
 @inner
@@ -18,14 +23,15 @@ def fill(buffer, start, x, first, count, step, lane, L):
         tile.copy_apart(buffer, start + done * lane, lane, x, first + done * step, step, count - done)
 
 
-@inner
-def pack(x, base, between, images, z0, r0, buffer, g, planes, hphases, wphases):
+@apart
+def pack(x, base, between, images, z0, r0, buffer, packing, planes, hphases, wphases):
     """Copy what one tile of some images reads to the buffer, with zeros for what lies outside of them (layout.py).
 
     base: where the first channel of the first image starts in x; between: numbers from one image to the next; z0, r0: the
     first plane and row of the outputs, in pixels and in rows.  Of a row of a phase the columns lo .. hi - 1 lie in the picture, of
     its rows begin .. last - 1.  Images lie one after the other (apart), or all in the lanes of vectors (mixed).
     """
+    g = packing[0]
     H, W, lines, pitch, phase, lane, L = g.H, g.W, g.lines, g.pitch, g.phase, g.lane, g.L
     apart, mixed = (1, images) if lane > 1 else (images, 1)
     for c in range(g.C):
@@ -61,6 +67,18 @@ def pack(x, base, between, images, z0, r0, buffer, g, planes, hphases, wphases):
                                 tile.clear_row(buffer, row, lo * lane)
                                 tile.clear_row(buffer, row + hi * lane, (pitch - hi) * lane)
                     to += phase
+
+
+def packing(plan, L):
+    """The last arguments of pack: integers by name, the planes of the depth's taps, and the phases of height and width."""
+    return record(**plan.numbers_of_pack, L=L), ints(plan.depth.shifts), ints(plan.height.phases), ints(plan.width.phases)
+
+
+@lru_cache(None)
+def packer(dtype):
+    """The address of pack, for numbers of this type."""
+    x = np.empty(0, dtype)
+    return pack.address(x, 0, 0, 0, 0, 0, x, *packing(layout(1, ONE, ONE, ONE, dtype.itemsize), 1))
 
 
 @inner
