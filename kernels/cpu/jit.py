@@ -233,8 +233,9 @@ def finish_once(library):
         for function in library._final_module.functions:
             if function.linkage == Linkage.linkonce_odr:
                 function.linkage = Linkage.internal
-        passes, builder = library.codegen._module_pass_manager()
-        passes.run(library._final_module, builder)
+        found = library.codegen._module_pass_manager()    # LLVM's passes, in newer versions of Numba with a builder
+        passes, *builder = found if isinstance(found, tuple) else (found,)
+        passes.run(library._final_module, *builder)
     library._optimize_functions, library._optimize_final_module = optimize_functions, optimize_whole
 
 
