@@ -259,7 +259,7 @@ class Correlation:
                                packed=not own, wrow=wrow, wgroup=wgroup, **dict(zip(("YD", "YH", "YW"), out)),
                                **dict(zip(("step_D", "step_H", "step_W"), step)), **dict(zip(("at_D", "at_H", "at_W"), first)))
         self.filters = None if own else (groups, O, M, wrow, wgroup, ints(woff))
-        self.packing = packing(plan, L)
+        self.copied, self.packing = plan.copied, packing(plan, L)
         self.tables = (*runs(plan, cut.count, M), ints(woff), cut.vin, cut.vout)
         self.scratch = [("buffer", workers, plan.numbers + 2 * L, dtype),
                         ("out", workers, 1 if cut.direct else M * cut.count * L, dtype)]
@@ -274,8 +274,8 @@ class Correlation:
         w = w.reshape(-1)
         if self.filters:
             panels_of(w, *self.filters, panels[0], workers=few(w.size))
-        self.kernel(x.reshape(-1), w, self.bias if bias is None else padded, y.reshape(-1), self.geometry, packer(x.dtype), *self.packing,
-                    *self.tables, panels, buffers, outs, workers=self.workers)
+        self.kernel(x.reshape(-1), w, self.bias if bias is None else padded, y.reshape(-1), self.geometry,
+                    packer(x.dtype, self.copied), *self.packing, *self.tables, panels, buffers, outs, workers=self.workers)
 
 
 def tile_for(O, groups, work):
@@ -365,7 +365,7 @@ class WeightGradient:
                    and O % M == 0 and V >= ENOUGH)
         self.geometry = record(**plan.numbers_of_pack, **outputs(images, groups, O, plan), L=L, between=between, line=line,
                                in_line=in_line)
-        self.packing = packing(plan, L)
+        self.copied, self.packing = plan.copied, packing(plan, L)
         self.tables = (ints(off), cut.vin)
         self.scratch = [("buffer", workers, plan.numbers + 2 * L, dtype), ("factor", workers, M * line + between + L, dtype)]
         self.sums, self.filters = (parts, groups * blocks * M * len(off)), (groups, O, M, len(off), taps)
@@ -374,8 +374,8 @@ class WeightGradient:
     def __call__(self, x, u, gw):
         buffers, factors = (scratch(*what) for what in self.scratch)
         sums = gw.reshape(1, -1) if self.whole else empty(self.sums, x.dtype)
-        self.kernel(x.reshape(-1), u.reshape(-1), self.geometry, packer(x.dtype), *self.packing, *self.tables, buffers, factors,
-                    sums, workers=self.workers)
+        self.kernel(x.reshape(-1), u.reshape(-1), self.geometry, packer(x.dtype, self.copied), *self.packing, *self.tables,
+                    buffers, factors, sums, workers=self.workers)
         if not self.whole:
             gather(sums, *self.filters, gw.reshape(-1), workers=few(gw.size))
 

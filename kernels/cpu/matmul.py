@@ -37,7 +37,7 @@ from .layout import ONE, Axis, record
 
 ROWS, WIDTH, DEPTH = 192, 1536, 256                       # of a block: rows of a, bytes of a row of b, numbers along j
 LARGE, FEW = 3 << 19, 16                                  # measured: from so many numbers of b, and rows of a, on copies pay
-ALONE = 1 << 18                                           # multiply-adds that NumPy's BLAS does without its threads
+ALONE = 1 << 18                                           # multiply-adds that one thread does: NumPy's BLAS, and so do the kernels
 
 
 @inner
@@ -146,23 +146,24 @@ def matmul(a, b):
     work = I * J * K
     if work == 0 or (a.dtype.char == "d" and work <= ALONE and not forced()):
         return NotImplemented
+    workers = 1 if work <= ALONE else threads.count       # to wake another would take longer
     y, a_turned, b_turned = empty((I, K), a.dtype), turned(a), turned(b)
     a, b = solid(a.T if a_turned else a), solid(b.T if b_turned else b)
     dots, large = b_turned and not a_turned, J * K > LARGE
     if large and not (dots and I <= FEW):
-        blocks_plan(I, J, K, a_turned, b_turned, y.dtype, threads.count)(a, b, y)
+        blocks_plan(I, J, K, a_turned, b_turned, y.dtype, workers)(a, b, y)
     elif dots:
         if large:
             upright = empty((K, I), y.dtype)
-            dots_plan(K, J, I, y.dtype, threads.count)(a, b, upright)
+            dots_plan(K, J, I, y.dtype, workers)(a, b, upright)
             y[...] = upright.T
         else:
-            dots_plan(I, J, K, y.dtype, threads.count)(b, a, y)
+            dots_plan(I, J, K, y.dtype, workers)(b, a, y)
         # pixels behind the end of a line meet zeros, but 0 * inf is not 0
         return y if np.isfinite(y).all() else NotImplemented
     else:
         row, step = (1, I) if a_turned else (J, 1)
-        product_plan(I, J, K, row, step, y.dtype, threads.count)(b if not b_turned else solid(b.T), a, None, y)
+        product_plan(I, J, K, row, step, y.dtype, workers)(b if not b_turned else solid(b.T), a, None, y)
     return y
 
 

@@ -75,8 +75,10 @@ def packing(plan, L):
 
 
 @lru_cache(None)
-def packer(dtype):
-    """The address of pack, for numbers of this type."""
+def packer(dtype, copied):
+    """The address of pack, for numbers of this type; 0 where nothing is copied."""
+    if not copied:
+        return 0
     x = np.empty(0, dtype)
     return pack.address(x, 0, 0, 0, 0, 0, x, *packing(layout(1, ONE, ONE, ONE, dtype.itemsize), 1))
 
