@@ -62,9 +62,6 @@ class Part(JITCodeLibrary):
 
     codegen = SimpleNamespace(set_env=lambda name, environment: None)     # it is never executed by itself
 
-    def _optimize_functions(self, module):
-        pass
-
     def _optimize_final_module(self):
         pass
 
@@ -199,7 +196,7 @@ def fork(worker):
 
         def code(context, builder, signature, values):
             context.add_linking_libs([compiled.library])
-            finish_once(context.active_code_library)
+            keep_inside(context.active_code_library)
             fields = cgutils.unpack_tuple(builder, values[2])
             block = cgutils.alloca_once(builder, ir.LiteralStructType([v.type for v in fields]))
             for k, v in enumerate(fields):
@@ -218,25 +215,20 @@ def fork(worker):
     return fork
 
 
-def finish_once(library):
-    """Let a kernel's library be optimised as a whole, once, and call its own copies of the functions that are linked into it.
-
-    Numba would optimise each function by itself first, and the whole twice, to be rid of reference counts, of which there are none.
+def keep_inside(library):
+    """Let the library call its own copies of the functions that are linked into it.
 
     A function is optimised anew in every kernel that calls it, and may round otherwise there.  Of copies with one name the loader
     takes the first for all: results would then hang on which kernels were called before, and on who had compiled them.
     """
-    def optimize_functions(module):
-        module.data_layout = library.codegen._data_layout
+    optimize = library._optimize_final_module
 
-    def optimize_whole():
+    def optimize_own():
         for function in library._final_module.functions:
             if function.linkage == Linkage.linkonce_odr:
                 function.linkage = Linkage.internal
-        found = library.codegen._module_pass_manager()    # LLVM's passes, in newer versions of Numba with a builder
-        passes, *builder = found if isinstance(found, tuple) else (found,)
-        passes.run(library._final_module, *builder)
-    library._optimize_functions, library._optimize_final_module = optimize_functions, optimize_whole
+        optimize()
+    library._optimize_final_module = optimize_own
 
 
 def write_call(context, module, description, inputs, block):
