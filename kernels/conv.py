@@ -1,28 +1,29 @@
 """The three passes of convolution as whole kernels: images, filters and a window in, images or filters out.
 
-Contract, for images x (N, C, *S), filters w (O, C/G, *K), outputs y and their gradient u (N, O, *out), G groups and a window
+Contract, for images x (N, C, *sizes), filters w (O, C/G, *K), outputs y and their gradient u (N, O, *out), G groups and a window
 (window.py):
 
-    conv(x, w, bias, window, groups)                      ->  y (N, O, *out)        bias (O,) is added, or None
-    conv_transpose(u, w, bias, window, groups, sizes)     ->  x (N, C, *sizes)      bias (C,) is added, or None
-    conv_weight_grad(x, u, window, groups)                ->  gw (O, C/G, *K)
-    channel_sum(u)                                        ->  gb (O,)               the sum of u over images and pixels
+    conv(x, w, bias, window, groups)                   ->  y (N, O, *out)      forward; bias (O,) is added, or None
+    conv_transpose(u, w, bias, window, groups, sizes)  ->  x (N, C, *sizes)    gradient of the input; a transposed layer, too (bias)
+    conv_weight_grad(x, u, window, groups)             ->  gw (O, C/G, *K)     gradient of the weight
+    channel_sum(u)                                     ->  gb (O,)             the sum of u over images and pixels
 
 The reference below makes matrix products of them: with the patches of x as columns (im2col.py), Q = C/G * prod(K) rows and
 P = prod(out) columns,
 
-    y = W @ col            gcol = W^T @ u,  x = col2im(gcol)            gW = sum_n u @ col^T
+    y = W @ col            x = col2im(W^T @ u)            gw = sum_n u @ col^T            W: w as a matrix (O/G, Q) for each group
 
 A pixel is copied to the columns as often as windows cover it, nine times for 3x3: the matrix is what makes it slow.  cpu/conv.py
 computes the same sums without it.
 
-Accuracy: of a sum of n products in a type with rounding eps, the error is at most n * eps * (sum of the products' sizes),
-whatever the order of addition; both are far below, for errors cancel.  Pixels and weights that are not finite spread to the outputs
-of their windows; whether a zero of the border, or of a stride's holes, counts as a pixel there, and makes 0 * inf = NaN, is not
-settled: the compiled kernels multiply by some that the reference leaves out, and leave out some others.
+Accuracy: of a sum of n products in a type with rounding eps, the error is at most n * eps * (sum of the products' magnitudes),
+whatever the order of addition; the reference and the compiled kernels are far below, for errors cancel.  Pixels and weights that are
+not finite spread to the outputs of their windows; whether a zero of the border, or of those that a stride puts between the pixels of
+u, counts as a pixel there, and makes 0 * inf = NaN, is not settled: the compiled kernels multiply by some that the reference leaves
+out, and leave out some others.
 
 For 3x3 layers of 8 channels and more in float32, cpu/winograd.py takes sums of pixels and of weights before it multiplies: there
-the sizes in the bound are those of the largest of 6x6 pixels around an output and of the filter's largest weight.
+the magnitudes in the bound are those of the largest of 6x6 pixels around an output and of the filter's largest weight.
 """
 
 from math import prod

@@ -15,7 +15,7 @@ from .registry import kernel
 
 
 def frame(x, window, out, fill=0):
-    """The pixels that `out` positions of the window touch: x (N, C, *S) in a border of `fill`, cut to what is reached.
+    """The pixels that `out` positions of the window touch: x (N, C, *sizes) in a border of `fill`, cut to what is reached.
 
     Without a border it is x itself, uncut.
     """
@@ -26,13 +26,13 @@ def frame(x, window, out, fill=0):
     y = array_module(x).full(x.shape[:2] + reach, fill, x.dtype)
     inner = tuple(slice(lo, lo + h) for (lo, _), h in zip(window.padding, sizes))
     kept = tuple(slice(0, max(0, e - lo)) for (lo, _), e in zip(window.padding, reach))
-    y[(..., *inner)] = x[(..., *kept)]
+    y[(..., *inner)] = x[(..., *kept)]                                    # y ends where the last window does: both are cut there
     return y
 
 
 @kernel
 def im2col(x, window):
-    """Patches of x (N, C, *S) under the window, as (N, C, *K, *O)."""
+    """Patches of x (N, C, *sizes) under the window, as (N, C, *K, *out)."""
     out = window.output(x.shape[2:])
     xpad = frame(x, window, out)
     col = array_module(x).empty(x.shape[:2] + window.size + out, x.dtype)
@@ -43,8 +43,9 @@ def im2col(x, window):
 
 @kernel
 def col2im(col, sizes, window):
-    """Add columns (N, C, *K, *O) up into images (N, C, *sizes): the adjoint of im2col."""
+    """Add columns (N, C, *K, *out) up into images (N, C, *sizes): the adjoint of im2col."""
     out = col.shape[2 + window.ndim:]
+    # room for all windows and for the whole image
     canvas = tuple(max(e, lo + h) for e, (lo, _), h in zip(window.extent(out), window.padding, sizes))
     x = array_module(col).zeros(col.shape[:2] + canvas, col.dtype)
     for k, where in window.taps(out):

@@ -26,7 +26,7 @@ import numpy as np
 from tinyvision.backend import CompilationFailed, of_cupy
 
 CHOICES = ("auto", "compiled", "reference")
-HELPER = "TINYVISION_COMPILES"                            # set in the environment of a process that asks for no help (cpu/jit.py)
+HELPER = "TINYVISION_COMPILES"                            # set in the environment of the process that jit.call_help starts
 
 
 class State:
@@ -51,7 +51,7 @@ def kernel(reference):
     def run(x, *args, **options):
         nonlocal twin
         if type(x) is not np.ndarray:
-            return on_device(reference, file, name, x, *args, **options)
+            return run_on_device(reference, file, name, x, *args, **options)
         if state.choice == "reference" or state.off:
             return reference(x, *args, **options)
         if twin is None:
@@ -71,7 +71,7 @@ def kernel(reference):
     return run
 
 
-def on_device(reference, file, name, x, *args, **options):
+def run_on_device(reference, file, name, x, *args, **options):
     """Run a kernel for what is not NumPy's: for CuPy's arrays its twin of cuda/, if there is one."""
     twin = twin_of("cuda", file, name) if of_cupy(type(x)) and state.choice != "reference" and not state.cuda_off else None
     if twin is None:

@@ -5,9 +5,10 @@ takes every S-th position (S is the stride), which makes
 
     O = floor((H + lo + hi - span) / S) + 1            positions,
 
-and its tap k stands at position o over the pixel  o*S + k*D  of the padded image.  That is all there is to
-convolution, pooling, im2col and their adjoints as far as integers go: they walk the same taps (`Window.taps`) and differ
-in what they do there: copy, add, or keep the larger.  Every formula holds per axis, for any number of axes.
+and its tap k, a cell of the kernel, lies over pixel  o*S + k*D  of the padded image when the window is at position o.
+That is all there is to convolution, pooling, im2col and their adjoints as far as integers go: they walk the same taps
+(`Window.taps`) and differ in what they do there: copy, add, or keep the larger.  Every formula holds per axis, for any
+number of axes.
 
 Source: Dumoulin and Visin 2016, A guide to convolution arithmetic for deep learning, arXiv:1603.07285.
 """
@@ -73,7 +74,7 @@ def positions(window, sizes, ceil_mode):
     def along(h, padded, span, s, lo):
         if not ceil_mode:
             return (padded - span) // s + 1
-        o = -((span - padded) // s) + 1
+        o = -((span - padded) // s) + 1                   # -(a // b) is -a / b rounded up
         return o - 1 if (o - 1) * s >= h + lo else o
 
     lows = (lo for lo, _ in window.padding)

@@ -19,7 +19,7 @@ def test_both_passes_of_the_usual_layers(monkeypatch):
     prepare.backward()
     (M, N), (O, V) = tile.DOT, tile.FMA
     late = {f"weight_grad_{M}x{N}x1", f"weight_grad_{M}x{N}x2", f"weight_grad_{N}x{M}x1", "_grad_sums", "_grad_write", "_scatter_four",
-            "gather", "_sgd", "_lines_loss", "_lines_loss_grad"}
+            "gather", "add_parts", "_sgd", "_lines_loss", "_lines_loss_grad"}
     late |= {"weight_grad"} if tile.BYTES >= 32 else set()
     early = {"_max_of_four", "_moments", "_write", "_rectify", f"correlate_{O}x{V}x1"}
     assert late <= set(called) and not early & set(called)

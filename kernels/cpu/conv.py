@@ -4,9 +4,9 @@
     weight_grad    gw[m, k] = sum over p of  u[m, p] * buffer[off[k] + p]                  conv_weight_grad
 
 The transposed convolution is a convolution too: of u, with the kernel flipped and its two channel axes exchanged.  (Nothing is
-flipped in memory: its shifts fall as the taps rise.)  With a
-stride S, output pixel h is reached by those taps k only for which h + lo - k*D is a multiple of S; so the outputs split into
-S phases per axis, and each is a convolution of stride 1 with its own taps, written at every S-th pixel.
+flipped in memory: its shifts fall as the taps rise.)  With a stride S, output pixel h is reached by those taps k only for which
+h + lo - k*D is a multiple of S; so the outputs split into S phases per axis, and each is a convolution of stride 1 with its own
+taps, written at every S-th pixel (output_phases).
 
 Layers with 3x3 taps and many channels go to winograd.py first, which needs fewer products.
 
@@ -31,20 +31,20 @@ from .jit import FLOATS, call_apart, few, inner, scratch, shared, solid, threads
 from .layout import ONE, SLACK, Axis, dot_vectors, ints, layout, pointwise, record, runs, vectors
 from .pack import packer, packing, panel
 
-FLAT = 4096                                               # pixels up to which a picture with short rows is read in place
+FLAT = 4096                                               # outputs of a tile read in place that may still go through `out`
 MANY = 1 << 18                                            # sums of a weight gradient: measured, from here on a worker owns filters
 CHUNK = 64                                                # vectors at a time: the factor's share stays in the first-level cache
-PLENTY = 1 << 22                                          # multiply-adds that make few filters worth a kernel of their own
+PLENTY = 1 << 22                                          # multiply-adds of few filters that are worth compiling one more kernel
 ENOUGH = 16                                               # vectors of an image that pay for a tile's final sums
 
 
 @shared
-def panels_of(t, T, w, groups, O, M, row, group, off, wp):
-    """The panels of all blocks of M filters, of group g from g*group on; the last of a group overlaps the one before it."""
+def panels_of(t, T, w, groups, O, M, wrow, wgroup, woff, wp):
+    """The panels of all blocks of M filters, of group g from w[g * wgroup] on; the last of a group overlaps the one before it."""
     blocks = (O + M - 1) // M
     for b in range(t, groups * blocks, T):
         m = max(0, min(b % blocks * M, O - M))
-        panel(w, b // blocks * group + m * row, row, off, M, min(M, O - m), wp, b * M * off.size)
+        panel(w, b // blocks * wgroup + m * wrow, wrow, woff, M, min(M, O - m), wp, b * M * woff.size)
 
 
 @lru_cache(None)
@@ -57,13 +57,15 @@ def correlate_kernel(M, N, pieces):
         """The items of worker t.
 
         From an item's number follow part (its share of the filters), r0 (first row of the tile), od, group and n0 (first image).
+        Places are an array and an index of it; g.C and g.O count the channels and filters of a group, all_C and all_O those of all.
         source, s       where its pixels begin: in the buffer, which pack (at the address `packer`) has filled, or in x itself
+        row             where its rows begin in y, counted in rows over images, filters and planes
         to, o, ldo      where filter m of a block begins: in y itself (direct) or in out, and how far apart the filters are
         run             its vectors v .. end - 1 have Q taps, the k-th and following of `taps`
         wk, bk          where the weights and the biases of a block begin
         """
         g, K, V = geometry[0], woff.size, vin.size // pieces
-        C, O, voxels = g.groups * g.C, g.groups * g.O, g.D * g.H * g.W
+        all_C, all_O, voxels = g.groups * g.C, g.groups * g.O, g.D * g.H * g.W
         blocks = (g.O + M - 1) // M                       # of filters, M at a time
         share, sets = (blocks + g.shares - 1) // g.shares, (g.images + g.together - 1) // g.together
         buffer, out, weights = buffers[t], outs[t], panels[0 if g.packed else t]
@@ -71,24 +73,25 @@ def correlate_kernel(M, N, pieces):
             part, r0, rest = item % g.shares, item // g.shares % g.tiles * g.rows, item // g.shares // g.tiles
             od, group, n0 = rest % g.OD, rest // g.OD % g.groups, rest // g.OD // g.groups * g.together
             r0 = min(r0, g.OH - g.rows)                   # the last tile overlaps the one before it
-            base, count = (n0 * C + group * g.C) * voxels, min(g.together, g.images - n0)
+            base, count = (n0 * all_C + group * g.C) * voxels, min(g.together, g.images - n0)
             source, s = x, base + (od * g.H + r0) * g.W
             if g.copied:
                 source, s = buffer, 0
-                call_apart(packer, (x, base, C * voxels, count, od * g.stride_D, r0, buffer, packing, planes, hphases, wphases))
+                call_apart(packer, (x, base, all_C * voxels, count, od * g.stride_D, r0, buffer, packing, planes, hphases, wphases))
             for b in range(part * share, min(blocks, (part + 1) * share)):
                 m, wk = max(0, min(b * M, g.O - M)), (group * blocks + b) * M * K
                 if not g.packed:
                     wk = 0
                     panel(w, group * g.wgroup + m * g.wrow, g.wrow, woff, M, min(M, g.O - m), weights, 0)
-                row = ((n0 * O + group * g.O + m) * g.YD + od * g.step_D + g.at_D) * g.YH + r0 * g.step_H + g.at_H
-                to, o, ldo, bk = out, 0, out.size // M, group * g.O + m
+                row = ((n0 * all_O + group * g.O + m) * g.YD + od * g.step_D + g.at_D) * g.YH + r0 * g.step_H + g.at_H
+                to, o, ldo, bk = out, 0, out.size // M, group * g.O + m       # scratch may be larger than this plan needs
                 if g.direct:
                     to, o, ldo = y, row * g.YW + g.at_W, g.YD * g.YH * g.YW
                 for run in range(runs.shape[0]):
                     v, end, k, Q = runs[run, 0], runs[run, 1], runs[run, 2], runs[run, 3]
-                    if g.lane == 1:
+                    if g.lane == 1:                       # the last set may have fewer images; mixed, their lanes are zeros
                         end = V // g.together * count
+                    # N vectors at a time, then two, then one
                     while end - v >= N and (N % 2 == 0 or end - v != N + 1):      # 4 are better cut into pairs than 3 and 1
                         some(weights, wk, taps, k, Q, source, s, vin, v, to, o, ldo, vout, bias, bk)
                         v += N
@@ -106,7 +109,7 @@ def correlate_kernel(M, N, pieces):
 
 @inner
 def put(y, row, out, ldo, g, count, filters, between):
-    """Copy the rows of a tile from out to y, `between` numbers apart for the images; row: the first of y, counted in rows."""
+    """Copy the rows of a tile from out, where images not mixed lie `between` numbers apart, to y; row: the first of y, in rows."""
     plane = g.YD * g.YH
     if g.lane > 1 and g.step_W == 1:                      # a vector holds a pixel of L images
         for j in range(filters):
@@ -127,8 +130,11 @@ def put(y, row, out, ldo, g, count, filters, between):
 
 
 @shared
-def gather(t, T, sums, groups, O, M, K, taps, gw):
-    """The gradients of all filters: of each the sums of all workers, which have rows for whole tiles of filters and taps."""
+def add_parts(t, T, sums, groups, O, M, K, taps, gw):
+    """The gradients of all filters: of each the sums of all workers, which have rows for whole tiles of filters.
+
+    K: taps in `sums`, filled up to whole tiles; taps: those there are.
+    """
     for b in range(t, groups * O, T):
         at, to = (b // O * ((O + M - 1) // M) * M + b % O) * K, b * taps
         for k in range(taps):
@@ -147,52 +153,56 @@ def weight_grad_kernel(M, N, pieces):
         """The sums of worker t: over every parts-th item from `part` on, of blocks lo .. hi - 1 of M filters, all taps.
 
         source, s       where an item's pixels begin: in the buffer, or in x itself
-        a, a0, lda      where the upstream gradients of filter m of a block begin, and how far apart the filters are: in u itself,
-                        or in `factor`, in the order of the vectors; `times` stretches of `some` vectors follow one another
+        a, a0, lda      where the gradients u of a block's first filter begin, and how far apart the filters are
+        times, length   they lie in `times` stretches of `length` vectors: in u itself (in_line) a stretch for each image, else
+                        one of all images, lined up or mixed in `factor`
         """
         g, K = geometry[0], off.size
-        C, O, voxels = g.groups * g.C, g.groups * g.O, g.D * g.H * g.W
+        all_C, all_O, voxels = g.groups * g.C, g.groups * g.O, g.D * g.H * g.W
         V = vin.size // pieces // (1 if g.lane > 1 else g.together)
         blocks, parts = (g.O + M - 1) // M, sums.shape[0]
         sets, pixels = (g.images + g.together - 1) // g.together, g.OH * g.OW
         buffer, factor = buffers[t], factors[t]
-        part, share = (t, 0) if parts == T else (0, t)    # each worker its images, or its filters
+        part, mine = (t, 0) if parts == T else (0, t)     # each worker its images, or its filters
         total, own = sums[part], blocks if parts == T else (blocks + T - 1) // T
-        if g.copied:                                      # vectors reach behind the pictures, where 0 * nan would be nan
+        # vectors reach behind the pictures, where 0 * nan would be nan; where the last set lacks images, those of an earlier set
+        # still stand, for it is never a worker's first item
+        if g.copied:
             tile.clear_row(buffer, g.C * planes.size * g.plane, SLACK + 2 * g.L)
         for group in range(g.groups):
-            lo, hi = share * own, min(blocks, (share + 1) * own)
+            lo, hi = mine * own, min(blocks, (mine + 1) * own)
             tile.clear_row(total, (group * blocks + lo) * M * K, (hi - lo) * M * K)
             for item in range(part, sets * g.OD * g.tiles, parts):
                 n0, od, r0 = item // g.tiles // g.OD * g.together, item // g.tiles % g.OD, item % g.tiles * g.rows
                 count, height = min(g.together, g.images - n0), min(g.rows, g.OH - r0)
-                base = (n0 * C + group * g.C) * voxels
+                base = (n0 * all_C + group * g.C) * voxels
                 source, s = x, base + (od * g.H + r0) * g.W
                 if g.copied:
                     source, s = buffer, 0
-                    call_apart(packer, (x, base, C * voxels, count, od * g.stride_D, r0, buffer, packing, planes, hphases, wphases))
+                    call_apart(packer, (x, base, all_C * voxels, count, od * g.stride_D, r0, buffer, packing, planes, hphases,
+                                        wphases))
                 for b in range(lo, hi):
-                    first = ((n0 * O + group * g.O + b * M) * g.OD + od) * pixels + r0 * g.OW
-                    a, a0, lda, some, times = u, first, g.OD * pixels, V, count
+                    begin = ((n0 * all_O + group * g.O + b * M) * g.OD + od) * pixels + r0 * g.OW
+                    a, a0, lda, length, times = u, begin, g.OD * pixels, V, count
                     if g.lane > 1:
                         a, a0, lda, times = factor, 0, g.line, 1
                         for m in range(M):                # a filter that is not there has no images
                             there = count if b * M + m < g.O else 0
-                            tile.mix_rows(factor, m * g.line, u, first + m * g.OD * pixels, O * g.OD * pixels, there, pixels)
+                            tile.mix_rows(factor, m * g.line, u, begin + m * g.OD * pixels, all_O * g.OD * pixels, there, pixels)
                     elif not g.in_line:
-                        a, a0, lda, some, times = factor, 0, g.line, V * count, 1
+                        a, a0, lda, length, times = factor, 0, g.line, V * count, 1
                         for m in range(M):
                             there = height if b * M + m < g.O else 0      # a filter that is not there has no rows
                             for i in range(count):
-                                start = first + (i * O + m) * g.OD * pixels if there else 0
+                                start = begin + (i * all_O + m) * g.OD * pixels if there else 0
                                 line_up(u, start, there, g, factor, m * g.line + i * V * g.L, V)
                     for i in range(times):
-                        for v in range(0, some, CHUNK):
-                            n = min(CHUNK, some - v)
+                        for v in range(0, length, CHUNK):
+                            n = min(CHUNK, length - v)
                             for k in range(0, K, N):
                                 to = (group * blocks + b) * M * K + k
                                 dots(a, a0 + v * g.L, lda, source, s, off, k, vin, i * V + v, n, total, to, K)
-                        a0 += O * g.OD * pixels
+                        a0 += all_O * g.OD * pixels
 
     weight_grad.__qualname__ = f"weight_grad_{M}x{N}x{pieces}"
     return shared(weight_grad)
@@ -200,7 +210,7 @@ def weight_grad_kernel(M, N, pieces):
 
 @inner
 def line_up(u, start, height, g, factor, to, V):
-    """V vectors of a line of the factor: `height` rows of u in the vectors' order, with zeros wherever there is no output."""
+    """V vectors of a line of the factor: `height` rows of u, row r at r * between, as its pixels lie in the buffer; else zeros."""
     tile.copy_padded(factor, to + (V - 1) * g.L, u, start, 0)             # the last vector may reach behind the last row: zeros
     for r in range(g.rows):
         there = g.OW if r < height else 0
@@ -216,15 +226,14 @@ def three(axes):
 
 
 def row_of(axes, L):
-    """Axes without neighbourhood are one long axis; cut to rows of whole vectors where that is possible."""
+    """The axes of a 1x1 kernel as one: rows of 256, 128 ... 16 numbers, whole vectors, if these divide it, else one row."""
     pixels = prod(a.size for a in axes)
     width = next((w for w in (256, 128, 64, 32, 16) if w % L == 0 and pixels % w == 0), pixels)
     return ONE, Axis((0,), 1, pixels // width, pixels // width), Axis((0,), 1, width, width)
 
 
 def outputs(images, groups, O, plan):
-    """The numbers of the outputs: how many, and how many of them make a tile."""
-    # O filters of each group; `together` images lie in the buffer at a time
+    """The numbers of the outputs: O filters of each group; `together` images lie in the buffer at a time."""
     return {"images": images, "groups": groups, "O": O, "OD": plan.depth.count, "OH": plan.height.count, "OW": plan.width.count,
             "rows": plan.rows, "tiles": plan.tiles, "together": plan.images}
 
@@ -240,10 +249,13 @@ class Correlation:
         L, self.workers = tile.lanes(dtype), workers
         M, N = tile_for(O, groups, images * len(woff) * O * prod(a.count for a in axes))
         in_place = pointwise(*axes)
+        # every output reads its own pixel only, so the picture may be cut anew, into rows of whole vectors: from here on g.H and
+        # g.W are those.  Where outputs lie `step` apart the rows stay as they are, and may be shorter than a vector
         if in_place and set(step) == {1} and out == tuple(a.size for a in axes):
             axes = row_of(axes, L)
             out = tuple(a.size for a in axes)
         depth, height, width = axes
+        # nothing lies behind a picture that a vector may read: one of fewer than L pixels is copied
         in_place = in_place and (width.count >= L or L <= height.count * width.count < FLAT)
         blocks, K = -(-O // M), len(woff)
         plan = layout(C, depth, height, width, dtype.itemsize, most_images=images // workers, in_place=in_place, L=L)
@@ -251,11 +263,13 @@ class Correlation:
         items, shares = -(-images // plan.images) * groups * depth.count * plan.tiles, 1
         while items * shares < 2 * workers and 2 * shares <= blocks:
             shares *= 2
-        # one tile in all: each worker brings its own filters in order, on the way through them
+        # a single item: to make all panels first would be a pass of its own
         own = items == 1 and blocks >= workers
         self.kernel = correlate_kernel(M, N, cut.pieces)
-        # what a kernel calls g; output j of a tile is the number at_W + step_W * j of a row of YW, and so for H and D
-        self.geometry = record(**plan.numbers_of_pack, **outputs(images, groups, O, plan), L=L, shares=shares, direct=cut.direct,
+        # what a kernel calls g.  D, H, W: pixels of an image; OD, OH, OW: outputs of this plan; YD, YH, YW: sizes of y.  Output j
+        # stands in y at  at_W + step_W * j, for a transposed convolution writes every step-th only.  packed: the panels of all
+        # filters are made first, for all workers; else (own) each worker makes a panel as it comes to it
+        self.geometry = record(**plan.fields, **outputs(images, groups, O, plan), L=L, shares=shares, direct=cut.direct,
                                packed=not own, wrow=wrow, wgroup=wgroup, **dict(zip(("YD", "YH", "YW"), out)),
                                **dict(zip(("step_D", "step_H", "step_W"), step)), **dict(zip(("at_D", "at_H", "at_W"), first)))
         self.filters = None if own else (groups, O, M, wrow, wgroup, ints(woff))
@@ -264,7 +278,7 @@ class Correlation:
         self.scratch = [("buffer", workers, plan.numbers + 2 * L, dtype),
                         ("out", workers, 1 if cut.direct else M * cut.count * L, dtype)]
         self.panels = ("panel", workers, M * K, dtype) if own else ("panels", 1, groups * blocks * M * K, dtype)
-        self.bias = np.zeros(groups * O + M, dtype)
+        self.bias = np.zeros(groups * O + M, dtype)       # M more: a last block of fewer filters reads M numbers, too
 
     def __call__(self, x, w, bias, y):
         if bias is not None:
@@ -295,18 +309,21 @@ def axes_of(window, out, sizes):
 @lru_cache(512)
 def conv_plan(images, C, O, sizes, window, groups, dtype, workers):
     axes, K = axes_of(window, window.output(sizes), sizes), C // groups * prod(window.size)
+    # a filter's weights lie in the order of the taps: np.arange(K)
     return Correlation(images, groups, C // groups, O // groups, axes, np.arange(K), K, O // groups * K,
                        tuple(a.count for a in axes), (1, 1, 1), (0, 0, 0), dtype, workers)
 
 
-def phases(n, d, lo, s, h, u):
-    """Of one axis of a transposed convolution: (first, Axis of u, taps) for each phase of its h outputs.
+def output_phases(n, d, lo, s, h, pixels):
+    """Of one axis of a transposed convolution: (a, Axis or None, taps) for the outputs a, a + s, a + 2*s ... < h, for each a < s.
 
-    n taps, dilation d, padding lo before, stride s, u pixels of the input.
+    n taps, dilation d, padding lo before, stride s, `pixels` of u.  Pixel i of u adds to output  i*s + k*d - lo,  so output a + j*s
+    takes from  i = j + (a + lo - k*d) / s,  by those taps k for which that is whole: a convolution of stride 1 with these shifts.
+    None: no tap reaches these outputs.
     """
     for a in range(min(s, h)):
         taps = [k for k in range(n) if (a + lo - k * d) % s == 0]
-        yield a, Axis(tuple((a + lo - k * d) // s for k in taps), 1, -(-(h - a) // s), u) if taps else None, taps
+        yield a, Axis(tuple((a + lo - k * d) // s for k in taps), 1, -(-(h - a) // s), pixels) if taps else None, taps
 
 
 @lru_cache(512)
@@ -316,7 +333,7 @@ def transpose_plans(images, O, C, sizes, out, window, groups, dtype, workers):
     kernel = (1,) * (3 - window.ndim) + window.size
     step = (1,) * (3 - window.ndim) + window.stride
     whole = (1,) * (3 - window.ndim) + sizes
-    each = [phases(n, d, lo, s, h, u) for n, d, (lo, _), s, h, u in
+    each = [output_phases(n, d, lo, s, h, u) for n, d, (lo, _), s, h, u in
             zip(window.size, window.dilation, window.padding, window.stride, sizes, out)]
     plans, untouched = [], []
     for found in product(*[[(0, ONE, [0])]] * (3 - window.ndim), *each):
@@ -325,6 +342,7 @@ def transpose_plans(images, O, C, sizes, out, window, groups, dtype, workers):
             untouched.append((..., *(slice(a, None, s) for a, s in zip(first, step))))
             continue
         tap = [(k[0] * kernel[1] + k[1]) * kernel[2] + k[2] for k in product(*ks)]
+        # u's channels (O) are Correlation's channels, the result's (C) its filters: in w[o, c, tap] they lie `taps` apart
         woff = (C * taps * np.arange(O)[:, None] + np.array(tap)).ravel()
         plans.append(Correlation(images, groups, O, C, axes, woff, taps, O * C * taps, whole, step, first, dtype, workers))
     return plans, untouched
@@ -335,7 +353,7 @@ def dots_for(O):
     if O == 1:
         return 1, 9                                       # depthwise: the taps of one filter
     M, N = tile.DOT
-    return (N, M) if O == N else (M, N)                   # LeNet's first layer
+    return (N, M) if O == N else (M, N)                   # six of them: LeNet's first layer
 
 
 class WeightGradient:
@@ -354,16 +372,17 @@ class WeightGradient:
         off = plan.offsets()
         off = np.append(off, np.repeat(off[-1:], -len(off) % N))          # the last tile is filled up with a tap that it has
         blocks, items = -(-O // M), -(-images // plan.images) * depth.count * plan.tiles
-        # each worker its own sums, or, where these are large or the items few, its own filters
-        even = items >= 2 * workers or plan.lane > 1 and items % workers == 0
-        parts = workers if even and O * groups * len(off) < MANY or blocks < workers else 1
+        # each worker its own sums, or, where these are large or the items few, its own filters, if there are enough of them
+        even = items >= 2 * workers or (plan.lane > 1 and items % workers == 0)
+        parts = workers if (even and O * groups * len(off) < MANY) or blocks < workers else 1
         self.kernel = weight_grad_kernel(M, N, cut.pieces)
+        # V: vectors of an image; line: numbers of a filter in `factor`; between: from one row of outputs to the next in it
         V, line, piece = cut.count // (1 if plan.lane > 1 else plan.images), (cut.count + 1) * L, L // cut.pieces
         between = -(-width.count // piece) * piece if cut.direct else plan.pitch
         # where the vectors are the outputs as they lie in u, one after the other, nothing needs to be copied
         in_line = (plan.lane == 1 and between == width.count and V * L == plan.rows * between and height.count % plan.rows == 0
                    and O % M == 0 and V >= ENOUGH)
-        self.geometry = record(**plan.numbers_of_pack, **outputs(images, groups, O, plan), L=L, between=between, line=line,
+        self.geometry = record(**plan.fields, **outputs(images, groups, O, plan), L=L, between=between, line=line,
                                in_line=in_line)
         self.copied, self.packing = plan.copied, packing(plan, L)
         self.tables = (ints(off), cut.vin)
@@ -377,7 +396,7 @@ class WeightGradient:
         self.kernel(x.reshape(-1), u.reshape(-1), self.geometry, packer(x.dtype, self.copied), *self.packing, *self.tables,
                     buffers, factors, sums, workers=self.workers)
         if not self.whole:
-            gather(sums, *self.filters, gw.reshape(-1), workers=few(gw.size))
+            add_parts(sums, *self.filters, gw.reshape(-1), workers=few(gw.size))
 
 
 @lru_cache(512)
@@ -403,6 +422,7 @@ def conv(x, w, bias, window, groups):
     y = empty((x.shape[0], w.shape[0], *out), x.dtype)
     (N, C, *_), O, x, w = x.shape, len(w), solid(x), solid(w)
     if winograd.suits(N, C, O, out, window, groups, x.dtype):
+        # False where a result is not finite: the direct way computes it anew
         if winograd.conv_plan(N, C, O, x.shape[2:], out, window, x.dtype, threads.count)(x, w, bias, y):
             return y
     conv_plan(N, C, O, x.shape[2:], window, groups, x.dtype, threads.count)(x, w, bias, y)
@@ -426,7 +446,7 @@ def conv_transpose(u, w, bias, window, groups, sizes):
 
 
 def conv_weight_grad(x, u, window, groups):
-    if declined(x, u, u.size * x.shape[1] * prod(window.size)):
+    if declined(x, u, u.size * x.shape[1] // groups * prod(window.size)):
         return NotImplemented
     (N, C, *sizes), (O, *out), x, u = x.shape, u.shape[1:], solid(x), solid(u)
     gw, shapes = empty((O, C // groups, *window.size), x.dtype), (N, C, O, tuple(sizes), tuple(out), window)

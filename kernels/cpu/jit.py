@@ -55,7 +55,7 @@ WORKER = ir.FunctionType(ir.VoidType(), [INT, INT, INT])                  # t, T
 
 
 class Part(JITCodeLibrary):
-    """An inner function in LLVM's language: optimised and put into a machine's words only as a part of the kernel that calls it.
+    """An inner function in LLVM's language: optimised and made machine code only as a part of the kernel that calls it.
 
     Numba would do both for the function by itself, too: a quarter of the time that a kernel takes to compile.
     """
@@ -305,7 +305,7 @@ def set_num_threads(n):
 
 
 class Scratch(threading.local):
-    """Memory for a kernel's own use, one row per worker, kept from call to call: fresh pages would cost more than the work."""
+    """Memory for a kernel's own use, one row per worker, at least so large, kept from call to call: fresh pages would cost more."""
 
     def __init__(self):
         self.kept = {}

@@ -1,4 +1,4 @@
-"""Where the numbers of a convolution lie: the plan of the tile buffer, in integers only.
+"""Where the numbers of a convolution lie: the plan of the tile buffer, in integers only.  (The words are explained in __init__.py.)
 
 A convolution reads, at output position j of an axis, the pixels  j*S + r  of that axis, with one shift r per tap (for a
 forward pass r = k*D - lo).  The kernel copies the rows that a tile of output rows needs to a buffer, with zeros for what lies
@@ -6,20 +6,33 @@ outside, and there each tap is one offset:
 
     y[m, p] = sum over k of  w[m, k] * buffer[off[k] + p]         filter m, output p, tap k = (channel, depth, row, column)
 
+In order, the buffer is  [channel of the group, depth tap, image, phase of rows, phase of columns, row, column],  or, where images
+are mixed,  [channel, depth tap, phase of rows, phase of columns, row, column, image].  A pixel is copied once for each tap along
+the depth, where im2col copies it for every tap: for 3x3 that is a ninth, small enough for a core's cache.
+
 - A row of the buffer has `pitch` numbers, and p = row * pitch + column counts along it.  With stride 1 the zeros before a row serve
   as those after the row above it, if there are enough of them (pitch_of).
 - With a stride S > 1 consecutive outputs read every S-th pixel.  The buffer is split into phases, one for each remainder
   of the shift by S, so that they stand side by side again.
 - Of volumes each (channel, tap along the depth) is a plane of its own; signals are pictures of one row.
 
+Why one offset is enough: with `first` the smallest shift,  r - first = step * S + phase  (phase < S), so output j reads pixel
+j*S + r = first + phase + (j + step) * S,  which is number j + step of that phase: j, plus what depends on the tap only.
+
 For instance 3x3 taps with stride 2 and a border of 1 over 9x9 pixels have 5x5 outputs and shifts -1, 0, 1.  Shifts -1 and 1 are
 the phase of odd pixels, 0 that of even ones, along both axes: four phases of 6x6 numbers, from 0, 36, 72 and 108 on.  The nine
 taps are at 0, 36, 1 (row -1), 72, 108, 73 (row 0), 6, 42 and 7 (row 1).
 
-A vector is what a register holds: L numbers, 16 of float32 with AVX-512.  `vectors` cut the output of a tile into pieces of L
-pixels: whole rows where these are long enough, which are stored right where they belong; else all of p from the first to the
-last, and the columns between rows are computed and thrown away.  Where pictures are small and many, L of them may be mixed: a
-vector is then one pixel of L pictures.
+A vector is what a register holds: L numbers, 16 of float32 with AVX-512.  `vectors` cuts the outputs of a tile into vectors, in the
+first of these ways that fits:
+
+    mixed      pictures are small and many, and L of them share the buffer: a vector is one pixel of L pictures
+    rows       of at least L outputs: each row by itself, its last vector moved back into the row, if that wastes at most a tenth
+    halves     of a multiple of L/2 outputs: a vector is two half vectors, of one row or of two (`pieces` is 2)
+    flat       all p from the first to the last, the last vector moved back; columns between rows are computed and thrown away
+
+Rows and halves are stored right where they belong (`direct`), so they need outputs side by side and a whole block of filters; flat
+and mixed outputs go to a scratch `out` first, from where conv.put copies them.
 """
 
 from dataclasses import dataclass
@@ -30,7 +43,7 @@ import numpy as np
 
 PIXELS = 2048                                             # outputs after which another image in the buffer is no gain
 BUFFER = 800 << 10                                        # bytes of a buffer: it shall stay in a core's second-level cache
-SLACK = 64                                                # numbers behind the pictures, for the last vector to reach beyond
+SLACK = 64                                                # numbers behind the pictures: the last vector reads up to L - 1 of them
 
 
 @dataclass(frozen=True)
@@ -53,19 +66,19 @@ class Axis:
 
     @property
     def reach(self):
-        """Steps from an output's place in its phase to the last that a tap reads."""
+        """n outputs read n + reach numbers of a phase: how far behind an output's own number its last tap reads."""
         return max((r - self.first) // self.stride for r in self.shifts)
 
     def place(self, r):
-        """Phase and step of a shift."""
+        """Of a shift: the index of its phase, and how far behind the output's own number of that phase it reads."""
         step, phase = divmod(r - self.first, self.stride)
         return self.phases.index(phase), step
 
-    def classes(self, together):
-        """[outputs, taps]: neighbours, `together` at a time, and the taps by which one of them reads a pixel of the input."""
+    def classes(self, neighbours):
+        """[[outputs, taps]]: outputs, and the taps of which one reads a pixel at least; judged `neighbours` outputs at a time."""
         found = []
-        for start in range(0, self.count, together):
-            outputs = list(range(start, min(start + together, self.count)))
+        for start in range(0, self.count, neighbours):
+            outputs = list(range(start, min(start + neighbours, self.count)))
             inside = [k for k, r in enumerate(self.shifts) if any(0 <= j * self.stride + r < self.size for j in outputs)]
             if found and found[-1][1] == inside:
                 found[-1][0].extend(outputs)
@@ -88,11 +101,12 @@ def record(**numbers):
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """The buffer for `images` images of one tile of `rows` output rows.
+    """The buffer for `images` images of one tile of `rows` output rows; `channels` are those of one group.
 
-    plane: numbers of a (channel, depth tap) of all images, image: of one image of it, phase: of one phase of that.
-    lane: 1, or where pictures are small and many, L: then L images are mixed, each pixel's L values side by side.
-    copied: False where the picture itself serves as the buffer.
+    plane, image, phase: how many numbers lie from one (channel, depth tap), image or phase in the buffer to the next.
+    pitch: columns from one row to the next.  lane: 1, or L where L images are mixed: each pixel's L values stand side by side, so
+    the next image is 1 number away (image is 1), and phase and plane count all L.
+    copied: False where the picture itself serves as the buffer; then all of these are distances in the picture.
     """
 
     channels: int
@@ -118,7 +132,8 @@ class Layout:
     def classes(self):
         """(rows, columns, taps) of the outputs of a tile: which taps read more than zeros there.
 
-        That differs only where pictures are mixed, for there a vector is one pixel; and is told apart if it saves a quarter.
+        That differs only where pictures are mixed, for there a vector is one pixel; and is worth several runs of vectors only if it
+        saves a quarter of the products.
         """
         every = np.arange(self.channels * len(self.depth.shifts) * len(self.height.shifts) * len(self.width.shifts))
         if self.lane > 1:
@@ -136,7 +151,7 @@ class Layout:
         return computed / (self.channels * len(self.depth.shifts) * len(self.height.shifts) * len(self.width.shifts))
 
     @property
-    def numbers_of_pack(self):
+    def fields(self):
         """What the kernels must know to fill the buffer, by name."""
         axes = {"D": self.depth, "H": self.height, "W": self.width}
         return {"C": self.channels, **{name: axis.size for name, axis in axes.items()},
@@ -179,12 +194,16 @@ class Layout:
 
 
 def overflow(width, pitch):
-    """Columns that the last output of a row reads beyond the row."""
+    """Numbers that the last output of the last row reads behind it: zeros of its own, for there is no next row to lend them."""
     return max(0, width.count + width.reach - pitch)
 
 
 def pitch_of(width):
-    """Numbers of a row in the buffer: shared borders where the zeros before a row are enough for the row above it."""
+    """Columns from one row of the buffer to the next.
+
+    A row is -first zeros, the pixels, and zeros as far as its last output reads (`needed`).  If the zeros before the next row are
+    enough for the latter, a row ends with its pixels (`shared`).
+    """
     needed = width.count + width.reach
     shared = width.size - min(width.first, 0)
     if width.stride == 1 and 0 < needed - shared <= -width.first:
@@ -194,10 +213,11 @@ def pitch_of(width):
 
 @lru_cache(512)
 def layout(channels, depth, height, width, itemsize, most_images=1, in_place=False, L=1, dots=False, budget=BUFFER):
-    """The plan for these axes: as many rows as the buffer holds, and up to `most_images` small pictures side by side.
+    """The plan for these axes.  If all rows fit the buffer, up to `most_images` small images follow one another in it (a power of
+    2); if not, the rows are halved until they fit.
 
-    Given L, pictures may also be mixed: a vector is then a pixel of L images, and no lane of it lies between two rows.  To mix
-    takes time, so vectors along the rows must waste a fifth of theirs; for dots, which leave no tap out, a tenth.
+    Given L, images may also be mixed.  That takes time, so it must save a fifth of the numbers that vectors along the rows compute:
+    columns between rows, and taps outside of the picture; of dots, which leave no tap out, a tenth.
     """
     def plan(rows, images, pitch, copied, lane=1):
         return Layout(channels, depth, height, width, rows, images, pitch, copied, lane)
@@ -213,7 +233,7 @@ def layout(channels, depth, height, width, itemsize, most_images=1, in_place=Fal
         mixed = plan(rows, L, width.count + width.reach, True, L)
         if mixed.numbers * itemsize <= budget:
             needed = rows * width.count / 0.9 if dots else mixed.work / 0.8
-            if needed < lanes(rows, width.count, pitch, L):
+            if needed < along_rows(rows, width.count, pitch, L):
                 return mixed
     while rows > 1 and plan(rows, 1, pitch, True).numbers * itemsize > budget:
         rows = (rows + 1) // 2
@@ -226,22 +246,22 @@ def layout(channels, depth, height, width, itemsize, most_images=1, in_place=Fal
     return plan(rows, images, pitch, True)
 
 
-def lanes(rows, count, pitch, L):
-    """The lanes of vectors along the rows: halves of a vector fit into a row, or the vectors go on from row to row."""
+def along_rows(rows, count, pitch, L):
+    """Numbers that vectors along the rows compute for a filter: halves waste none; flat, all from the first to the last."""
     return rows * count if count % (L // 2) == 0 else -(-((rows - 1) * pitch + count) // L) * L
 
 
 def pointwise(depth, height, width):
-    """Whether every output reads the pixel at its own place: a kernel of one tap."""
+    """Whether every output reads the pixel at its own place: a 1x1 convolution of stride 1 without a border."""
     return all(a.shifts == (0,) and a.stride == 1 and a.count == a.size for a in (depth, height, width))
 
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
-    """Where the vectors of a tile start in the buffer, and in a row of the output; `pieces` 2 where each is two halves.
+    """vin: where the vectors of a tile start in the buffer; vout: where in the outputs of one filter, of y if direct, else of `out`.
 
-    direct: whether outputs are stored right where they belong; of dot_vectors, whether a row of outputs begins with a new vector,
-    or half of one.
+    pieces: 2 where a vector is two halves, with an entry each in vin and vout.  direct: whether outputs are stored right in y; of
+    dot_vectors, whether every row of outputs begins with a new vector or half.
     """
 
     vin: np.ndarray
@@ -255,54 +275,59 @@ class Vectors:
 
 
 @lru_cache(512)
-def vectors(plan, out_pitch, out_image, L, direct):
-    """Cut the outputs of a tile into vectors, straight into outputs with rows of `out_pitch` if that is no waste."""
-    rows, count, pitch, half, pieces = plan.rows, plan.width.count, plan.pitch, L // 2, 1
+def vectors(plan, out_pitch, out_image, L, may_be_direct):
+    """Cut the outputs of a tile into vectors, in one of the ways at the top.  In y rows are `out_pitch` apart, images `out_image`."""
+    rows, count, pitch, half, pieces, direct = plan.rows, plan.width.count, plan.pitch, L // 2, 1, may_be_direct
     if plan.lane > 1:
         pixels = np.array([(r, c) for some, columns, _ in plan.classes() for r in some for c in columns])
-        return Vectors(*(ints(L * pixels @ (row, 1)) for row in (pitch, count)), 1, False)
+        return Vectors(*(ints(L * pixels @ (row, 1)) for row in (pitch, count)), pieces=1, direct=False)
     flat = (rows - 1) * pitch + count
     if direct and count >= L and rows * -(-count // L) <= 1.1 * -(-flat // L):
         # the last vector of a row overlaps the one before it
-        vin, vout = lines(rows, [min(c, count - L) for c in range(0, count, L)], pitch, out_pitch)
+        vin, vout = places(rows, [min(c, count - L) for c in range(0, count, L)], pitch, out_pitch)
     elif direct and half > 1 and count % half == 0 and rows * count // half % 2 == 0:
-        (vin, vout), pieces = lines(rows, range(0, count, half), pitch, out_pitch), 2
+        (vin, vout), pieces = places(rows, range(0, count, half), pitch, out_pitch), 2
     else:
         vin = vout = np.array([max(0, min(p, flat - L)) for p in range(0, flat, L)])
-        direct, out_image = False, -(-flat // L) * L
+        direct, out_image = False, -(-flat // L) * L      # in `out` every image has a whole number of vectors
     images = np.arange(plan.images)[:, None]
     return Vectors(ints((images * plan.image + vin).ravel()), ints((images * out_image + vout).ravel()), pieces, direct)
 
 
 def runs(plan, count, M):
-    """runs[i] = first vector, the one behind the last, first tap, taps; of these the places in the buffer and a panel (pack.py).
+    """Two tables, (runs, taps): a run is a range of vectors that meet the same taps.
 
-    count: all vectors; there is one run of them, or one for each class of outputs.
+    runs[i] = (its first vector, the one behind its last, its first line of `taps`, how many lines); a line of taps is (off[k] in
+    the buffer, M * k in a panel).  There is one run of all `count` vectors or, where images are mixed, one for each class of
+    outputs.
     """
     classes = plan.classes()
-    vectors = [count] if len(classes) == 1 else [len(rows) * len(columns) for rows, columns, _ in classes]
+    sizes = [count] if len(classes) == 1 else [len(rows) * len(columns) for rows, columns, _ in classes]
     taps = [len(some) for *_, some in classes]
-    ends, chosen = np.cumsum(vectors), np.concatenate([some for *_, some in classes])
-    return (ints(np.stack([ends - vectors, ends, np.cumsum(taps) - taps, taps], axis=1)),
+    ends, chosen = np.cumsum(sizes), np.concatenate([some for *_, some in classes])
+    return (ints(np.stack([ends - sizes, ends, np.cumsum(taps) - taps, taps], axis=1)),
             ints(np.stack([plan.offsets()[chosen], M * chosen], axis=1)))
 
 
 @lru_cache(512)
 def dot_vectors(plan, L):
-    """The same for sums over the outputs, where no output may be met twice; behind a row stand zeros in the other factor."""
+    """Vectors for weight_grad.  None is moved back, for no output may be met twice: lanes without an output read what is there, and
+    meet zeros in the other factor (conv.line_up).
+    """
     rows, count, half = plan.rows, plan.width.count, L // 2
     if plan.lane > 1:
-        return Vectors(ints(L * lines(rows, range(count), plan.pitch)[0]), None, 1, False)
-    flat = -(-((rows - 1) * plan.pitch + count) // L)
-    if rows * -(-count // L) <= flat:
-        (starts,), pieces, whole = lines(rows, range(0, count, L), plan.pitch), 1, True
+        return Vectors(ints(L * places(rows, range(count), plan.pitch)[0]), None, pieces=1, direct=False)
+    flat_vectors = -(-((rows - 1) * plan.pitch + count) // L)
+    if rows * -(-count // L) <= flat_vectors:
+        (starts,), pieces, direct = places(rows, range(0, count, L), plan.pitch), 1, True
     elif half > 1 and count % half == 0 and rows * count // half % 2 == 0:
-        (starts,), pieces, whole = lines(rows, range(0, count, half), plan.pitch), 2, True
+        (starts,), pieces, direct = places(rows, range(0, count, half), plan.pitch), 2, True
     else:
-        starts, pieces, whole = np.arange(flat) * L, 1, False
+        starts, pieces, direct = np.arange(flat_vectors) * L, 1, False
     every = plan.image * np.arange(plan.images)[:, None] + starts
-    return Vectors(ints(every.ravel()), None, pieces, whole)
+    return Vectors(ints(every.ravel()), None, pieces, direct)
 
 
-def lines(rows, starts, *pitches):
+def places(rows, starts, *pitches):
+    """r * pitch + start for all rows r and starts, for each pitch."""
     return [ints([r * pitch + c for r in range(rows) for c in starts]) for pitch in pitches]

@@ -1,8 +1,11 @@
-"""The inner loops of convolution, as LLVM instructions: a tile of numbers that stays in registers.
+"""The inner loops of convolution (micro-kernels), as LLVM instructions: a tile of numbers that stays in registers.
 
     fma_tile       out[m, v] = bias[m] + sum over k of  w[k, m] * x[off[k] + v]   M rows m, N vectors v of L pixels
     dot_tile       out[m, n] += sum over v of  a[m, v] * x[off[n] + v]            a vector of partial sums per (m, n)
     product_tile   out[m, v] += sum over k of  a[m, k] * x[k, v]                  the plain matrix product, without offsets
+
+x is the buffer or a picture, w a panel, a gradients of outputs; N counts vectors in the first and taps in the second.  fma: a
+product added to a sum in one instruction.  ldo, lda, ldx: numbers from one row of an array to the next.
 
 In all, the M*N sums are vector registers, and one step loads M + N operands for M*N multiply-adds: that ratio is what lets
 a core compute on every cycle instead of waiting for its cache.  A Numba loop cannot say this, for it has no vectors and
@@ -50,10 +53,11 @@ def lanes(dtype):
 
 
 class Writer:
-    """Vectors of L numbers of one type, in the function that `builder` writes.
+    """Vectors of L numbers of one type, in the function that `builder` writes; called `at`: at.at(x, i) is an address.
 
     The builder's words are LLVM's: gep is an address plus an offset, select one of two values, phi a value that depends on where
     the program came from (as in a loop: from before it, or from its last turn), shuffle_vector a choice of lanes of two vectors.
+    parts: into how many vectors a register is cut.
     """
 
     def __init__(self, context, builder, signature, values, parts=1):
@@ -129,7 +133,8 @@ class Writer:
         """L vectors to L vectors: lane j of vector i becomes lane i of vector j.
 
         Each turn interleaves vectors i and i + L/2, which moves the bits of i and j, one behind the other, round by one place: after
-        as many turns as j has bits, i and j have changed places.
+        as many turns as j has bits, i and j have changed places.  For L = 4, rows a b c d become  a0 c0 a1 c1, a2 c2 a3 c3,
+        b0 d0 b1 d1, b2 d2 b3 d3,  then  a0 b0 c0 d0, a1 b1 c1 d1, a2 b2 c2 d2, a3 b3 c3 d3.
         """
         half = range(self.L // 2)
         low, high = ([i + first + odd * self.L for i in half for odd in (0, 1)] for first in (0, self.L // 2))
@@ -190,7 +195,8 @@ class Writer:
         """L vectors to one whose lane j is the sum of vectors[j]: neighbours are added, of two vectors at a time.
 
         Every other lane, or two, or four ... is of the second vector, so that half of the numbers stay in their lanes: of a and b
-        first (a0 + a1, b0 + b1, a2 + a3, b2 + b3), then with that of c and d (all of a, all of b, all of c, all of d).
+        first (a0 + a1, b0 + b1, a2 + a3, b2 + b3), then with that of c and d (all of a, all of b, all of c, all of d).  Turn 1 adds
+        lanes i and i ^ 1, turn 2 lanes i and i ^ 2 ..., and each makes one vector of two.
         """
         step = 1
         while len(vectors) > 1:
@@ -284,7 +290,7 @@ def product_tile(M, N):
 
 
 def blocks(M, N, L):
-    """Cut a tile of M rows and N columns into blocks of at most L sums, whose columns are a power of 2."""
+    """Cut M*N sums into groups of at most L, whose lane sums fit one vector; the columns of a group are a power of 2."""
     rows = [range(m, min(M, m + L)) for m in range(0, M, L)]
     columns, n, most = [], 0, max(1, L // min(M, L))
     while n < N:

@@ -10,7 +10,7 @@ def tuples(value, n):
 
 
 def conv(x, w, bias=None, stride=1, padding=0, dilation=1, groups=1):
-    """y[n, o, i] = b[o] + sum_{c, k} w[o, c, k] x[n, c, i*S + k*D - P], with x zero outside."""
+    """y[n, o, i] = b[o] + sum_{c, k} w[o, c, k] x[n, c, i*S + k*D - P], with x zero outside; of groups, c counts within o's group."""
     n_axes = x.ndim - 2
     S, D = tuples(stride, n_axes), tuples(dilation, n_axes)
     if padding == "same":
@@ -35,7 +35,7 @@ def conv(x, w, bias=None, stride=1, padding=0, dilation=1, groups=1):
 
 
 def conv_transpose(x, w, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
-    """Every pixel of x adds its multiple of the kernel to y: y[n, c, i*S + k*D - P] += x[n, o, i] w[o, c, k]."""
+    """Every pixel of x adds its multiple of the kernel to y: y[n, o, i*S + k*D - P] += x[n, c, i] w[c, o, k]."""
     n_axes = x.ndim - 2
     S, P, D, E = (tuples(v, n_axes) for v in (stride, padding, dilation, output_padding))
     K = w.shape[2:]
