@@ -94,12 +94,23 @@ def inner(function, **options):
     return numba.njit(**{**OPTIONS, **ONLY_CODE, "no_cfunc_wrapper": True, "pipeline_class": PartCompiler, **options})(function)
 
 
+class ApartCompiler(Compiler):
+    """Numba's compiler, for a library that calls its own copies only (keep_inside)."""
+
+    def __init__(self, typing, target, library, *rest):
+        library = target.codegen().create_library("apart")
+        library.enable_object_caching()
+        keep_inside(library)
+        super().__init__(typing, target, library, *rest)
+
+
 class Apart:
     """A function of several kernels that is compiled by itself, once: a kernel gets its address, and calls it with call_apart."""
 
     def __init__(self, function):
         self.found = {}
-        self.dispatcher = cached(function, f"{function.__module__}.{function.__qualname__}", **ONLY_CODE, **OPTIONS)
+        self.dispatcher = cached(function, f"{function.__module__}.{function.__qualname__}", pipeline_class=ApartCompiler, **ONLY_CODE,
+                                 **OPTIONS)
 
     def address(self, *like):
         """Where the function for arguments of these types is."""

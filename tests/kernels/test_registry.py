@@ -279,3 +279,28 @@ def test_a_function_apart_is_compiled_for_each_type_and_called_by_its_address(tm
         assert y == 1 + 5 + 10 and y.dtype == dtype
     again = jit.apart(add.dispatcher.py_func)             # as another process: from the cache
     assert again.address(np.empty(0), 0, np.empty(0)) and sum(again.dispatcher.stats.cache_hits.values()) == 1
+
+
+AFTER = """
+import sys
+import numpy as np
+from tinyvision import Tensor, functional as F, use_kernels
+rng = np.random.default_rng(0)
+draw = lambda *shape: Tensor(rng.standard_normal(shape).astype("f"))
+x, w = draw(2, 3, 16, 16), draw(8, 3, 5, 5)
+first = {"winograd": lambda: F.conv2d(draw(8, 16, 16, 16), draw(16, 16, 3, 3), padding=1), "product": lambda: draw(20, 1300) @ draw(1300, 1300),
+         "linear": lambda: F.linear(draw(64, 50), draw(32, 50))}
+first[sys.argv[1]]()
+y = F.conv2d(x, w).data
+with use_kernels("reference"):
+    print(abs(y - F.conv2d(x, w).data).max())
+"""
+
+
+@pytest.mark.parametrize("first", ["winograd", "product", "linear"])
+def test_a_kernel_calls_its_own_functions_whatever_ran_before(first, tmp_path):
+    """Copies of one name are optimised for their callers: the first that is loaded must not serve them all."""
+    for _ in range(2):                                    # compiled, and from the cache
+        found = subprocess.run([sys.executable, "-c", AFTER, first], capture_output=True, text=True, check=True,
+                               env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)})
+        assert float(found.stdout) < 1e-4
