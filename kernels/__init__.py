@@ -1,9 +1,9 @@
-"""Kernels: arrays in, arrays out.  Nothing here knows of a Tensor or a layer, nor of gradients, except where both
-passes of an operation are one piece of work (normalize.py, softmax.py).
+"""Kernels: arrays in, arrays out.  Nothing here knows of a Tensor, a layer or a graph: a gradient is an array like
+others.
 
-The folder is installed as tinyvision.kernels (setup.cfg).  Each file is a contract and its reference, in NumPy's own functions; cpu/
-has compiled twins of the hot ones, and registry.py decides which of the two runs.  Read the reference first: the twin computes the
-same numbers.
+The folder is installed as tinyvision.kernels (setup.cfg).  Each file is a contract and its reference, in NumPy's own functions;
+cpu/ has compiled twins of the hot ones, and registry.py decides which of the two runs.  Read the reference first: the twin
+computes the same numbers.
 
     window.py       how a window slides over an image, in integers: read it first
     im2col.py       patches to columns and back
@@ -18,5 +18,6 @@ same numbers.
     update.py       the steps of the optimisers
     random.py       random numbers by counting, for devices
     registry.py     which implementation runs
+    cuda/           launching kernels/*.cu, for arrays of CuPy
     cpu/            compiled by Numba: layout.py, pack.py, tile.py and conv.py (convolution) first
 """

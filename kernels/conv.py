@@ -8,6 +8,8 @@ Contract, for images x (N, C, *sizes), filters w (O, C/G, *K), outputs y and the
     conv_weight_grad(x, u, window, groups)             ->  gw (O, C/G, *K)     gradient of the weight
     channel_sum(u)                                     ->  gb (O,)             the sum of u over images and pixels
 
+(w: the first axis counts the channels of u, the second those of the result, as x and y in the oracle of conv_transpose.)
+
 The reference below makes matrix products of them: with the patches of x as columns (im2col.py), Q = C/G * prod(K) rows and
 P = prod(out) columns,
 
@@ -17,13 +19,14 @@ A pixel is copied to the columns as often as windows cover it, nine times for 3x
 computes the same sums without it.
 
 Accuracy: of a sum of n products in a type with rounding eps, the error is at most n * eps * (sum of the products' magnitudes),
-whatever the order of addition; the reference and the compiled kernels are far below, for errors cancel.  Pixels and weights that are
-not finite spread to the outputs of their windows; whether a zero of the border, or of those that a stride puts between the pixels of
-u, counts as a pixel there, and makes 0 * inf = NaN, is not settled: the compiled kernels multiply by some that the reference leaves
-out, and leave out some others.
+whatever the order of addition; the reference and the compiled kernels are far below, for errors cancel.  Pixels and weights that
+are not finite spread to the outputs of their windows; whether a zero of the border, or of those that a stride puts between the
+pixels of u, counts as a pixel there, and makes 0 * inf = NaN, is not settled: the compiled kernels multiply by some that the
+reference leaves out, and leave out some others.
 
-For 3x3 layers of 8 channels and more in float32, cpu/winograd.py takes sums of pixels and of weights before it multiplies: there
-the magnitudes in the bound are those of the largest of 6x6 pixels around an output and of the filter's largest weight.
+For 3x3 layers of 8 channels and filters and more in float32 (winograd.suits), cpu/winograd.py takes sums of pixels and of weights
+before it multiplies: there the magnitudes in the bound are those of the largest of 6x6 pixels around an output and of the
+filter's largest weight.
 """
 
 from math import prod

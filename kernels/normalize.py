@@ -57,7 +57,10 @@ def scaled(centred, w, b, rstd, r=None):
 
 @kernel
 def normalize_grad(g, x, w, b, mean, rstd, axes, relu=False, r=None):
-    """The gradients of x, w and b: each sum over the picture is taken once, and serves all three."""
+    """The gradients of x, w and b: each sum over the picture is taken once, and serves all three.
+
+    gx = (u - <u> - xhat <u xhat>) / sigma  with u = w * g, < > the mean over axes (derived in tinyvision/ops/normalize.py).
+    """
     if relu:
         g = g * (scaled(x - mean, w, b, rstd, r) > 0)
     shared = shared_axes(w, b, axes)              # along these, w and b are one number

@@ -6,8 +6,7 @@ those of one window:
     window_max     x -> y, tap (N, C, *O)     the maximum of each window and its tap: the first of equal ones, the last NaN if any
     tap_index      tap -> index (N, C, *O)    the tap of each window as an index of the image
     scatter_taps   g -> x (N, C, *S)          scatter_add by tap_index; what belongs to no tap of the window goes nowhere
-    window_max_relu  as window_max, but y = relu(maximum), and the tap where that is not above 0 is `taps` more: one of no pixel
-    bins_argmax    x -> index (N, C, *O)      where the maxima are of windows that differ in size
+    window_max_relu  as window_max, but y = relu(maximum); where that is 0 the tap is prod(window.size) more, that of no pixel
     gather         x -> y (N, C, *O)          y[n, c, o] = x[n, c, index[n, c, o]]
     scatter_add    g -> x (N, C, *S)          its adjoint: x[n, c, p] = sum of g[n, c, o] over the o whose index is p
     scatter        u -> x (N, C, *S)          x[n, c, index[n, c, o]] = u[n, c, o], the last o where an index repeats; else 0

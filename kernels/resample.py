@@ -43,8 +43,8 @@ class Table:
         row, column = place // I, place % I
         count = np.bincount(row, minlength=O)
         rank = np.arange(len(row)) - (np.cumsum(count) - count)[row]      # first, second, ... entry of its row
-        T = max(1, int(count.max(initial=0)))
-        table = cls(np.full((O, T), I), np.zeros((O, T), weight.dtype), I)
+        most = max(1, int(count.max(initial=0)))
+        table = cls(np.full((O, most), I), np.zeros((O, most), weight.dtype), I)
         table.index[row, rank], table.weight[row, rank] = column, total
         return table
 

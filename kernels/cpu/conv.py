@@ -10,12 +10,14 @@ taps, written at every S-th pixel (output_phases).
 
 Layers with 3x3 taps and many channels go to winograd.py first, which needs fewer products.
 
-Who owns what: a worker takes every T-th item, an item is a tile of output rows of an image, or of a few small ones (and a share
-of the filters where there are few tiles), and its buffer belongs to the worker.  In correlate the last tile, and the last block of
-filters, overlap those before them: such outputs are written twice, the same numbers.  In weight_grad nothing overlaps, for it would
-count twice: rows and filters that are missing are zeros.  There each worker adds up sums of its own, and these are added up at the
-end: their order depends on the number of workers, so results for different numbers of threads differ by rounding.  Where there are
-more sums than that is worth, or few items, a worker owns filters instead, and meets all items.
+Who owns what: an item is a tile of output rows, of one output plane, of one group, for one set of images (the `together` that
+share a buffer); where correlate has few tiles it is cut further, into `shares` parts of `share` blocks of filters each.  Worker t
+takes items t, t + T, t + 2*T ..., and its buffer belongs to it.  (In weight_grad an item has all groups, and `parts` is the number
+of sums: as many as workers where they split the images, 1 where they split the filters.) In correlate the last tile, and the last
+block of filters, overlap those before them: such outputs are written twice, the same numbers.  In weight_grad nothing overlaps,
+for it would count twice: rows and filters that are missing are zeros.  There each worker adds up sums of its own, and these are
+added up at the end: their order depends on the number of workers, so results for different numbers of threads differ by rounding.
+Where there are more sums than that is worth, or few items, a worker owns filters instead, and meets all items.
 """
 
 from functools import lru_cache
@@ -31,7 +33,7 @@ from .jit import FLOATS, call_apart, few, inner, scratch, shared, solid, threads
 from .layout import ONE, SLACK, Axis, dot_vectors, ints, layout, pointwise, record, runs, vectors
 from .pack import packer, packing, panel
 
-FLAT = 4096                                               # outputs of a tile read in place that may still go through `out`
+FLAT = 4096                                               # outputs of a picture with rows shorter than a vector: more are copied
 MANY = 1 << 18                                            # sums of a weight gradient: measured, from here on a worker owns filters
 CHUNK = 64                                                # vectors at a time: the factor's share stays in the first-level cache
 PLENTY = 1 << 22                                          # multiply-adds of few filters that are worth compiling one more kernel
@@ -52,13 +54,19 @@ def correlate_kernel(M, N, pieces):
     """The kernel for tiles of M filters and N vectors."""
     some, two, one = tile.fma_tile(M, N, pieces), tile.fma_tile(M, 2, pieces), tile.fma_tile(M, 1, pieces)
 
-    def correlate(t, T, x, w, bias, y, geometry, packer, packing, planes, hphases, wphases, runs, taps, woff, vin, vout, panels,
-                  buffers, outs):
+    def correlate(t, T, x, w, bias, y, geometry, packer, packing, depth_shifts, hphases, wphases, runs, taps, woff, vin, vout,
+                  panels, buffers, outs):
         """The items of worker t.
+
+        x, w, y         flat; geometry: g, the integers of this plan (Correlation)
+        packer          the address of pack; packing, depth_shifts, hphases, wphases: its last four arguments
+        runs, taps      which vectors meet which taps (layout.runs); vin, vout: where the vectors lie (layout.vectors)
+        woff            where tap k of a filter lies in w; in a panel the taps lie one after the other
+        panels          all panels in one row (g.packed), else a row for each worker; buffers, outs: a row for each worker
 
         From an item's number follow part (its share of the filters), r0 (first row of the tile), od, group and n0 (first image).
         Places are an array and an index of it; g.C and g.O count the channels and filters of a group, all_C and all_O those of all.
-        source, s       where its pixels begin: in the buffer, which pack (at the address `packer`) has filled, or in x itself
+        source, s       where its pixels begin: in the buffer, which pack has filled, or in x itself
         row             where its rows begin in y, counted in rows over images, filters and planes
         to, o, ldo      where filter m of a block begins: in y itself (direct) or in out, and how far apart the filters are
         run             its vectors v .. end - 1 have Q taps, the k-th and following of `taps`
@@ -77,7 +85,8 @@ def correlate_kernel(M, N, pieces):
             source, s = x, base + (od * g.H + r0) * g.W
             if g.copied:
                 source, s = buffer, 0
-                call_apart(packer, (x, base, all_C * voxels, count, od * g.stride_D, r0, buffer, packing, planes, hphases, wphases))
+                call_apart(packer, (x, base, all_C * voxels, count, od * g.stride_D, r0, buffer, packing, depth_shifts, hphases,
+                                    wphases))
             for b in range(part * share, min(blocks, (part + 1) * share)):
                 m, wk = max(0, min(b * M, g.O - M)), (group * blocks + b) * M * K
                 if not g.packed:
@@ -149,7 +158,7 @@ def weight_grad_kernel(M, N, pieces):
     """The kernel for tiles of M filters and N taps."""
     dots = tile.dot_tile(M, N, pieces)
 
-    def weight_grad(t, T, x, u, geometry, packer, packing, planes, hphases, wphases, off, vin, buffers, factors, sums):
+    def weight_grad(t, T, x, u, geometry, packer, packing, depth_shifts, hphases, wphases, off, vin, buffers, factors, sums):
         """The sums of worker t: over every parts-th item from `part` on, of blocks lo .. hi - 1 of M filters, all taps.
 
         source, s       where an item's pixels begin: in the buffer, or in x itself
@@ -168,7 +177,7 @@ def weight_grad_kernel(M, N, pieces):
         # vectors reach behind the pictures, where 0 * nan would be nan; where the last set lacks images, those of an earlier set
         # still stand, for it is never a worker's first item
         if g.copied:
-            tile.clear_row(buffer, g.C * planes.size * g.plane, SLACK + 2 * g.L)
+            tile.clear_row(buffer, g.C * depth_shifts.size * g.plane, SLACK + 2 * g.L)
         for group in range(g.groups):
             lo, hi = mine * own, min(blocks, (mine + 1) * own)
             tile.clear_row(total, (group * blocks + lo) * M * K, (hi - lo) * M * K)
@@ -179,8 +188,8 @@ def weight_grad_kernel(M, N, pieces):
                 source, s = x, base + (od * g.H + r0) * g.W
                 if g.copied:
                     source, s = buffer, 0
-                    call_apart(packer, (x, base, all_C * voxels, count, od * g.stride_D, r0, buffer, packing, planes, hphases,
-                                        wphases))
+                    call_apart(packer, (x, base, all_C * voxels, count, od * g.stride_D, r0, buffer, packing, depth_shifts,
+                                        hphases, wphases))
                 for b in range(lo, hi):
                     begin = ((n0 * all_O + group * g.O + b * M) * g.OD + od) * pixels + r0 * g.OW
                     a, a0, lda, length, times = u, begin, g.OD * pixels, V, count
@@ -207,6 +216,9 @@ def weight_grad_kernel(M, N, pieces):
     weight_grad.__qualname__ = f"weight_grad_{M}x{N}x{pieces}"
     return shared(weight_grad)
 
+
+# What weight_grad multiplies: vector i of `factor` has the u of those outputs whose pixels vector i of vin reads, and zeros
+# where a lane has no output.  Of 3 outputs a row with pitch 5, L = 8:  u0 u1 u2 0 0 u3 u4 u5,  0 0 u6 ...
 
 @inner
 def line_up(u, start, height, g, factor, to, V):

@@ -29,17 +29,17 @@ def _rectify(t, T, g, x, y, slope, relu):
 
 @shared
 def _masked(t, T, x, keep, y, scale):
-    """y = x * (scale where keep, else 0), in one row; each element of `keep` is for as many of x as there are more of them."""
-    zero, L = x.dtype.type(0), x.size // keep.size
+    """y = x * (scale where keep, else 0), flat; each element of `keep` is for the next x.size / keep.size of x."""
+    zero, each = x.dtype.type(0), x.size // keep.size
     start, stop = keep.size * t // T, keep.size * (t + 1) // T
-    if L == 1:
+    if each == 1:
         a, k, o = x[start:stop], keep[start:stop], y[start:stop]
         for j in range(a.size):
             o[j] = a[j] * (scale if k[j] else zero)
     else:
         for r in range(start, stop):
-            a, o, factor = x[r * L:(r + 1) * L], y[r * L:(r + 1) * L], scale if keep[r] else zero
-            for j in range(L):
+            a, o, factor = x[r * each:(r + 1) * each], y[r * each:(r + 1) * each], scale if keep[r] else zero
+            for j in range(each):
                 o[j] = a[j] * factor
 
 

@@ -109,8 +109,8 @@ class Apart:
 
     def __init__(self, function):
         self.found = {}
-        self.dispatcher = cached(function, f"{function.__module__}.{function.__qualname__}", pipeline_class=ApartCompiler, **ONLY_CODE,
-                                 **OPTIONS)
+        name = f"{function.__module__}.{function.__qualname__}"
+        self.dispatcher = cached(function, name, pipeline_class=ApartCompiler, **ONLY_CODE, **OPTIONS)
 
     def address(self, *like):
         """Where the function for arguments of these types is."""

@@ -27,12 +27,15 @@ A vector is what a register holds: L numbers, 16 of float32 with AVX-512.  `vect
 first of these ways that fits:
 
     mixed      pictures are small and many, and L of them share the buffer: a vector is one pixel of L pictures
-    rows       of at least L outputs: each row by itself, its last vector moved back into the row, if that wastes at most a tenth
-    halves     of a multiple of L/2 outputs: a vector is two half vectors, of one row or of two (`pieces` is 2)
-    flat       all p from the first to the last, the last vector moved back; columns between rows are computed and thrown away
+    rows       of L outputs or more: each row by itself, its last vector moved back into the row, if that takes at most a tenth
+               more vectors than flat
+    halves     of a multiple of L/2 outputs, with an even number of halves in the tile: a vector is two of them, of one row or of
+               two (`pieces` is 2)
+    flat       all p from the first to the last, the last vector moved back; columns between rows are computed and thrown away, and
+               so is what is behind the last of fewer than L outputs
 
-Rows and halves are stored right where they belong (`direct`), so they need outputs side by side and a whole block of filters; flat
-and mixed outputs go to a scratch `out` first, from where conv.put copies them.
+Rows and halves are stored right where they belong (`direct`), so they need outputs side by side and a whole block of filters (M
+of tile.FMA); flat and mixed outputs go to a scratch `out` first, from where conv.put copies them.
 """
 
 from dataclasses import dataclass
@@ -61,7 +64,7 @@ class Axis:
 
     @property
     def phases(self):
-        """The remainders of the shifts by the stride that occur, counted from the first."""
+        """The remainders (r - first) % stride that occur, in rising order; pixels of the others are not copied."""
         return tuple(sorted({(r - self.first) % self.stride for r in self.shifts}))
 
     @property
@@ -75,7 +78,11 @@ class Axis:
         return self.phases.index(phase), step
 
     def classes(self, neighbours):
-        """[[outputs, taps]]: outputs, and the taps of which one reads a pixel at least; judged `neighbours` outputs at a time."""
+        """Outputs next to each other that need the same taps, as [[outputs, taps]].
+
+        Judged for `neighbours` outputs at a time: a tap is needed if for one of them at least it lies over the picture.  3 pixels,
+        3 taps, a border of 1, judged singly: [[[0], [1, 2]], [[1], [0, 1, 2]], [[2], [0, 1]]].
+        """
         found = []
         for start in range(0, self.count, neighbours):
             outputs = list(range(start, min(start + neighbours, self.count)))
@@ -104,9 +111,9 @@ class Layout:
     """The buffer for `images` images of one tile of `rows` output rows; `channels` are those of one group.
 
     plane, image, phase: how many numbers lie from one (channel, depth tap), image or phase in the buffer to the next.
-    pitch: columns from one row to the next.  lane: 1, or L where L images are mixed: each pixel's L values stand side by side, so
-    the next image is 1 number away (image is 1), and phase and plane count all L.
-    copied: False where the picture itself serves as the buffer; then all of these are distances in the picture.
+    pitch: columns from one row to the next.  lane: numbers from one column to the next, which is 1, or L where L images are mixed:
+    each pixel's L values stand side by side, so the next image is 1 number away (image is 1), and phase and plane count all L.
+    copied: False where the picture itself serves as the buffer, of one image; then pitch, phase and plane are distances in it.
     """
 
     channels: int
@@ -120,7 +127,9 @@ class Layout:
     lane: int = 1
 
     def offsets(self):
-        """off[k] for all taps k = (channel, depth, row, column)."""
+        """off[k] = (channel, depth tap) * plane + (phases of row and column) * phase + (row step * pitch + column step) * lane,
+        for all taps k = (channel, depth, row, column); phases and steps as Axis.place gives them.
+        """
         taps = []
         for r in self.height.shifts:
             for c in self.width.shifts:
@@ -248,7 +257,8 @@ def layout(channels, depth, height, width, itemsize, most_images=1, in_place=Fal
 
 def along_rows(rows, count, pitch, L):
     """Numbers that vectors along the rows compute for a filter: halves waste none; flat, all from the first to the last."""
-    return rows * count if count % (L // 2) == 0 else -(-((rows - 1) * pitch + count) // L) * L
+    halves = L > 2 and count % (L // 2) == 0 and rows * count // (L // 2) % 2 == 0        # as `vectors` decides, where it may
+    return rows * count if halves else -(-((rows - 1) * pitch + count) // L) * L
 
 
 def pointwise(depth, height, width):
@@ -258,7 +268,7 @@ def pointwise(depth, height, width):
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
-    """vin: where the vectors of a tile start in the buffer; vout: where in the outputs of one filter, of y if direct, else of `out`.
+    """vin: where a tile's vectors start in the buffer; vout: where in the outputs of one filter, of y if direct, else of `out`.
 
     pieces: 2 where a vector is two halves, with an entry each in vin and vout.  direct: whether outputs are stored right in y; of
     dot_vectors, whether every row of outputs begins with a new vector or half.
@@ -276,11 +286,12 @@ class Vectors:
 
 @lru_cache(512)
 def vectors(plan, out_pitch, out_image, L, may_be_direct):
-    """Cut the outputs of a tile into vectors, in one of the ways at the top.  In y rows are `out_pitch` apart, images `out_image`."""
+    """Cut a tile's outputs into vectors, in one of the ways at the top.  In y rows are `out_pitch` apart, images `out_image`."""
     rows, count, pitch, half, pieces, direct = plan.rows, plan.width.count, plan.pitch, L // 2, 1, may_be_direct
     if plan.lane > 1:
+        # output (r, c) of all L pictures: at L * (r*pitch + c) in the buffer, at L * (r*count + c) in `out`, which has no gaps
         pixels = np.array([(r, c) for some, columns, _ in plan.classes() for r in some for c in columns])
-        return Vectors(*(ints(L * pixels @ (row, 1)) for row in (pitch, count)), pieces=1, direct=False)
+        return Vectors(*(ints(L * pixels @ (between, 1)) for between in (pitch, count)), pieces=1, direct=False)
     flat = (rows - 1) * pitch + count
     if direct and count >= L and rows * -(-count // L) <= 1.1 * -(-flat // L):
         # the last vector of a row overlaps the one before it

@@ -7,19 +7,22 @@ Where b has at most LARGE numbers, the kernels of convolution do it, for a matri
 - Where the rows of b lie in one piece, this is a convolution with kernels of one tap: of b as J channels of K pixels, with
   the rows of a as I filters.  Filters are brought into order anyway, so a may be a transposed matrix.
 - Where the columns of b do (b is a transposed matrix, as in a linear layer, x @ weight.T), each y is a dot product of two
-  lines in memory: the weight gradient of such a convolution, with b's columns as K channels and a's rows as I outputs.
-  (If a is transposed as well, b is copied first.)
+  lines in memory, as in the weight gradient of such a convolution: b's columns are K channels of J pixels, a's rows the
+  gradients of I filters.  (If a is transposed as well, b is copied first.)
 
-With at most FEW rows of a, a larger b whose columns lie in one piece is treated so, too: its columns are the outputs then, shared
-out among the workers.  Any other larger b is cut into blocks, and so are a and y: a worker has a block of y at a time, and slices
-along j, one after the other, of the rows of a and the columns of b that it needs.  It copies them side by side, whatever their
-order was in memory:
+Tiles and copies are those of conv.py: b is read in place only if K fills a vector.
+
+With at most FEW rows of a, a larger b whose columns lie in one piece is treated so, too, but with the two exchanged: its K
+columns are the filters, of which each worker owns some, and y comes out transposed.  Any other larger b is cut into blocks, and
+so are a and y: a worker has a block of y at a time, and slices along j, one after the other, of the rows of a and the columns of
+b that it needs.  It copies them side by side, whatever their order was in memory:
 
     rows      the slice of a      rows[i * DEPTH + j]                    at most 192 x 256 numbers
     columns   the slice of b      columns[(v * DEPTH + j) * L + lane]    at most 256 x 384 numbers of float32, in vectors v
     block     the block of y      block[i * width + k]                   at most 192 x 384
 
-Together that is 0.9 MB, which a core's second-level cache holds, and every number of it is multiplied with hundreds of others.
+Together that is 0.9 MB (1.1 in float64), about what a core's second-level cache holds, and every number of it is multiplied with
+hundreds of others.
 
 Source: Goto and van de Geijn 2008, doi:10.1145/1356052.1356053 (blocks and their copies).
 """
@@ -37,12 +40,12 @@ from .layout import ONE, Axis, record
 
 ROWS, WIDTH, DEPTH = 192, 1536, 256                       # of a block: rows of a, bytes of a row of b, numbers along j
 LARGE, FEW = 3 << 19, 16                                  # measured: from so many numbers of b, and rows of a, on copies pay
-ALONE = 1 << 18                                           # multiply-adds that one thread does: NumPy's BLAS, and so do the kernels
+ALONE = 1 << 18                                           # multiply-adds up to which one thread does it: in NumPy's BLAS, and here
 
 
 @inner
 def bring_rows(to, a, start, g, height, depth, aside):
-    """to[i * DEPTH + j] = a[i, j] of a slice that begins at a[start]; aside: L columns of a turned matrix on their way to rows"""
+    """to[i * DEPTH + j] = a[i, j] of a slice at a[start]; aside: of a turned matrix L columns on their way, [i, lane]"""
     if not g.a_turned:
         for i in range(height):
             tile.copy_row(to, i * DEPTH, a, start + i * g.J, depth)
@@ -123,12 +126,14 @@ def blocks_plan(*what):
 
 @lru_cache(512)
 def product_plan(I, J, K, row, step, dtype, workers):
+    """y = a @ b as a Correlation: x is b, J channels of one row of K pixels; w is a, whose [i, j] is at i*row + j*step."""
     axes = ONE, ONE, Axis((0,), 1, K, K)
     return Correlation(1, 1, J, I, axes, step * np.arange(J), row, 0, (1, 1, K), (1, 1, 1), (0, 0, 0), dtype, workers)
 
 
 @lru_cache(512)
 def dots_plan(I, J, K, dtype, workers):
+    """y = a @ b as a WeightGradient: x is b's columns, K channels of one row of J pixels; u is a's rows, those of I filters."""
     return WeightGradient(1, 1, K, I, (ONE, ONE, Axis((0,), 1, J, J)), K, dtype, workers)
 
 
@@ -159,7 +164,8 @@ def matmul(a, b):
             y[...] = upright.T
         else:
             dots_plan(I, J, K, y.dtype, workers)(b, a, y)
-        # pixels behind the end of a line meet zeros, but 0 * inf is not 0
+        # zeros of u meet what lies behind the end of a line, but 0 * inf is not 0: what is not finite NumPy does anew.  (Elsewhere
+        # such lanes are computed and not looked at.)
         return y if np.isfinite(y).all() else NotImplemented
     else:
         row, step = (1, I) if a_turned else (J, 1)

@@ -4,15 +4,20 @@ The reference reads x for the mean, again for the variance, and writes and reads
 Here a pass first adds up and then writes its result, and each worker goes back over its share from the end, where the
 numbers it read last are still in its cache.
 
-One reading gives mean and variance: of x - p, where p is a number near the mean, sum and sum of squares.  With n numbers the
-variance is q/n - (s/n)^2, which loses few digits as long as p is within 4 deviations of the mean.  As p serves the mean of the
-first 16 numbers; a worker that finds it was further away adds up that channel once more, about the mean it found.  Thus the
-variance is right to 32 times the rounding of the dtype, whatever the data.  Sums run in x's dtype over at most 4096 numbers, and
-over these pieces in float64; what the workers found about their shares is put together in float64 as well (Chan, Golub and
-LeVeque 1983, doi:10.1080/00031305.1983.10483115).
+One reading gives mean and variance: of x - p, where p is a number near the mean, the sum s and the sum of squares q.  With n
+numbers the variance is q/n - (s/n)^2, which loses few digits as long as p is within 4 deviations of the mean.  As p serves the
+mean of the first 16 numbers; a worker that finds it was further away adds up that channel once more, about the mean it found.
+Thus the variance is right to 32 times the rounding of the dtype, whatever the data.  Sums run in x's dtype over at most 4096
+numbers, and over these pieces in float64; what the workers found about their shares is put together in float64 as well (Chan,
+Golub and LeVeque 1983, doi:10.1080/00031305.1983.10483115).
 
-All is seen as (N, C, P), averaged over N and P.  An item is a piece of a line of P, and a worker has a row of items in the
-order of memory; sums belong to the worker, and results to the owner of their item.
+All is seen as (N, C, P), averaged over N and P: batch norm as it stands; norms over the last axes (instance, layer, group) as
+(1, lines, P), but only where w and b do not change along a line: layer and group norm with weights are the reference's.  An item is
+a piece of a line of P, and a worker has a row of items in the order of memory; sums belong to the worker, and results to the owner
+of their item.
+
+In the loops a is a piece of x, d of g, e of r, o of the result; m the mean, k = w * rstd, h = b: y = (a - m) * k + h + e. < > is
+the mean over N and P.
 """
 
 from functools import lru_cache
@@ -33,9 +38,9 @@ W, B, MEAN, RSTD = range(4)                               # rows of the table of
 @inner
 def share(t, T, shape):
     """The first item of worker t, the one after its last, and the number of items in a line."""
-    blocks = (shape[2] + PIECE - 1) // PIECE
-    items = shape[0] * shape[1] * blocks
-    return items * t // T, items * (t + 1) // T, blocks
+    pieces = (shape[2] + PIECE - 1) // PIECE
+    items = shape[0] * shape[1] * pieces
+    return items * t // T, items * (t + 1) // T, pieces
 
 
 @inner
@@ -56,17 +61,17 @@ def guess(a):
 
 @shared
 def _moments(t, T, x, all_sums):
-    """Per channel, in four columns of sums: count, p, sum of x - p, sum of its squares; a second time where p was far off."""
+    """Per channel, sums[4*c :] = count, p, sum of x - p, sum of its squares; a second time where p was far off."""
     sums, C, zero, far = all_sums[t], x.shape[1], x.dtype.type(0), 0
     first, last, blocks = share(t, T, x.shape)
     for attempt in range(2):
         for c in range(C):
-            row = sums[4 * c:4 * c + 4]                   # at first whatever the memory holds: attempt 0 does not look at it
-            mean = row[2] / max(row[0], 1.0)
-            if attempt == 0 or mean * mean > 16 * (row[3] / max(row[0], 1.0) - mean * mean):
-                row[1] = np.nan if attempt == 0 else x.dtype.type(row[1] + mean)
+            row = sums[4 * c:4 * c + 4]                   # at first whatever the memory holds: attempt 0 makes no use of it
+            off = row[2] / max(row[0], 1.0)               # the mean of x - p
+            if attempt == 0 or off * off > 16 * (row[3] / max(row[0], 1.0) - off * off):
+                row[1] = np.nan if attempt == 0 else x.dtype.type(row[1] + off)
                 row[0] = row[2] = row[3] = 0.0
-                far += attempt                            # channels to do again
+                far += attempt                            # channels to do again: none yet at attempt 0
             else:
                 row[0] = -row[0]                          # the sign says: this channel is right, not again
         if attempt == 1 and far == 0:
@@ -116,9 +121,9 @@ def _write(t, T, x, r, y, table, low, add):
         n, c, start, stop = place(i, blocks, x.shape)
         a, o, m, k, h = x[n, c, start:stop], y[n, c, start:stop], table[MEAN, c], table[RSTD, c] * table[W, c], table[B, c]
         if add:
-            d = r[n, c, start:stop]
+            e = r[n, c, start:stop]
             for j in range(a.size):
-                v = (a[j] - m) * k + h + d[j]
+                v = (a[j] - m) * k + h + e[j]
                 o[j] = low if v <= low else v             # what is not a number stays so
         else:
             for j in range(a.size):
@@ -244,7 +249,7 @@ def normalize_grad(g, x, w, b, mean, rstd, axes, relu=False, r=None):
     gx, table = empty(a.shape, a.dtype), view.table(x.dtype, 1 if w is None else w, 0 if b is None else b, mean, rstd)
     sums = scratch("sums", T, 4 * C, np.float64)
     if r is None:
-        _grad_sums(d, a, a, gx, table, shut, False, sums, workers=T)
+        _grad_sums(d, a, a, gx, table, shut, False, sums, workers=T)      # r and gr, a and gx here, are not looked at
     else:
         passed = empty(a.shape, a.dtype)                  # what the rectifier lets through
         _grad_sums(d, a, view.array(r), passed, table, shut, True, sums, workers=T)

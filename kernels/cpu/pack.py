@@ -27,10 +27,10 @@ def fill(buffer, start, x, first, count, step, lane, L):
 def pack(x, base, between, images, z0, r0, buffer, geometry, depth_shifts, hphases, wphases):
     """Copy what one tile of some images reads to the buffer, with zeros for what lies outside of them (layout.py).
 
-    base: where the first channel of the first image starts in x; between: numbers from one image to the next.
+    base: where the first channel of the group starts in the first image; between: numbers from one image to the next.
     z0: the plane of x where the tile's outputs stand, before the shift; r0: its first row of outputs.
-    Of a row of a phase the columns left .. right - 1 lie in the picture, of its rows begin .. last - 1.  Images lie one after the
-    other (in_turn), or all in the lanes of vectors (mixed).
+    Of a row of a phase the columns left .. right - 1 lie in the picture, of its rows begin .. last - 1.  in_turn images
+    lie one after the other, `mixed` ones in the lanes of vectors: one of the two is 1.
     """
     g = geometry[0]
     H, W, lines, pitch, phase, lane, L = g.H, g.W, g.lines, g.pitch, g.phase, g.lane, g.L
@@ -42,7 +42,9 @@ def pack(x, base, between, images, z0, r0, buffer, geometry, depth_shifts, hphas
             for a in range(hphases.size):
                 for b in range(wphases.size):
                     column = g.first_W + wphases[b]       # of the picture, where the row begins
-                    # -(a // b) is -a / b rounded up: the first column that is not before the picture
+                    # -(a // b) is -a / b rounded up: the first column that is not before the picture.  9 pixels, stride 2, a border
+                    # of 1, pitch 6: phase 0 begins at pixel -1, so 1, 3, 5, 7 go to columns 1 .. 4; phase 1 begins at pixel 0, so
+                    # 0, 2 .. 8 go to columns 0 .. 4; the other columns are zeros
                     left = min(pitch, max(0, -(column // g.stride_W)))
                     right = max(left, min(pitch, (W - 1 - column) // g.stride_W + 1))
                     top = g.first_H + hphases[a] + r0 * g.stride_H                # of the picture, row 0 of the phase

@@ -6,7 +6,8 @@ windows side by side, the most frequent, both passes together move 14 bytes less
 These have loops of their own, which compare the four pixels of a window in registers and write every pixel once.
 
 Signals and pictures are volumes with axes of size 1.  A row of windows belongs to one worker; where numbers are added to the
-image, a whole plane does, for windows may overlap.  Sums are taken in the order of the reference.
+image, a whole plane does, for windows may overlap.  Sums are taken in the order of the reference (but for
+adaptive_sum).
 """
 
 from functools import lru_cache, partial
@@ -27,7 +28,7 @@ from .jit import shared, solid
 from .layout import ints
 from .resample import ADD, GATHER, PUT, apply, move
 
-# An unsigned index cannot count from the end and needs no test whether it does; so loops over sums of indices become vectors.
+# Numba lets index -1 be the last, and tests signed indices for it; unsigned ones need no test, so their loops become vectors.
 COUNT = np.uint64
 TWO = COUNT(2)
 BYTE = ir.IntType(8)
@@ -62,7 +63,7 @@ def max_of_four(typing, x, p, W, y, tap, q, count, dead):
     def write(at, x, p, W, y, tap, q, count, dead):
         b = at.b
         nothing, zero = ir.Constant(at.number, float("-inf")), ir.Constant(at.number, 0.0)
-        floor = b.select(b.icmp_signed("==", dead, ir.Constant(tile.INT, 0)), nothing, zero)
+        lowest = b.select(b.icmp_signed("==", dead, ir.Constant(tile.INT, 0)), nothing, zero)
 
         def some(j, n):
             pairs = [at.load(at.at(x, p, row, j, j), 2 * n) for row in (0, W)]
@@ -71,7 +72,7 @@ def max_of_four(typing, x, p, W, y, tap, q, count, dead):
             for k, pixel in enumerate(pixels[1:], 1):
                 better = b.or_(b.fcmp_ordered(">", pixel, top), b.fcmp_unordered("uno", pixel, pixel))
                 top, which = b.select(better, pixel, top), b.select(better, number_of(k, n), which)
-            least, more = spread(b, floor, n), spread(b, b.trunc(dead, BYTE), n)
+            least, more = spread(b, lowest, n), spread(b, b.trunc(dead, BYTE), n)
             which = b.select(b.fcmp_ordered(">", top, least), which, b.add(which, more))
             at.store(b.select(b.fcmp_ordered("<=", top, least), least, top), at.at(y, q, j))
             b.store(which, bytes_at(at, tap, n, q, j)).align = 1
@@ -82,7 +83,7 @@ def max_of_four(typing, x, p, W, y, tap, q, count, dead):
 
 @intrinsic
 def scatter_four(typing, x, p, W, y, tap, q, count):
-    """Its way back: each y[q + j] to the pixel of its tap, and zeros to the three others; one row after the other."""
+    """Its way back: of the gradient y each y[q + j] goes to the pixel of its tap, zeros to the three others, row after row."""
     def write(at, x, p, W, y, tap, q, count):
         def pair(row, first, j, n):
             value, which = at.load(at.at(y, q, j), n), at.b.load(bytes_at(at, tap, n, q, j))
@@ -98,7 +99,7 @@ def scatter_four(typing, x, p, W, y, tap, q, count):
 
 @shared
 def _max_of_four(t, T, x, y, tap, H, W, OH, OW, dead):
-    """Windows of 2x2 side by side: x (planes * H * W) -> y, tap (planes * OH * OW), all in one row; dead: see max_of_four"""
+    """Windows of 2x2 side by side: x (planes * H * W) -> y, tap (planes * OH * OW), all flat; dead: see max_of_four"""
     rows = y.size // OW
     for row in range(rows * t // T, rows * (t + 1) // T):
         max_of_four(x, (row // OH * H + row % OH * 2) * W, W, y, tap, row * OW, OW, dead)
@@ -121,7 +122,7 @@ def _scatter_four(t, T, y, tap, x, H, W, OH, OW):
 
 @shared
 def _max(t, T, x, y, tap, g, begin, end, starts):
-    """x (planes * D * H * W) -> y, tap (planes * OD * OH * OW), all in one row; the integers are those of Geometry"""
+    """x (planes * D * H * W) -> y, tap (planes * OD * OH * OW), all flat; the integers are those of Geometry"""
     D, H, W, OD, OH, OW, KD, KH, KW, sd, sh, sw, ld, lh, lw, dd, dh, dw = to_fixed_tuple(g, 18)
     rows = y.size // OW
     for row in range(rows * t // T, rows * (t + 1) // T):
@@ -227,13 +228,13 @@ class Geometry:
     """
 
     def __init__(self, sizes, out, window):
-        lows, empty = tuple(lo for lo, _ in window.padding), 3 - window.ndim
+        lows, missing = tuple(lo for lo, _ in window.padding), 3 - window.ndim            # axes that are missing have size 1
         lines = (sizes, 1), (out, 1), (window.size, 1), (window.stride, 1), (lows, 0), (window.dilation, 1)
-        self.g = ints([i for line, fill in lines for i in (fill,) * empty + tuple(line)])
+        self.g = ints([i for line, fill in lines for i in (fill,) * missing + tuple(line)])
         left = lows[-1] - np.arange(window.size[-1]) * window.dilation[-1]                    # of each column, in the padding
         self.begin, self.end = (ints(np.clip(-(-a // window.stride[-1]), 0, out[-1])) for a in (left, left + sizes[-1]))
         pitch = pixel_pitch(window.size)
-        self.starts = ints([0] * empty + [first * p for firsts, p in zip(first_taps(window, out), pitch) for first in firsts])
+        self.starts = ints([0] * missing + [first * p for firsts, p in zip(first_taps(window, out), pitch) for first in firsts])
         self.steps = ints(tap_steps(window, sizes))
         self.four = in_fours(window, sizes, out)
 

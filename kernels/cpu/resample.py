@@ -17,12 +17,14 @@ from ...memory import empty
 from .elementwise import declined
 from .jit import scratch, shared, solid, threads
 
-GATHER, ADD, PUT, ADD_WIDE = 0, 1, 2, 3
+GATHER, ADD, PUT, ADD_WIDE = 0, 1, 2, 3                   # ADD_WIDE: in float64, as NumPy's bincount
 
 
 @shared
 def _rows(t, T, x, start, index, weight, y, I, K):
-    """x (B * I * K) -> y (B * O * K); row o of the table has the entries start[o] to start[o + 1]"""
+    """x (B * I * K) -> y (B * O * K); row o of the table has the entries start[o] to start[o + 1]
+
+    B: axes in front; I, O: along the axis; K: behind it."""
     O, zero = start.size - 1, x.dtype.type(0)
     rows = y.size // K
     for r in range(rows * t // T, rows * (t + 1) // T):
@@ -70,10 +72,10 @@ def by_index(t, T, x, index, y, what, wide, bad):
 
     bad[worker] becomes True where an index lies outside: nothing is read or written there.
     """
-    share, zero = max(1, x.shape[0] // max(1, index.shape[0])), y.dtype.type(0)
+    channels, zero = max(1, x.shape[0] // max(1, index.shape[0])), y.dtype.type(0)
     sums, outside = wide[t], False
     for r in range(x.shape[0] * t // T, x.shape[0] * (t + 1) // T):
-        a, o, place = x[r], y[r], index[r // share]
+        a, o, place = x[r], y[r], index[r // channels]
         P = a.size if what == GATHER else o.size
         if what == ADD_WIDE:
             for j in range(P):

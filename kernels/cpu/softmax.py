@@ -6,7 +6,8 @@ lines goes through all steps while it stands in the cache, so x is read once, an
     _lines...      the classes are neighbours in memory: a line of K after the other
     _pixels...     they are not: BLOCK neighbouring pixels at a time, each class a row of them
 
-A worker owns a contiguous share of the lines, or every T-th block of pixels, with all that is computed from it.
+x is (N, K, B): N pictures or lines, K classes, B pixels (1 where the classes are neighbours).  A worker owns a contiguous share
+of the lines, or every T-th block of pixels, with all that is computed from it.
 
 The C library's exp takes one number at a time.  The one here is arithmetic that LLVM turns into vectors: exp(x) = 2^n exp(r)
 with |r| <= log(2)/2, where Taylor's series to r^7 is right to 5e-9; log(x) = n log(2) + 2 atanh(s) likewise, for x = 2^n m and
@@ -46,7 +47,7 @@ def exp(x):
     r = c - n * LOG_HIGH - n * LOG_LOW
     p = ((((((E7 * r + E6) * r + E5) * r + E4) * r + E3) * r + E2) * r + ONE) * r + ONE
     y = p * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(F)              # 2^n, written as its exponent
-    return y if x >= LOWEST else F(0) if x < LOWEST else x
+    return y if x >= LOWEST else F(0) if x < LOWEST else x                # x itself: not a number
 
 
 @exact
@@ -62,9 +63,9 @@ def logarithm(x):
 
 
 @exact
-def log_probability(a, top, logs):
+def log_probability(a, top, log_total):
     """a - top - log(total), in this order: both of the first may be huge."""
-    return (a - top) - logs
+    return (a - top) - log_total
 
 
 @exact
@@ -136,9 +137,9 @@ def _lines_loss(t, T, x, labels, losses, top, total, ignored):
     for i in range(len(x) * t // T, len(x) * (t + 1) // T):
         line_sums(x, i, top, total)
         k = labels[i]
-        known = k if 0 <= k < x.shape[1] else 0
-        value = surprise(x[i, known], top[i], logarithm(total[i]))
-        losses[i] = F(0) if k == ignored else value if k == known else NAN
+        safe = k if 0 <= k < x.shape[1] else 0            # a label that is none is not looked up
+        value = surprise(x[i, safe], top[i], logarithm(total[i]))
+        losses[i] = F(0) if k == ignored else value if k == safe else NAN
 
 
 @shared
@@ -262,7 +263,8 @@ FEW, MANY = 16, 4096                                      # classes of a line th
 def run(kernels, axis, inputs, output, lines, *options):
     """Call the first kernel where the classes are neighbours, else the second; `lines` have one number for each line.
 
-    Many lines of few classes are turned for it: vectors go along the lines then.  output: None where there is none of x's shape.
+    Many lines of few classes are transposed to (1, K, N) and back: vectors go along the lines then.  output: None where there is
+    none of x's shape.
     """
     shape = inputs[0].shape
     N, K, B = prod(shape[:axis]), shape[axis], prod(shape[axis + 1:])

@@ -4,8 +4,8 @@
     dot_tile       out[m, n] += sum over v of  a[m, v] * x[off[n] + v]            a vector of partial sums per (m, n)
     product_tile   out[m, v] += sum over k of  a[m, k] * x[k, v]                  the plain matrix product, without offsets
 
-x is the buffer or a picture, w a panel, a gradients of outputs; N counts vectors in the first and taps in the second.  fma: a
-product added to a sum in one instruction.  ldo, lda, ldx: numbers from one row of an array to the next.
+x is the buffer or a picture, w a panel, a gradients of outputs; N counts vectors, and taps in the second. fma: a product added to
+a sum in one instruction. ldo, lda, ldx: numbers from one row of an array to the next.
 
 In all, the M*N sums are vector registers, and one step loads M + N operands for M*N multiply-adds: that ratio is what lets
 a core compute on every cycle instead of waiting for its cache.  A Numba loop cannot say this, for it has no vectors and
@@ -57,7 +57,8 @@ class Writer:
 
     The builder's words are LLVM's: gep is an address plus an offset, select one of two values, phi a value that depends on where
     the program came from (as in a loop: from before it, or from its last turn), shuffle_vector a choice of lanes of two vectors.
-    parts: into how many vectors a register is cut.
+    For a convolution these are enough: at, load, store, splat, gather, scatter, loop, lane_sums; masks and `transposed` are for
+    mix_rows and part_rows, the rest for other files.  parts: into how many vectors a register is cut.
     """
 
     def __init__(self, context, builder, signature, values, parts=1):
@@ -132,7 +133,7 @@ class Writer:
     def transposed(self, rows):
         """L vectors to L vectors: lane j of vector i becomes lane i of vector j.
 
-        Each turn interleaves vectors i and i + L/2, which moves the bits of i and j, one behind the other, round by one place: after
+        Each turn interleaves vectors i and i + L/2, which moves the bits of i and j, one after the other, round by one place: after
         as many turns as j has bits, i and j have changed places.  For L = 4, rows a b c d become  a0 c0 a1 c1, a2 c2 a3 c3,
         b0 d0 b1 d1, b2 d2 b3 d3,  then  a0 b0 c0 d0, a1 b1 c1 d1, a2 b2 c2 d2, a3 b3 c3 d3.
         """
@@ -222,6 +223,8 @@ def fma_tile(M, N, pieces=1):
     out[o + m*ldo + vout[v+n] + lane] = bias[b0 + m] + sum over k0 <= k < k0 + K of
                                         w[w0 + taps[k, 1] + m] * x[x0 + taps[k, 0] + vin[v+n] + lane]
     """
+    # an array goes by its number among the arguments (at.at): w 0, taps 2, x 5, vin 7, out 9, vout 12, bias 13.  Outside of `code`
+    # the names are types; inside, `values` has what the call hands over, in the same order
     @intrinsic
     def tile(typing, w, w0, taps, k0, K, x, x0, vin, v, out, o, ldo, vout, bias, b0):
         def code(context, builder, signature, values):

@@ -1,8 +1,9 @@
 """The transforms of winograd.py for a vector of tiles at a time, in LLVM's language.
 
-Lanes are tiles.  Two neighbouring tiles are a pair, 8 pixels of a row and so a vector, and a group of four pairs, of whatever
-rows and images, is turned into vectors of 8 tiles: a table tells where each pair lies, so small pictures waste no lanes.  In a
-group the first tiles of the pairs come first, then the second ones; all that reads or writes tiles goes by this order.
+Lanes are tiles.  A vector has 8 numbers in this file, whatever the machine's (PARTS).  Two neighbouring tiles are a pair, 8
+outputs of a row, from 10 pixels, and a group of four pairs, of whatever rows and images, is turned into vectors of 8 tiles: a
+table tells where each pair lies, so small pictures waste no lanes.  In a group the first tiles of the pairs come first, then the
+second ones; all that reads or writes tiles goes by this order.
 
 Pixels are transformed along the columns of their picture first, where neighbours along a row need not be told apart, and what
 comes out along the rows of the tiles.  The matrices, whose equal parts are computed once, are for the points 0, p, -p, q, -q
@@ -116,15 +117,15 @@ def columns_there(at, q, n, columns, pairs):
 
 
 def turned(at, vectors):
-    """Four vectors with a row of four numbers in each half: these two squares transposed.  Of pairs of tiles: their columns.
+    """Vector n has a row of pair n, four numbers of its first tile and four of its second: both 4x4 squares are transposed.
 
-    Lanes 0 to 3 are then the first tiles of the pairs, lanes 4 to 7 the second ones.
+    Vector j is then column j: of the first tiles in lanes 0 to 3, of the second ones in lanes 4 to 7, in the order of the pairs.
     """
-    def mixed(u, v):
+    def interleaved(u, v):
         return [at.shuffle(u, v, [first + lane + of * PAIR for first in (0, 4) for lane in half for of in (0, 1)])
                 for half in ((0, 1), (2, 3))]
-    evens, odds = mixed(*vectors[::2]), mixed(*vectors[1::2])
-    return [column for u, v in zip(evens, odds) for column in mixed(u, v)]
+    evens, odds = interleaved(*vectors[::2]), interleaved(*vectors[1::2])
+    return [column for u, v in zip(evens, odds) for column in interleaved(u, v)]
 
 
 @intrinsic
@@ -146,7 +147,7 @@ def transform_columns(typing, to, d, pitch, x, s, zeros, H, W, top, count, rows,
             def some(j):
                 mask = at.below(b.sub(count, j))
                 values = pixels_to_factors(at, [at.load_where(at.at(line, j), mask) for line in lines])
-                for line in lines[1:1 + EDGE]:            # the other two belong to the next row of tiles as well
+                for line in lines[1:1 + EDGE]:            # lines 0 and 5 are asked for by the rows of tiles above and below
                     at.prefetch(at.at(line, j, ahead))
                 for k, value in enumerate(values):
                     at.store(value, at.at(to, d, b.mul(pitch, b.add(b.mul(r, number(SPAN)), number(k))), j))
@@ -248,7 +249,7 @@ def outputs_of_products(typing, y, o, W, height, ahead, m, s, apart, table, grou
 
 @intrinsic
 def factors_of_filters(typing, v, to, apart, w, s, M):
-    """v[to + k*apart + m] = factor k of filter m < M, a literal; tap i of that filter is w[s + i*M + m]."""
+    """v[to + k*apart + m] = factor k of filter m < M, a constant when compiled; tap i of that filter is w[s + i*M + m]."""
     def code(context, builder, signature, values):
         count = M.literal_value
         at = Writer(context, builder, signature, values, tile.BYTES // (4 * count))
@@ -262,7 +263,7 @@ def factors_of_filters(typing, v, to, apart, w, s, M):
 
 @intrinsic
 def filters_of_sums(typing, gw, to, apart, sums, s, between, count):
-    """gw[to + i*apart + j] = gradient of tap i of filter j < count; its 36 sums are at sums[s + j], `between` from each other."""
+    """gw[to + i*apart + c] = tap i, for channel c < count, of a filter's gradient; its 36 sums are sums[s + c + k*between]."""
     def write(at, gw, to, apart, sums, s, between, count):
         b = at.b
 

@@ -17,7 +17,7 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from .. import update as floor
+from .. import update as references
 from ..registry import forced
 from .elementwise import LEAST
 from .jit import inner, shared, solid, threads
@@ -59,7 +59,7 @@ def over(rule):
             if first < last:
                 at, n = addresses[i], last - first
                 rule(piece(at[0], first, n, like), piece(at[1], first, n, like), piece(at[2], first, n, like),
-                     piece(at[3], first, n, like), piece(at[4], first, n, like), numbers[i % numbers.shape[0]])     # one for all
+                     piece(at[3], first, n, like), piece(at[4], first, n, like), numbers[i % numbers.shape[0]])     # a row for all or each
 
     update.__qualname__ = rule.__name__                   # the name under which it is kept
     return shared(update)
@@ -99,7 +99,8 @@ def _sgd(w, g, b, _, __, numbers):
 
 @rule
 def _adam(w, g, m, v, top, numbers):
-    """numbers: beta1, 1 - beta1, beta2, 1 - beta2, eps, decay in the slope, sign, factor of w, rate, root, whether AMSGrad's"""
+    """numbers: beta1, 1 - beta1, beta2, 1 - beta2, eps, decay in the slope, sign, 1 - lr*decay or 1, lr/(1 - beta1^t),
+    sqrt(1 - beta2^t), whether AMSGrad's"""
     one = w.dtype.type
     beta1, rest1, beta2, rest2 = one(numbers[0]), one(numbers[1]), one(numbers[2]), one(numbers[3])
     eps, decay, sign, shrink = one(numbers[4]), one(numbers[5]), one(numbers[6]), one(numbers[7])
@@ -163,7 +164,7 @@ def _adadelta(w, g, v, u, _, numbers):
     for j in range(w.size):
         d = slope(w[j], g[j], sign, decay)
         v[j] = rho * v[j] + d * d * rest
-        x = sqrt((u[j] + eps) / (v[j] + eps)) * d          # a quotient of roots would become an estimate, wrong at infinity
+        x = sqrt((u[j] + eps) / (v[j] + eps)) * d          # of sqrt / sqrt fastmath would make an estimate, wrong at infinity
         u[j] = rho * u[j] + x * x * rest
         w[j] -= lr * x
 
@@ -239,8 +240,10 @@ class Plan:
         for place, (w, *others) in enumerate(zip(ws, *memories)):
             if w.dtype in LIKE and w.size and all([alike(a, w) for a in (w, *others)]):
                 at, *more = [0 if a is None else addressof(c_char.from_buffer(a)) for a in (w, *others)]
-                for column, value in zip(found.setdefault(w.dtype, ([], [], [])), (place, [at, 0, *more], w.size)):
-                    column.append(value)
+                places, rows, sizes = found.setdefault(w.dtype, ([], [], []))
+                places.append(place)
+                rows.append([at, 0, *more])               # 0: the gradient's, which changes
+                sizes.append(w.size)
         self.tables = [Table(dtype, *columns) for dtype, columns in found.items()]
 
     def holds(self, ws, memories):
@@ -302,7 +305,7 @@ def apply(kernel, reference, lists, numbers, options=(), counts=None):
 
 def sgd(first, ws, gs, bs, lr, momentum, dampening, decay, nesterov, maximize):
     numbers = lr, momentum, 1 - dampening, decay, -1 if maximize else 1, bs is not None, nesterov
-    return apply(_sgd, floor.sgd.reference, (ws, gs, bs), numbers, (lr, momentum, dampening, decay, nesterov, maximize))
+    return apply(_sgd, references.sgd.reference, (ws, gs, bs), numbers, (lr, momentum, dampening, decay, nesterov, maximize))
 
 
 def adam(first, ws, gs, ms, vs, largest, steps, lr, betas, eps, decay, decoupled, maximize):
@@ -311,24 +314,24 @@ def adam(first, ws, gs, ms, vs, largest, steps, lr, betas, eps, decay, decoupled
                 1 - lr * decay if decoupled else 1, lr / (1 - beta1 ** t), (1 - beta2 ** t) ** 0.5, largest is not None)
             for t in set(steps)}
     numbers = [rows[t] for t in steps] if len(rows) > 1 else rows[steps[0]]
-    return apply(_adam, floor.adam.reference, (ws, gs, ms, vs, largest), numbers,
+    return apply(_adam, references.adam.reference, (ws, gs, ms, vs, largest), numbers,
                  (lr, betas, eps, decay, decoupled, maximize), steps)
 
 
 def rmsprop(first, ws, gs, vs, ms, bs, lr, alpha, eps, decay, momentum, maximize):
     numbers = lr, alpha, 1 - alpha, eps, decay, -1 if maximize else 1, momentum, ms is not None, bs is not None
-    return apply(_rmsprop, floor.rmsprop.reference, (ws, gs, vs, ms, bs), numbers, (lr, alpha, eps, decay, momentum, maximize))
+    return apply(_rmsprop, references.rmsprop.reference, (ws, gs, vs, ms, bs), numbers, (lr, alpha, eps, decay, momentum, maximize))
 
 
 def adagrad(first, ws, gs, ss, rates, eps, decay, maximize):
     rows = {rate: (rate, eps, decay, -1 if maximize else 1) for rate in set(rates)}
     numbers = [rows[rate] for rate in rates] if len(rows) > 1 else rows[rates[0]]
-    return apply(_adagrad, floor.adagrad.reference, (ws, gs, ss), numbers, (eps, decay, maximize), rates)
+    return apply(_adagrad, references.adagrad.reference, (ws, gs, ss), numbers, (eps, decay, maximize), rates)
 
 
 def adadelta(first, ws, gs, vs, us, lr, rho, eps, decay, maximize):
     numbers = lr, rho, 1 - rho, eps, decay, -1 if maximize else 1
-    return apply(_adadelta, floor.adadelta.reference, (ws, gs, vs, us), numbers, (lr, rho, eps, decay, maximize))
+    return apply(_adadelta, references.adadelta.reference, (ws, gs, vs, us), numbers, (lr, rho, eps, decay, maximize))
 
 
 def square_sum(first, arrays):
@@ -340,7 +343,7 @@ def square_sum(first, arrays):
         _square_sum(table.like, table.rows, table.starts, sums, workers=len(sums))
         total += sum(sums.tolist())
     rest = set(range(len(arrays))).difference(*[table.places for table in found.tables])
-    return total + floor.square_sum.reference(first, [arrays[i] for i in rest])
+    return total + references.square_sum.reference(first, [arrays[i] for i in rest])
 
 
 def bound(first, arrays, factor, limit=inf):
@@ -350,5 +353,5 @@ def bound(first, arrays, factor, limit=inf):
     for table in Plan(arrays, []).tables:
         _bound(table.like, table.rows, table.starts, np.array([[factor, limit]], np.float64))
         rest.difference_update(table.places)
-    floor.bound.reference(first, [arrays[i] for i in rest], factor, limit)
+    references.bound.reference(first, [arrays[i] for i in rest], factor, limit)
     return None

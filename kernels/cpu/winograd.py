@@ -2,9 +2,10 @@
 
 Four neighbouring outputs of a filter with three taps cost twelve products.  Six are enough.  To multiply polynomials of degree 3
 and 2 takes six: the result has degree 5, and is known by its values at five points and its leading coefficient, each of which is
-one product of two values.  In matrices, c = E [(F a) * (G g)] for coefficients a and g, which is linear in a, with the matrix
-E diag(G g) F.  As c[k] = sum over j of g[k-j] a[j], the transposed matrix makes y[j] = sum over k of g[k-j] d[k], which is the
-filter over pixels d: y = F' [(G g) * (E' d)], the same products between other sums; F' and E' are called A' and B' below.  With the
+one product of two values.  In matrices, c = E [(F a) * (G g)] for coefficients a and g, which is linear in a, with the matrix E
+diag(G g) F.  As c[k] = sum over j of g[k-j] a[j], the transposed matrix makes y[j] = sum over k of g[k-j] d[k], which is the
+filter over pixels d: y = F' [(G g) * (E' d)], the same products between other sums; F' and E' are called A' and B' below (' is
+the transposed matrix; F is 6x4 and G 6x3, the values of a and g at the points; E is 6x6, from values to coefficients).  With the
 points 0, p, -p, q, -q for pixels d and taps g,
 
     m0 = (p^2 q^2 d0 - (p^2 + q^2) d2 + d4) * g0 / (p^2 q^2)
@@ -21,19 +22,29 @@ The same along rows and columns gives a tile of 4x4 outputs for 36 products inst
     y = A' [ (G g G') * (B' d B) ] A           d: 6x6 pixels, g: 3x3 taps, * number by number
 
 and since only sums go in and out, the sum over the channels can be taken of the products: each of the 36 numbers of all tiles
-is then a matrix product of its own, [filters, channels] @ [channels, tiles], which the micro-kernel of tile.py computes.  The
+is then a matrix product of its own, [filters, channels] @ [channels, tiles], which fma_tile of tile.py computes.  The
 gradient of the input is such a convolution as well, and the gradient of the weight is the formula transposed, where
 
     gg = G' [ sum over tiles of  (A u A') * (B' d B) ] G
 
-are 36 matrix products [filters, tiles] @ [tiles, channels].  The matrices A, B and G stand in transforms.py.
+are 36 matrix products [filters, tiles] @ [tiles, channels], by product_tile.  The matrices A, B and G stand in transforms.py.
+
+The 36 numbers of a tile or a filter in the brackets are called factors, k counts them row by row: of pixels (B' d B), of
+gradients (A u A') and of a filter (G g G').  What the kernels keep, and in which order:
+
+    columns     [image, row of tiles, 6, pitch]    B' d of one channel: transformed along the picture's columns only
+    factors     [k, channel, tile]                 B' d B; `line` numbers for a channel, tiles in the order of transforms.py
+    panels      [block, k, channel, filter]        G g G', M filters in a block; all workers read them
+    products    [k, filter, tile]                  of one block: sums over the channels, by fma_tile
+    turned      [k, vector, tile, lane]            for the weight gradient: factors with L channels in the lanes
+    sums        [k, filter, channel]               for the weight gradient: sums over tiles, by product_tile
 
 Accuracy: an output is still a function of the nine pixels under the filter, but the error is that of the sums on the way.  With S
 the sum over the channels of 9 * (largest of the tile's 6x6 pixels) * (largest of the filter's weights), it stays below 2 eps S
 for normal random numbers, of one size or of many, below 4 eps S for numbers near 1 and -1, and below 8 eps S where all are equal,
 so that the constants' roundings add up.  That is about twice the error of a direct sum, in gradients of weights up to seven times,
 for there tiles are added one by one; with the usual points 1 and 2 it would be twice as much again: p = 5/8 and q = 3/2 keep all
-factors small.  An infinite pixel comes out as inf - inf, which is why conv.py computes anew what is not finite, without this.
+constants small.  An infinite pixel comes out as inf - inf, which is why conv.py computes anew what is not finite, without this.
 
 Source: Winograd 1980, Arithmetic Complexity of Computations, doi:10.1137/1.9781611970364; Lavin and Gray 2015, arXiv:1509.09308;
 for the points Barabasz et al. 2020, Error Analysis and Improving the Accuracy of Winograd Convolution, arXiv:1803.10986.
@@ -53,11 +64,11 @@ from .transforms import (COLUMNS, EDGE, GROUP, NUMBERS, OUT, PAIR, PLACE, PRODUC
 
 CHANNELS = 8                                              # fewer do not pay for the transforms
 WASTE = 2                                                 # outputs computed for each that there is, above which it does not pay
-WEIGHTS = 2048                                            # for each tile, above which sums of 36 products cost more than is saved
-LEAST, ENOUGH = 3, 12                                     # vectors: of tiles for a worker at a time; of outputs in all, else no gain
-BUDGET, BUDGET_WEIGHTS = 640 << 10, 400 << 10             # bytes of a worker's factors of pixels: they stay in its cache
+PAIRS = 2048                                              # of filter and channel per tile: with more, their 36 sums cost too much
+LEAST, ENOUGH = 3, 12                                     # vectors: of tiles a worker takes at least; of outputs that pay at all
+BUDGET, BUDGET_WEIGHTS = 640 << 10, 400 << 10             # bytes of a worker's factors of pixels, and of `turned`: for its cache
 MANY = 1 << 19                                            # sums of a gradient: measured, from here on a worker owns filters
-FILTERS, MEMORY = 64, 2 << 20                             # filters at a time, or more whose factors take so many bytes
+FILTERS, MEMORY = 64, 2 << 20                             # filters of a turn: FILTERS, or more if their factors fit MEMORY bytes
 
 
 # --- the kernels
@@ -82,6 +93,7 @@ def filter_kernel():
         """v[block, k, c, m] = factor k of filter m of a block; of `some` filters from `start` on.  The last block overlaps."""
         blocks = (some + M - 1) // M
         for b in range(t, blocks, T):
+            # some >= M, for CHANNELS >= M
             panel(w, (start + min(b * M, some - M)) * row, row, off, M, M, panels[t], 0)
             for c in range(C):
                 factors_of_filters(v, b * PRODUCTS * apart + c * M, apart, panels[t], c * 9 * M, M)
@@ -96,7 +108,11 @@ def correlate_kernel():
     many, one = tile.fma_tile(M, N), tile.fma_tile(M, 1)
 
     def correlate(t, T, x, w, bias, y, start, geometry, zeros, table, taps, vin, columns, factors, products, spoiled):
-        """The outputs of g.some filters from `start` on, whose factors are in w."""
+        """The outputs of g.some filters from `start` on; w: their factors; d, V, m: the worker's columns, factors, products.
+
+        fma_tile's pixels are vectors of tiles here, its taps the C channels, and its vout is vin.  bias: M zeros, for products have
+        none, then one number for each filter, which outputs_of_products adds.
+        """
         g, C, O = geometry[0], geometry[0].C, geometry[0].O
         blocks, sets = (g.some + M - 1) // M, (g.images + g.together - 1) // g.together
         share = (blocks + g.shares - 1) // g.shares
@@ -136,14 +152,15 @@ def weight_grad_kernel():
     def weight_grad(t, T, x, u, geometry, zeros, table, columns, factors, turned, sums):
         """sums[k, o, c] = sum over the worker's tiles of  (factor k of filter o's gradient) * (factor k of channel c)
 
-        Filters and channels are filled up to whole vectors of L.  turned: factors with channels in the lanes, [k, vector, tile].
+        Filters and channels are filled up to whole vectors of L.  V has the factors of L channels, until mix_rows has brought them
+        to `turned`, [k, vector, tile, lane] with channels in the lanes; and then those of the gradients of L filters.
         """
         g, C, O, L = geometry[0], geometry[0].C, geometry[0].O, geometry[0].L
         blocks, vectors, sets = (O + L - 1) // L, (C + L - 1) // L, (g.images + g.together - 1) // g.together
         parts = sums.shape[0]
-        part, share = (t, 0) if parts == T else (0, t)    # each worker its images, or its filters
+        part, mine = (t, 0) if parts == T else (0, t)     # each worker its images, or its filters
         own, size, line = blocks if parts == T else (blocks + T - 1) // T, g.line * L, vectors * L
-        lo, hi = share * own, min(blocks, (share + 1) * own)
+        lo, hi = mine * own, min(blocks, (mine + 1) * own)
         d, V, X, total = columns[t], factors[t], turned[t], sums[part]
         tile.clear_row(d, 0, g.frame)
         for k in range(PRODUCTS):
@@ -181,7 +198,7 @@ def weight_grad_kernel():
 
 @shared
 def gather(t, T, sums, O, C, rows, line, tails, gw):
-    """The gradient of each filter, from the sums of all workers: `rows` filters of `line` channels."""
+    """gw[o, c, tap] from the sums of all workers, sums[part, (k*rows + o)*line + c]; tails: a worker's [tap, c] of a filter."""
     for o in range(t, O, T):
         for part in range(1, sums.shape[0]):
             for k in range(PRODUCTS):
@@ -202,7 +219,9 @@ def over(count, step):
 
 
 def tile_rows(images, out, most, workers, L):
-    """Rows of tiles, and images, that a worker takes at a time: as many as have no more than `most` tiles, but some vectors."""
+    """Rows of tiles, and images, that a worker takes at a time: as many as have no more than `most` tiles, but at least
+    LEAST vectors of them.
+    """
     def fits(rows, together):
         return line_of(rows, together, out, L) <= max(most, LEAST * L)
 
@@ -210,7 +229,8 @@ def tile_rows(images, out, most, workers, L):
     together = 1
     while rows > 1 and not fits(rows, 1):
         rows -= 1
-    # images for every worker; but rather share the filters than leave lanes of a vector empty
+    # an image more, while every worker still gets as many, or while all fit one vector: better few workers, which then share the
+    # filters, than empty lanes
     while (rows == whole and together < images and fits(rows, together + 1)
            and (together < images // workers or line_of(rows, together + 1, out, L) == L)):
         together += 1
@@ -223,7 +243,9 @@ def line_of(rows, together, out, L):
 
 
 def pairs_table(together, rows, pairs, pitch, O, out, L):
-    """For each pair of tiles: where its transformed columns are, where its outputs, how many of these in a row, which row."""
+    """Of each pair of tiles of an item: where its transformed columns begin; where its outputs, from the item's first on; how many
+    outputs follow from there in the row; and in which row of the item's outputs it begins.
+    """
     i, r, j = (axis.ravel() for axis in np.indices((together, rows, pairs)))
     table = np.zeros((over(2 * len(i), L) * L // 2, NUMBERS), np.int64)
     table[:, PLACE] = together * rows * SPAN * pitch      # behind the last pair: columns of zeros, and no outputs
@@ -235,7 +257,8 @@ def pairs_table(together, rows, pairs, pitch, O, out, L):
 
 
 class Plan:
-    """What both kernels need to know of pictures (images, C, *sizes): tiles `most` at a time, factors of `held` channels.
+    """What both kernels need to know of pictures (images, C, *sizes): tiles `most` at a time; `held`: channels whose
+    factors a worker has at a time.
 
     Of the numbers for the kernels, line is how many tiles an item has, filled up; frame, how many numbers its transformed columns;
     from one of the 36 factors to the next it is `apart` of pixels, `panel` of a block of filters and `space` of products.
@@ -268,6 +291,8 @@ class Correlation(Plan):
     def __init__(self, images, C, O, sizes, out, padding, row, off, dtype, workers):
         M, L, shares = tile.FMA[0], tile.lanes(dtype), 1
         super().__init__(images, C, O, sizes, out, padding, C, BUDGET // (4 * PRODUCTS * C), dtype, workers)
+        # in turns, though each transforms all pixels anew: every item reads the factors of all filters of its turn, which so stay
+        # in a cache
         turns = over(O, max(FILTERS, MEMORY // (4 * PRODUCTS * C)))
         some = over(O, turns)
         blocks, self.starts = over(some, M), [min(i * some, O - some) for i in range(turns)]   # the last ones overlap
@@ -304,12 +329,11 @@ class WeightGradient(Plan):
         rows, line = over(O, L) * L, over(C, L) * L
         super().__init__(images, C, O, sizes, out, padding, L, BUDGET_WEIGHTS // (4 * PRODUCTS * line), dtype, workers)
         self.record = record(**self.geometry, shares=1, some=0, panel=0, space=0)         # one type of record for both kernels
-        parts = workers if self.items >= 2 * workers and rows * line * PRODUCTS < MANY or rows // L < workers else 1
+        parts = workers if (self.items >= 2 * workers and rows * line * PRODUCTS < MANY) or rows // L < workers else 1
         self.sums, self.filters = (parts, PRODUCTS * rows * line + L), (O, C, rows, line)
-        (columns, (_, *few_factors)), turned = self.scratch, ("factors", workers, PRODUCTS * self.line * line, dtype)
-        # named as a Correlation's, so that the same memory serves both
-        self.scratch = [columns, ("few factors", *few_factors), turned, ("tails", workers, 9 * (C + L), dtype),
-                        ("panels", 1, prod(self.sums), dtype)]
+        columns, (_, *size) = self.scratch                # "factors" is `turned` here: a Correlation's name, for the same memory
+        self.scratch = [columns, ("few factors", *size), ("factors", workers, PRODUCTS * self.line * line, dtype),
+                        ("tails", workers, 9 * (C + L), dtype), ("panels", 1, prod(self.sums), dtype)]
 
     def __call__(self, x, u, gw):
         columns, factors, turned, tails, sums = (scratch(*what) for what in self.scratch)
@@ -333,7 +357,7 @@ def suits_weight(images, C, O, out, window, groups, dtype):
     """The same for the gradient of the weight, whose lanes are channels."""
     L = tile.lanes(dtype)
     return (suits(images, C, O, out, window, groups, dtype) and over(C, L) * L <= 1.5 * C
-            and C * O <= WEIGHTS * images * out[0] * out[1] // EDGE ** 2)
+            and C * O <= PAIRS * images * out[0] * out[1] // EDGE ** 2)
 
 
 @lru_cache(512)
