@@ -24,9 +24,9 @@ are not finite spread to the outputs of their windows; whether a zero of the bor
 pixels of u, counts as a pixel there, and makes 0 * inf = NaN, is not settled: the compiled kernels multiply by some that the
 reference leaves out, and leave out some others.
 
-For 3x3 layers of 8 channels and filters and more in float32 (winograd.suits), cpu/winograd.py takes sums of pixels and of weights
-before it multiplies: there the magnitudes in the bound are those of the largest of 6x6 pixels around an output and of the
-filter's largest weight.
+For 3x3 layers of stride and dilation 1, one group, and 8 channels and filters or more in float32, cpu/winograd.py takes sums of
+pixels and of weights before it multiplies: there the magnitudes in the bound are those of the largest of 6x6 pixels around an
+output and of the filter's largest weight.
 """
 
 from math import prod

@@ -10,18 +10,19 @@
     elementwise.py, resample.py, pool.py, normalize.py, softmax.py, update.py       what surrounds it, in few readings of memory
     jit.py          compiling, caching, threads
 
-Of jit.py it is enough to know: an @inner function is a part of the kernels that call it, an @apart one they call by its address,
-for it is long and each of them would have a copy, and a @shared one is a kernel.  It is written for worker t of T, def name(t, T,
-...), and called without these two, name(..., workers=T), which lets all of them do their shares; T is the number of threads where
-workers is left out, or None.  few(numbers) is 1 where there is too little to do for more than one worker, and else None.
-scratch(name, workers, numbers, dtype) is memory with at least so many rows, one for each worker, of at least so many numbers, kept
-from call to call with whatever it holds from before; solid(x) is x, or a copy, in one piece.
+Of jit.py it is enough to know: an @inner function is a part of the kernels that call it, an @apart one is compiled once and
+called by its address, because a long one would otherwise be copied into each of them, and a @shared one is a kernel.  It is
+written for worker t of T, def name(t, T, ...), and called without these two, name(..., workers=T), which lets all of them do
+their shares; T is the number of threads where workers is left out, or None.  few(numbers) is 1 where there is too little to do
+for more than one worker, and else None.  scratch(name, workers, numbers, dtype) is memory with at least so many rows, one for
+each worker, of at least so many numbers, kept from call to call with whatever it holds from before; solid(x) is x, or a copy, in
+one piece.
 
 A twin that returns NotImplemented leaves the call to the reference; forced() is whether use_kernels("compiled") asks for it even
 where it gains nothing.  A tile is, in layout.py and the loops of conv.py, some rows of outputs of an image; in tile.py a block of
 M x N vectors of sums in registers, of which a tile of rows takes many; and in winograd.py 4x4 outputs.  A tap is a cell of a
 filter, and the pixel that it meets; a micro-kernel a loop that keeps a tile of sums in registers (tile.py); a panel M filters in
-the order in which a micro-kernel reads them. ldo, lda and ldx are the numbers from one row of an array to the next, as in BLAS.
+the order in which a micro-kernel reads them.  ldo, lda and ldx are the numbers from one row of an array to the next, as in BLAS.
 Behind is after: what lies behind a row, a picture or an array has higher indices.  An item is what a worker does at a time, a set
 the images of one buffer, a factor one of two arrays that are multiplied, a lane a place in a vector.  Lengths and distances are
 counted in numbers of an array, never in bytes, unless a comment says so.

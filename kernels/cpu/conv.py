@@ -12,12 +12,13 @@ Layers with 3x3 taps and many channels go to winograd.py first, which needs fewe
 
 Who owns what: an item is a tile of output rows, of one output plane, of one group, for one set of images (the `together` that
 share a buffer); where correlate has few tiles it is cut further, into `shares` parts of `share` blocks of filters each.  Worker t
-takes items t, t + T, t + 2*T ..., and its buffer belongs to it.  (In weight_grad an item has all groups, and `parts` is the number
-of sums: as many as workers where they split the images, 1 where they split the filters.) In correlate the last tile, and the last
-block of filters, overlap those before them: such outputs are written twice, the same numbers.  In weight_grad nothing overlaps,
-for it would count twice: rows and filters that are missing are zeros.  There each worker adds up sums of its own, and these are
-added up at the end: their order depends on the number of workers, so results for different numbers of threads differ by rounding.
-Where there are more sums than that is worth, or few items, a worker owns filters instead, and meets all items.
+takes items t, t + T, t + 2*T ..., and its buffer belongs to it.  In weight_grad items have no group and no shares: the loop over
+groups is outside, and an item is packed anew for each of them.  `parts` there is how many arrays of sums there are: one for each
+worker where they split the items, one where they split the filters.  In correlate the last tile, and the last block of filters,
+overlap those before them: such outputs are written twice, the same numbers.  In weight_grad nothing overlaps, for it would count
+twice: rows and filters that are missing are zeros.  There each worker adds up sums of its own, and these are added up at the end:
+their order depends on the number of workers, so results for different numbers of threads differ by rounding.  Where there are
+more sums than that is worth, or few items, a worker owns filters instead, and meets all items.
 """
 
 from functools import lru_cache
@@ -159,12 +160,18 @@ def weight_grad_kernel(M, N, pieces):
     dots = tile.dot_tile(M, N, pieces)
 
     def weight_grad(t, T, x, u, geometry, packer, packing, depth_shifts, hphases, wphases, off, vin, buffers, factors, sums):
-        """The sums of worker t: over every parts-th item from `part` on, of blocks lo .. hi - 1 of M filters, all taps.
+        """The sums of worker t: of blocks lo .. hi - 1 of M filters and all taps, over the items part, part + parts, ...
 
+        off             where tap k lies in the buffer (Layout.offsets); the last is repeated, to whole tiles of N taps
+        vin             where vector v of outputs begins there (layout.dot_vectors); V vectors for an image, or for all mixed ones
+        sums            `parts` rows; filter m of block b, tap k is at ((group * blocks + b) * M + m) * K + k
+        part, mine      one row for each worker (parts == T): its items are t, t + T ..., its filters all.  One row (parts == 1):
+                        its items are all, its filters the t-th share of the blocks
         source, s       where an item's pixels begin: in the buffer, or in x itself
         a, a0, lda      where the gradients u of a block's first filter begin, and how far apart the filters are
-        times, length   they lie in `times` stretches of `length` vectors: in u itself (in_line) a stretch for each image, else
-                        one of all images, lined up or mixed in `factor`
+        factor          M lines of g.line numbers: u in the order of vin, zeros in lanes without an output (line_up, mix_rows)
+        times, length   the vectors of u lie in `times` stretches of `length`: in u itself (in_line) a stretch for each image; in
+                        `factor` one for all images
         """
         g, K = geometry[0], off.size
         all_C, all_O, voxels = g.groups * g.C, g.groups * g.O, g.D * g.H * g.W
@@ -174,8 +181,9 @@ def weight_grad_kernel(M, N, pieces):
         buffer, factor = buffers[t], factors[t]
         part, mine = (t, 0) if parts == T else (0, t)     # each worker its images, or its filters
         total, own = sums[part], blocks if parts == T else (blocks + T - 1) // T
-        # vectors reach behind the pictures, where 0 * nan would be nan; where the last set lacks images, those of an earlier set
-        # still stand, for it is never a worker's first item
+        # An image's last vector reads up to L - 1 numbers behind it.  They meet zeros of the factor, but must be finite, for
+        # 0 * nan is nan.  Behind the last plane they are cleared here.  Behind the last image of an incomplete set lies an image of
+        # an earlier set, not garbage: plan.images <= images // workers, so every worker has had a whole set before it
         if g.copied:
             tile.clear_row(buffer, g.C * depth_shifts.size * g.plane, SLACK + 2 * g.L)
         for group in range(g.groups):
@@ -365,7 +373,7 @@ def dots_for(O):
     if O == 1:
         return 1, 9                                       # depthwise: the taps of one filter
     M, N = tile.DOT
-    return (N, M) if O == N else (M, N)                   # six of them: LeNet's first layer
+    return (N, M) if O == N else (M, N)                   # with DOT = (4, 6) six of them: LeNet's first layer
 
 
 class WeightGradient:

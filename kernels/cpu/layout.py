@@ -35,7 +35,7 @@ first of these ways that fits:
                so is what is behind the last of fewer than L outputs
 
 Rows and halves are stored right where they belong (`direct`), so they need outputs side by side and a whole block of filters (M
-of tile.FMA); flat and mixed outputs go to a scratch `out` first, from where conv.put copies them.
+of conv.tile_for); flat and mixed outputs go to a scratch `out` first, from where conv.put copies them.
 """
 
 from dataclasses import dataclass
@@ -212,6 +212,9 @@ def pitch_of(width):
 
     A row is -first zeros, the pixels, and zeros as far as its last output reads (`needed`).  If the zeros before the next row are
     enough for the latter, a row ends with its pixels (`shared`).
+
+    5 pixels, 3 taps, a border of 1 (shifts -1, 0, 1): needed = 5 + 2 = 7 (0 x x x x x 0), shared = 6: the zero behind a row is the
+    one before the next, 0 x x x x x | 0 x x x x x | ... ; behind the last row `overflow` adds 7 - 6 = 1 zero.
     """
     needed = width.count + width.reach
     shared = width.size - min(width.first, 0)
@@ -223,7 +226,7 @@ def pitch_of(width):
 @lru_cache(512)
 def layout(channels, depth, height, width, itemsize, most_images=1, in_place=False, L=1, dots=False, budget=BUFFER):
     """The plan for these axes.  If all rows fit the buffer, up to `most_images` small images follow one another in it (a power of
-    2); if not, the rows are halved until they fit.
+    2); if not, the rows are halved until they fit.  A single row is never cut, so long signals exceed the budget.
 
     Given L, images may also be mixed.  That takes time, so it must save a fifth of the numbers that vectors along the rows compute:
     columns between rows, and taps outside of the picture; of dots, which leave no tap out, a tenth.

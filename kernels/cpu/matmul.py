@@ -10,7 +10,7 @@ Where b has at most LARGE numbers, the kernels of convolution do it, for a matri
   lines in memory, as in the weight gradient of such a convolution: b's columns are K channels of J pixels, a's rows the
   gradients of I filters.  (If a is transposed as well, b is copied first.)
 
-Tiles and copies are those of conv.py: b is read in place only if K fills a vector.
+Tiles and copies are those of conv.py: b is read in place only if K is at least a vector or, of dot products, J is whole vectors.
 
 With at most FEW rows of a, a larger b whose columns lie in one piece is treated so, too, but with the two exchanged: its K
 columns are the filters, of which each worker owns some, and y comes out transposed.  Any other larger b is cut into blocks, and

@@ -57,8 +57,9 @@ class Writer:
 
     The builder's words are LLVM's: gep is an address plus an offset, select one of two values, phi a value that depends on where
     the program came from (as in a loop: from before it, or from its last turn), shuffle_vector a choice of lanes of two vectors.
-    For a convolution these are enough: at, load, store, splat, gather, scatter, loop, lane_sums; masks and `transposed` are for
-    mix_rows and part_rows, the rest for other files.  parts: into how many vectors a register is cut.
+    For a convolution these are enough: at, load, store, splat, gather, scatter, loop, zero, shuffle, lane_sums; masks are for
+    copy_padded, mix_rows and part_rows, `transposed` for the last two, the rest for other files.  parts: into how many vectors a
+    register is cut.
     """
 
     def __init__(self, context, builder, signature, values, parts=1):
@@ -329,6 +330,9 @@ def dot_tile(M, N, pieces=1):
                 return new
 
             last = at.loop(V, [at.zero()] * (M * N), step)
+            # each of the M*N sums is still a vector of L partial sums.  Up to L of them (a block of rows ms, columns ns) become one
+            # vector of totals, lane j * len(ns) + i for row ms[j], column ns[i]; vectors of zeros fill up a block that is smaller.
+            # Each row of the block is then cut out of the vector and added to out.  M, N = 4, 6 and L = 16: columns 0-3, then 4-5
             for ms, ns in blocks(M, N, L):
                 sums = [last[m * N + n] for m in ms for n in ns]
                 sums = at.lane_sums(sums + [at.zero()] * (L - len(sums)))

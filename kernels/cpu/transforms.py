@@ -1,9 +1,9 @@
 """The transforms of winograd.py for a vector of tiles at a time, in LLVM's language.
 
-Lanes are tiles.  A vector has 8 numbers in this file, whatever the machine's (PARTS).  Two neighbouring tiles are a pair, 8
-outputs of a row, from 10 pixels, and a group of four pairs, of whatever rows and images, is turned into vectors of 8 tiles: a
-table tells where each pair lies, so small pictures waste no lanes.  In a group the first tiles of the pairs come first, then the
-second ones; all that reads or writes tiles goes by this order.
+Lanes are tiles (of factors_of_filters filters, of filters_of_sums channels).  A vector of tiles has 8 numbers, whatever the
+machine's (PARTS).  Two neighbouring tiles are a pair, 8 outputs of a row, from 10 pixels, and a group of four pairs, of whatever
+rows and images, is turned into vectors of 8 tiles: a table tells where each pair lies, so small pictures waste no lanes.  In a
+group the first tiles of the pairs come first, then the second ones; all that reads or writes tiles goes by this order.
 
 Pixels are transformed along the columns of their picture first, where neighbours along a row need not be told apart, and what
 comes out along the rows of the tiles.  The matrices, whose equal parts are computed once, are for the points 0, p, -p, q, -q
@@ -30,7 +30,7 @@ from .tile import INT, Writer, outlined
 
 EDGE, SPAN = 4, 6                                         # outputs and pixels along an edge of a tile
 PRODUCTS = SPAN * SPAN                                    # of a tile
-PAIR = 2 * EDGE                                           # pixels of two tiles side by side, and tiles of a group: a vector here
+PAIR = 2 * EDGE                                           # outputs of two tiles side by side, and tiles of a group: a vector here
 GROUP = PAIR // 2                                         # pairs whose tiles are the lanes of a vector
 PARTS = max(1, tile.BYTES // (4 * PAIR))                  # such vectors that make a vector of the processor
 PLACE, OUT, COLUMNS, ROW, NUMBERS = range(5)              # of a pair's line in the table: winograd.pairs_table
@@ -54,7 +54,9 @@ def plus(at, x, number, y):
 
 
 def pixels_to_factors(at, d):
-    """B' d"""
+    """B' d.  Rows p and -p of B' are even_p +- p odd_p,  even_p = d4 - q^2 d2, odd_p = d3 - q^2 d1  (q^2: p's own cancels); for q
+    exchange p and q.  ends: the first and the last row.
+    """
     even_p, odd_p, even_q, odd_q = (plus(at, d[i + 2], -square, d[i]) for square in (Q2, P2) for i in (2, 1))
     ends = [plus(at, plus(at, d[i + 4], -P2 - Q2, d[i + 2]), P2 * Q2, d[i]) for i in (0, 1)]
     return [ends[0], plus(at, even_p, P, odd_p), plus(at, even_p, -P, odd_p),
@@ -70,7 +72,7 @@ def products_to_outputs(at, m):
 
 
 def gradients_to_factors(at, u):
-    """A u"""
+    """A u: values of the polynomial u at the points; at p and -p  even_p +- p odd_p,  even_p = u0 + p^2 u2, odd_p = u1 + p^2 u3."""
     even_p, odd_p, even_q, odd_q = (plus(at, u[i], square, u[i + 2]) for square in (P2, Q2) for i in (0, 1))
     return [u[0], plus(at, even_p, P, odd_p), plus(at, even_p, -P, odd_p),
             plus(at, even_q, Q, odd_q), plus(at, even_q, -Q, odd_q), u[3]]

@@ -59,7 +59,7 @@ def over(rule):
             if first < last:
                 at, n = addresses[i], last - first
                 rule(piece(at[0], first, n, like), piece(at[1], first, n, like), piece(at[2], first, n, like),
-                     piece(at[3], first, n, like), piece(at[4], first, n, like), numbers[i % numbers.shape[0]])     # a row for all or each
+                     piece(at[3], first, n, like), piece(at[4], first, n, like), numbers[i % numbers.shape[0]])    # for each or all
 
     update.__qualname__ = rule.__name__                   # the name under which it is kept
     return shared(update)

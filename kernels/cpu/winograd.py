@@ -1,11 +1,12 @@
 """3x3 convolutions with fewer products, for float32: Winograd's minimal filtering F(4x4, 3x3) in the three passes of conv.py.
 
-Four neighbouring outputs of a filter with three taps cost twelve products.  Six are enough.  To multiply polynomials of degree 3
-and 2 takes six: the result has degree 5, and is known by its values at five points and its leading coefficient, each of which is
-one product of two values.  In matrices, c = E [(F a) * (G g)] for coefficients a and g, which is linear in a, with the matrix E
-diag(G g) F.  As c[k] = sum over j of g[k-j] a[j], the transposed matrix makes y[j] = sum over k of g[k-j] d[k], which is the
-filter over pixels d: y = F' [(G g) * (E' d)], the same products between other sums; F' and E' are called A' and B' below (' is
-the transposed matrix; F is 6x4 and G 6x3, the values of a and g at the points; E is 6x6, from values to coefficients).  With the
+Four neighbouring outputs of a filter with three taps cost twelve products.  Six are enough.  Multiply polynomials a of degree 3
+and g of degree 2: the result c has degree 5 and is known by six numbers, its values at five points and its leading coefficient,
+each one product.  In matrices, c = E [(F a) * (H g)]: F (6x4) and H (6x3) take those numbers of a and of g, and E (6x6) makes
+coefficients of the six products.  For a fixed g that is the matrix E diag(H g) F, and as c[k] = sum over j of g[k-j] a[j], its
+entry in row k, column j is g[k-j].  So the transposed matrix, F' diag(H g) E', makes y[j] = sum over k of g[k-j] d[k]: the filter
+over six pixels d (' is the transposed matrix).  Each row of E' has a denominator; moved to the same row of H, that leaves B' of
+E' and makes G of H, and with A = F it is  y = A' [(G g) * (B' d)].  With the
 points 0, p, -p, q, -q for pixels d and taps g,
 
     m0 = (p^2 q^2 d0 - (p^2 + q^2) d2 + d4) * g0 / (p^2 q^2)
@@ -259,6 +260,12 @@ def pairs_table(together, rows, pairs, pitch, O, out, L):
 class Plan:
     """What both kernels need to know of pictures (images, C, *sizes): tiles `most` at a time; `held`: channels whose
     factors a worker has at a time.
+
+    Pictures: tiles_H rows of tiles, pairs_W pairs in each.  An item is `rows` rows of tiles of `together` images; a set has `tiles`
+    items (not tiles).  Of the input, tile row r begins at picture row  top + EDGE * r,  and zeros stand for rows outside.
+    Transformed columns: a line of `pitch` numbers whose number c is picture column  c - padding.  Columns left .. left + columns
+    - 1 of the picture are written to it, from `margin` on; the others stay zero.  A tile row has SPAN such lines, an image
+    g.rows * SPAN, and one tile row of zeros stands behind all images, for pairs that are not there.
 
     Of the numbers for the kernels, line is how many tiles an item has, filled up; frame, how many numbers its transformed columns;
     from one of the 36 factors to the next it is `apart` of pixels, `panel` of a block of filters and `space` of products.
