@@ -167,8 +167,7 @@ def weight_grad_kernel(M, N, pieces):
         sums            `parts` rows; filter m of block b, tap k is at ((group * blocks + b) * M + m) * K + k
         part, mine      one row for each worker (parts == T): its items are t, t + T ..., its filters all.  One row (parts == 1):
                         its items are all, its filters the t-th share of the blocks
-        source, s       where an item's pixels begin: in the buffer, or in x itself
-        a, a0, lda      where the gradients u of a block's first filter begin, and how far apart the filters are
+        source, s       as in correlate;  a, a0, lda: where the u of a block's first filter begin, and how far apart the filters are
         factor          M lines of g.line numbers: u in the order of vin, zeros in lanes without an output (line_up, mix_rows)
         times, length   the vectors of u lie in `times` stretches of `length`: in u itself (in_line) a stretch for each image; in
                         `factor` one for all images
@@ -227,7 +226,6 @@ def weight_grad_kernel(M, N, pieces):
 
 # What weight_grad multiplies: vector i of `factor` has the u of those outputs whose pixels vector i of vin reads, and zeros
 # where a lane has no output.  Of 3 outputs a row with pitch 5, L = 8:  u0 u1 u2 0 0 u3 u4 u5,  0 0 u6 ...
-
 @inner
 def line_up(u, start, height, g, factor, to, V):
     """V vectors of a line of the factor: `height` rows of u, row r at r * between, as its pixels lie in the buffer; else zeros."""
