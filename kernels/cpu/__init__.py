@@ -24,8 +24,8 @@ M x N vectors of sums in registers, of which a tile of rows takes many; and in w
 filter, and the pixel that it meets; a micro-kernel a loop that keeps a tile of sums in registers (tile.py); a panel M filters in
 the order in which a micro-kernel reads them.  ldo, lda and ldx are the numbers from one row of an array to the next, as in BLAS.
 Behind is after: what lies behind a row, a picture or an array has higher indices.  An item is what a worker does at a time, a set
-the images of one buffer, a factor one of two arrays that are multiplied, a lane a place in a vector.  Lengths and distances are
-counted in numbers of an array, never in bytes, unless a comment says so.
+the images of one buffer, a factor one of two arrays that are multiplied (in winograd.py one of 36 numbers of a tile), a lane a
+place in a vector.  Lengths and distances are counted in numbers of an array, never in bytes, unless a comment says so.
 
 Nothing outside this folder imports it but registry.py and tinyvision/prepare.py, at the first call that wants it: it loads Numba.
 """

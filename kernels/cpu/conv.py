@@ -202,7 +202,7 @@ def weight_grad_kernel(M, N, pieces):
                     a, a0, lda, length, times = u, begin, g.OD * pixels, V, count
                     if g.lane > 1:
                         a, a0, lda, times = factor, 0, g.line, 1
-                        for m in range(M):                # a filter that is not there has no images
+                        for m in range(M):                # (one tile in all.)  A filter that is not there has no images
                             there = count if b * M + m < g.O else 0
                             tile.mix_rows(factor, m * g.line, u, begin + m * g.OD * pixels, all_O * g.OD * pixels, there, pixels)
                     elif not g.in_line:
@@ -228,7 +228,7 @@ def weight_grad_kernel(M, N, pieces):
 # where a lane has no output.  Of 3 outputs a row with pitch 5, L = 8:  u0 u1 u2 0 0 u3 u4 u5,  0 0 u6 ...
 @inner
 def line_up(u, start, height, g, factor, to, V):
-    """V vectors of a line of the factor: `height` rows of u, row r at r * between, as its pixels lie in the buffer; else zeros."""
+    """V vectors of a line of the factor: `height` rows of u, row r at to + r * between, as its pixels in the buffer; else zeros."""
     tile.copy_padded(factor, to + (V - 1) * g.L, u, start, 0)             # the last vector may reach behind the last row: zeros
     for r in range(g.rows):
         there = g.OW if r < height else 0

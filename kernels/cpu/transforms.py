@@ -1,9 +1,10 @@
 """The transforms of winograd.py for a vector of tiles at a time, in LLVM's language.
 
-Lanes are tiles (of factors_of_filters filters, of filters_of_sums channels).  A vector of tiles has 8 numbers, whatever the
-machine's (PARTS).  Two neighbouring tiles are a pair, 8 outputs of a row, from 10 pixels, and a group of four pairs, of whatever
-rows and images, is turned into vectors of 8 tiles: a table tells where each pair lies, so small pictures waste no lanes.  In a
-group the first tiles of the pairs come first, then the second ones; all that reads or writes tiles goes by this order.
+Lanes are tiles, but filters in factors_of_filters and channels in filters_of_sums.  Each write(at, ...) below emits the body of
+one function (tile.outlined); `at` is a tile.Writer.  A vector of tiles has 8 numbers, whatever the machine's (PARTS).  Two
+neighbouring tiles are a pair, 8 outputs of a row, from 10 pixels, and a group of four pairs, of whatever rows and images, is
+turned into vectors of 8 tiles: a table tells where each pair lies, so small pictures waste no lanes.  In a group the first tiles
+of the pairs come first, then the second ones; all that reads or writes tiles goes by this order.
 
 Pixels are transformed along the columns of their picture first, where neighbours along a row need not be told apart, and what
 comes out along the rows of the tiles.  The matrices, whose equal parts are computed once, are for the points 0, p, -p, q, -q
@@ -122,6 +123,7 @@ def turned(at, vectors):
     """Vector n has a row of pair n, four numbers of its first tile and four of its second: both 4x4 squares are transposed.
 
     Vector j is then column j: of the first tiles in lanes 0 to 3, of the second ones in lanes 4 to 7, in the order of the pairs.
+    A transposition undoes itself: from columns of outputs, as in outputs_of_products, it makes the rows of pairs again.
     """
     def interleaved(u, v):
         return [at.shuffle(u, v, [first + lane + of * PAIR for first in (0, 4) for lane in half for of in (0, 1)])

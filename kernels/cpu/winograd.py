@@ -35,10 +35,13 @@ gradients (A u A') and of a filter (G g G').  What the kernels keep, and in whic
 
     columns     [image, row of tiles, 6, pitch]    B' d of one channel: transformed along the picture's columns only
     factors     [k, channel, tile]                 B' d B; `line` numbers for a channel, tiles in the order of transforms.py
-    panels      [block, k, channel, filter]        G g G', M filters in a block; all workers read them
+    panels      [block, k, channel, filter]        G g G', M filters in a block; all workers read them: v of filters, w of correlate
     products    [k, filter, tile]                  of one block: sums over the channels, by fma_tile
     turned      [k, vector, tile, lane]            for the weight gradient: factors with L channels in the lanes
     sums        [k, filter, channel]               for the weight gradient: sums over tiles, by product_tile
+
+In the weight gradient a block is L filters, not M, and `line` the channels filled up to whole vectors: the numbers from one row of
+`sums` to the next.  g.line counts tiles everywhere.
 
 Accuracy: an output is still a function of the nine pixels under the filter, but the error is that of the sums on the way.  With S
 the sum over the channels of 9 * (largest of the tile's 6x6 pixels) * (largest of the filter's weights), it stays below 2 eps S
@@ -91,7 +94,11 @@ def filter_kernel():
     M = tile.FMA[0]
 
     def filters(t, T, w, start, some, C, row, off, apart, panels, v):
-        """v[block, k, c, m] = factor k of filter m of a block; of `some` filters from `start` on.  The last block overlaps."""
+        """v[block, k, c, m] = factor k of filter m of a block; of `some` filters from `start` on.  The last block overlaps.
+
+        row, off: tap i of channel c of filter o is w[o*row + off[9*c + i]].  panels: for each worker the taps of one block as they
+        are, [9*c + i, m].  apart: numbers of v from one factor to the next, C*M and a few more.
+        """
         blocks = (some + M - 1) // M
         for b in range(t, blocks, T):
             # some >= M, for CHANNELS >= M
@@ -153,7 +160,8 @@ def weight_grad_kernel():
     def weight_grad(t, T, x, u, geometry, zeros, table, columns, factors, turned, sums):
         """sums[k, o, c] = sum over the worker's tiles of  (factor k of filter o's gradient) * (factor k of channel c)
 
-        Filters and channels are filled up to whole vectors of L.  V has the factors of L channels, until mix_rows has brought them
+        Filters and channels are filled up to whole vectors of L: channels with zeros, filters with whatever V held before, whose
+        sums gather does not read.  V has the factors of L channels, until mix_rows has brought them
         to `turned`, [k, vector, tile, lane] with channels in the lanes; and then those of the gradients of L filters.
         """
         g, C, O, L = geometry[0], geometry[0].C, geometry[0].O, geometry[0].L
@@ -246,6 +254,9 @@ def line_of(rows, together, out, L):
 def pairs_table(together, rows, pairs, pitch, O, out, L):
     """Of each pair of tiles of an item: where its transformed columns begin; where its outputs, from the item's first on; how many
     outputs follow from there in the row; and in which row of the item's outputs it begins.
+
+    Lines go by image, row and pair.  An item with fewer rows, or fewer images, uses the first of them: tile_rows takes several
+    images only together with all their rows, so never are rows missing from an image that others follow.
     """
     i, r, j = (axis.ravel() for axis in np.indices((together, rows, pairs)))
     table = np.zeros((over(2 * len(i), L) * L // 2, NUMBERS), np.int64)
