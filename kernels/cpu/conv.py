@@ -202,7 +202,7 @@ def weight_grad_kernel(M, N, pieces):
                     a, a0, lda, length, times = u, begin, g.OD * pixels, V, count
                     if g.lane > 1:
                         a, a0, lda, times = factor, 0, g.line, 1
-                        for m in range(M):                # (one tile in all.)  A filter that is not there has no images
+                        for m in range(M):                # all rows: one tile; a filter that is not there has no images
                             there = count if b * M + m < g.O else 0
                             tile.mix_rows(factor, m * g.line, u, begin + m * g.OD * pixels, all_O * g.OD * pixels, there, pixels)
                     elif not g.in_line:

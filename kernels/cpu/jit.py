@@ -108,18 +108,15 @@ class Apart:
     """A function of several kernels that is compiled by itself, once: a kernel gets its address, and calls it with call_apart."""
 
     def __init__(self, function):
-        self.found = {}
         name = f"{function.__module__}.{function.__qualname__}"
         self.dispatcher = cached(function, name, pipeline_class=ApartCompiler, **ONLY_CODE, **OPTIONS)
 
     def address(self, *like):
         """Where the function for arguments of these types is."""
         kinds = tuple(map(numba.typeof, like))
-        if kinds not in self.found:
-            self.dispatcher.compile(kinds)
-            made = self.dispatcher.overloads[kinds]
-            self.found[kinds] = made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
-        return self.found[kinds]
+        self.dispatcher.compile(kinds)                    # unless it has been
+        made = self.dispatcher.overloads[kinds]
+        return made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
 
 
 apart = Apart
