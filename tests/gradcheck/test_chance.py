@@ -203,6 +203,14 @@ def test_own_and_global_generators_are_left_alone(broken):
     assert "held still" in str(report) and states() == before and state(op.rng) == state(new(5)) and op.calls == 0
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_equal_draws_are_random_numbers_as_well(seed):
+    """One call in four draws the mask of the call before it: held still for that, not taken for a function without chance."""
+    rng = new(seed)
+    report = gradcheck(lambda x: x * (rng.random(x.shape) < 0.5), np.array([1.5, -2.0]))
+    assert report and "held still" in str(report)
+
+
 def test_modules_functions_and_losses_leave_no_trace():
     own, before = new(6), states()
     module = nn.Sequential(nn.Linear(4, 3), nn.Dropout(0.5), nn.Dropout(0.5, generator=own))
