@@ -3,7 +3,7 @@ others.
 
 The folder is installed as tinyvision.kernels (setup.cfg).  Each file is a contract and its reference, in NumPy's own functions;
 cpu/ has compiled twins of the hot ones, and registry.py decides which of the two runs.  Read the reference first: the twin
-computes the same numbers.
+computes the same numbers, as far as the contract speaks of them.
 
     window.py       how a window slides over an image, in integers: read it first
     im2col.py       patches to columns and back

@@ -11,9 +11,10 @@ A rectifier, and before it the sum with an array r of x's shape, may come in the
     normalize(x, w, b, axes, eps, relu, r)  ->  the same
     normalize_grad(g, x, w, b, mean, rstd, axes, relu, r)  ->  gx, gw, gb and, with r, gr
 
-Running statistics, (C,), move in place towards those of a batch, averaged over its N groups:
+Running statistics, (C,), move in place towards those of a batch, (N, C, 1), averaged over N (1 for batch norm, the images for
+instance norm):
 
-    follow(mean, var, found_mean, found_var, momentum, correction)       r = (1 - momentum) r + momentum * found,
+    follow(mean, var, found_mean, found_var, momentum, correction)       running = (1 - momentum) * running + momentum * found,
                                                                          where the variance is found times correction
 
 Backwards, where the rectifier was open is computed anew from x and r, in the same order: y need not be kept.

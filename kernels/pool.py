@@ -6,7 +6,7 @@ those of one window:
     window_max     x -> y, tap (N, C, *O)     the maximum of each window and its tap: the first of equal ones, the last NaN if any
     tap_index      tap -> index (N, C, *O)    the tap of each window as an index of the image
     scatter_taps   g -> x (N, C, *S)          scatter_add by tap_index; what belongs to no tap of the window goes nowhere
-    window_max_relu  as window_max, but y = relu(maximum); where that is 0 the tap is prod(window.size) more, that of no pixel
+    window_max_relu  as window_max, but y = relu(maximum); unless that is above 0 the tap is prod(window.size) more: of no pixel
     gather         x -> y (N, C, *O)          y[n, c, o] = x[n, c, index[n, c, o]]
     scatter_add    g -> x (N, C, *S)          its adjoint: x[n, c, p] = sum of g[n, c, o] over the o whose index is p
     scatter        u -> x (N, C, *S)          x[n, c, index[n, c, o]] = u[n, c, o], the last o where an index repeats; else 0
@@ -65,13 +65,14 @@ def window_max(x, window, out):
     number = np.min_scalar_type(len(taps))                                # the smallest integers that count the taps
     first = outer(np.add, [f * p for f, p in zip(first_taps(window, out), pixel_pitch(window.size))])
     best = xp.full(x.shape[:2] + out, lowest, x.dtype)
-    winner = xp.broadcast_to(constant(x, first.astype(number)), best.shape)
+    winner = xp.broadcast_to(constant(x, first.astype(number)), best.shape)           # to stay where every pixel is the lowest
     for t, (_, where) in enumerate(taps):
         v = xp.ascontiguousarray(xpad[(..., *where)])
         better = (v > best) | (v != v)
         # t grows, so the largest t that was better is the last: a maximum is several times faster than a choice
         winner = xp.maximum(winner, better * number.type(t))
         xp.maximum(best, v, out=best)
+    # not `best`: of 0.0 and -0.0, which are equal, it may have taken the other
     return gather(x, tap_index(winner, window, x.shape[2:])), winner
 
 

@@ -12,7 +12,7 @@ Contract, for scores x and the axis of the classes (1 for the cross entropy: x (
     mean_cross_entropy_grad(g, x, labels, ignored, count, top, total)  ->  gx (N, K, *S)
 
 The mean is that over the labels other than `ignored`, which are `count`; a label that is no class makes it no number, for on a GPU
-nobody can look at the labels beforehand without waiting.
+nobody can look at the labels beforehand without waiting; what the gradient is then is not settled.
 
 top and total keep the axis with size 1.  Whoever keeps these two has softmax(x) = exp(x - top) / total at one exponential,
 and needs no second array of x's size.  A picture with a label per pixel is large: what counts is how often it is read.

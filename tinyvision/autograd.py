@@ -59,14 +59,15 @@ def backward(roots, gradients, retain_graph=None, create_graph=False, targets=No
             g, alone = arrived.pop(t)
             if t._hooks:
                 g, alone = run_hooks(t, g, create_graph), False
-            if t._keeps_grad or (targets is not None and t in targets):
+            asked = targets is not None and t in targets
+            if t._keeps_grad or asked:
                 delivered.append((t, own(g)))
-            if targets is not None:
+            if asked:
                 targets.discard(t)
                 if not targets:
                     return delivered                      # whatever lies behind, nothing of it was asked for
-                if not leads_on(t, useful):
-                    continue
+            if useful is not None and (asked or t not in useful) and not leads_on(t, useful):
+                continue
             hand_on(t, g, alone, arrived, useful)
             if not retain_graph:
                 t.op = spent                              # frees the op, its masks and its hold on the inputs
@@ -138,14 +139,19 @@ def leads_to(targets, roots):
     """The tensors from which one of the targets is reached, or may have been before the graph was released; None for: all."""
     if targets is None:
         return None
-    found, stack = set(roots), list(roots)
+    found, results = set(roots), []
+    stack = list(found)
     while stack:                                          # iterative: the graph may be deep
-        for x in parents(stack.pop()):
-            if x not in found:
+        t = stack.pop()
+        if t.op is None:
+            continue
+        results.append((t._age, t))
+        for x, needed in zip(t.op.inputs, t.op.needs):
+            if needed and x not in found:
                 found.add(x)
                 stack.append(x)
     useful = set(targets)
-    for t in sorted([t for t in found if t.op is not None], key=lambda t: t._age, reverse=True):            # producers first
+    for _, t in sorted(results, reverse=True):            # producers first
         if leads_on(t, useful):
             useful.add(t)
     return useful
@@ -161,11 +167,6 @@ def leads_on(t, useful):
     return False
 
 
-def parents(t):
-    """The inputs of t's op that wanted a gradient when it was recorded."""
-    return [x for x, needed in zip(t.op.inputs, t.op.needs) if needed] if t.op is not None else []
-
-
 def hand_on(t, g, alone, arrived, useful):
     """Run one op's backward rule, and add what it returns to the gradients of the inputs that want one."""
     op = t.op
@@ -174,7 +175,7 @@ def hand_on(t, g, alone, arrived, useful):
                            "Compute the forward pass again, or call the first backward(retain_graph=True); several losses "
                            "over one graph: add them and call backward() once.")
     inputs, arrays = op.inputs, unchanged(op)
-    if useful is not None:
+    if useful is not None and op.needs.count(True) > 1:    # the only one is useful, or t's turn would not have come
         needs = tuple([needed and x in useful for x, needed in zip(inputs, op.needs)])
         if needs != op.needs:
             op = copy.copy(op)                            # the graph may serve again, and then for other targets

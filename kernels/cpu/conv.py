@@ -3,10 +3,12 @@
     correlate      y[m, p] = bias[m] + sum over k of  w[m, k] * buffer[off[k] + p]         conv, and conv_transpose
     weight_grad    gw[m, k] = sum over p of  u[m, p] * buffer[off[k] + p]                  conv_weight_grad
 
+k counts all taps of a filter, which has C/G * prod(window.size) of them: K here, Q in the reference.
+
 The transposed convolution is a convolution too: of u, with the kernel flipped and its two channel axes exchanged.  (Nothing is
 flipped in memory: its shifts fall as the taps rise.)  With a stride S, output pixel h is reached by those taps k only for which
 h + lo - k*D is a multiple of S; so the outputs split into S phases per axis, and each is a convolution of stride 1 with its own
-taps, written at every S-th pixel (output_phases).
+taps, written at every S-th pixel (layout.output_phases).
 
 Layers with 3x3 taps and many channels go to winograd.py first, which needs fewer products.
 
@@ -30,11 +32,11 @@ import numpy as np
 from ...memory import empty
 from ..registry import forced
 from . import tile, winograd
-from .jit import FLOATS, call_apart, few, inner, scratch, shared, solid, threads
-from .layout import ONE, SLACK, Axis, dot_vectors, ints, layout, pointwise, record, runs, vectors
+from .jit import FLOATS, call_separate, few, inner, scratch, shared, solid, threads
+from .layout import ONE, SLACK, axes_of, dot_vectors, ints, layout, output_phases, pointwise, record, row_of, runs, vectors
 from .pack import packer, packing, panel
 
-FLAT = 4096                                               # outputs of a picture with rows shorter than a vector: more are copied
+FLAT = 4096                                               # outputs in rows shorter than a vector: more are copied, and cut to fit
 MANY = 1 << 18                                            # sums of a weight gradient: measured, from here on a worker owns filters
 CHUNK = 64                                                # vectors at a time: the factor's share stays in the first-level cache
 PLENTY = 1 << 22                                          # multiply-adds of few filters that are worth compiling one more kernel
@@ -53,7 +55,7 @@ def panels_of(t, T, w, groups, O, M, wrow, wgroup, woff, wp):
 @lru_cache(None)
 def correlate_kernel(M, N, pieces):
     """The kernel for tiles of M filters and N vectors."""
-    some, two, one = tile.fma_tile(M, N, pieces), tile.fma_tile(M, 2, pieces), tile.fma_tile(M, 1, pieces)
+    many, two, one = tile.fma_tile(M, N, pieces), tile.fma_tile(M, 2, pieces), tile.fma_tile(M, 1, pieces)
 
     def correlate(t, T, x, w, bias, y, geometry, packer, packing, depth_shifts, hphases, wphases, runs, taps, woff, vin, vout,
                   panels, buffers, outs):
@@ -63,34 +65,34 @@ def correlate_kernel(M, N, pieces):
         packer          the address of pack; packing, depth_shifts, hphases, wphases: its last four arguments
         runs, taps      which vectors meet which taps (layout.runs); vin, vout: where the vectors lie (layout.vectors)
         woff            where tap k of a filter lies in w; in a panel the taps lie one after the other
-        panels          all panels in one row (g.packed), else a row for each worker; buffers, outs: a row for each worker
+        panels          all panels in one row (g.panels_first), else a row for each worker; buffers, outs: a row for each worker
 
-        From an item's number follow part (its share of the filters), r0 (first row of the tile), od, group and n0 (first image).
+        From an item's number follow band (its share of the filters), r0 (first row of the tile), od, group and n0 (first image).
         Places are an array and an index of it; g.C and g.O count the channels and filters of a group, all_C and all_O those of all.
         source, s       where its pixels begin: in the buffer, which pack has filled, or in x itself
         row             where its rows begin in y, counted in rows over images, filters and planes
         to, o, ldo      where filter m of a block begins: in y itself (direct) or in out, and how far apart the filters are
-        run             its vectors v .. end - 1 have Q taps, the k-th and following of `taps`
+        run             its vectors v .. end - 1 have `length` taps, the k-th and following of `taps`
         wk, bk          where the weights and the biases of a block begin
         """
         g, K, V = geometry[0], woff.size, vin.size // pieces
         all_C, all_O, voxels = g.groups * g.C, g.groups * g.O, g.D * g.H * g.W
         blocks = (g.O + M - 1) // M                       # of filters, M at a time
         share, sets = (blocks + g.shares - 1) // g.shares, (g.images + g.together - 1) // g.together
-        buffer, out, weights = buffers[t], outs[t], panels[0 if g.packed else t]
+        buffer, out, weights = buffers[t], outs[t], panels[0 if g.panels_first else t]
         for item in range(t, sets * g.groups * g.OD * g.tiles * g.shares, T):
-            part, r0, rest = item % g.shares, item // g.shares % g.tiles * g.rows, item // g.shares // g.tiles
+            band, r0, rest = item % g.shares, item // g.shares % g.tiles * g.rows, item // g.shares // g.tiles
             od, group, n0 = rest % g.OD, rest // g.OD % g.groups, rest // g.OD // g.groups * g.together
             r0 = min(r0, g.OH - g.rows)                   # the last tile overlaps the one before it
             base, count = (n0 * all_C + group * g.C) * voxels, min(g.together, g.images - n0)
             source, s = x, base + (od * g.H + r0) * g.W
             if g.copied:
                 source, s = buffer, 0
-                call_apart(packer, (x, base, all_C * voxels, count, od * g.stride_D, r0, buffer, packing, depth_shifts, hphases,
+                call_separate(packer, (x, base, all_C * voxels, count, od * g.stride_D, r0, buffer, packing, depth_shifts, hphases,
                                     wphases))
-            for b in range(part * share, min(blocks, (part + 1) * share)):
+            for b in range(band * share, min(blocks, (band + 1) * share)):
                 m, wk = max(0, min(b * M, g.O - M)), (group * blocks + b) * M * K
-                if not g.packed:
+                if not g.panels_first:
                     wk = 0
                     panel(w, group * g.wgroup + m * g.wrow, g.wrow, woff, M, min(M, g.O - m), weights, 0)
                 row = ((n0 * all_O + group * g.O + m) * g.YD + od * g.step_D + g.at_D) * g.YH + r0 * g.step_H + g.at_H
@@ -98,18 +100,18 @@ def correlate_kernel(M, N, pieces):
                 if g.direct:
                     to, o, ldo = y, row * g.YW + g.at_W, g.YD * g.YH * g.YW
                 for run in range(runs.shape[0]):
-                    v, end, k, Q = runs[run, 0], runs[run, 1], runs[run, 2], runs[run, 3]
+                    v, end, k, length = runs[run, 0], runs[run, 1], runs[run, 2], runs[run, 3]
                     if g.lane == 1:                       # the last set may have fewer images; mixed, their lanes are zeros
                         end = V // g.together * count
                     # N vectors at a time, then two, then one
                     while end - v >= N and (N % 2 == 0 or end - v != N + 1):      # 4 are better cut into pairs than 3 and 1
-                        some(weights, wk, taps, k, Q, source, s, vin, v, to, o, ldo, vout, bias, bk)
+                        many(weights, wk, taps, k, length, source, s, vin, v, to, o, ldo, vout, bias, bk)
                         v += N
                     while v + 2 <= end:
-                        two(weights, wk, taps, k, Q, source, s, vin, v, to, o, ldo, vout, bias, bk)
+                        two(weights, wk, taps, k, length, source, s, vin, v, to, o, ldo, vout, bias, bk)
                         v += 2
                     if v < end:
-                        one(weights, wk, taps, k, Q, source, s, vin, v, to, o, ldo, vout, bias, bk)
+                        one(weights, wk, taps, k, length, source, s, vin, v, to, o, ldo, vout, bias, bk)
                 if not g.direct:
                     put(y, row, out, ldo, g, count, min(M, g.O - m), V // g.together * g.L)
 
@@ -136,7 +138,7 @@ def put(y, row, out, ldo, g, count, filters, between):
                 if g.step_W == 1 and g.lane == 1:
                     tile.copy_row(y, start, out, j * ldo + begin, g.OW)
                 else:
-                    tile.copy_apart(y, start, g.step_W, out, j * ldo + begin, g.lane, g.OW)
+                    tile.copy_strided(y, start, g.step_W, out, j * ldo + begin, g.lane, g.OW)
 
 
 @shared
@@ -162,6 +164,7 @@ def weight_grad_kernel(M, N, pieces):
     def weight_grad(t, T, x, u, geometry, packer, packing, depth_shifts, hphases, wphases, off, vin, buffers, factors, sums):
         """The sums of worker t: of blocks lo .. hi - 1 of M filters and all taps, over the items part, part + parts, ...
 
+        x, u            flat; geometry, packer and what is packed by: as in correlate; buffers, factors: a row for each worker
         off             where tap k lies in the buffer (Layout.offsets); the last is repeated, to whole tiles of N taps
         vin             where vector v of outputs begins there (layout.dot_vectors); V vectors for an image, or for all mixed ones
         sums            `parts` rows; filter m of block b, tap k is at ((group * blocks + b) * M + m) * K + k
@@ -182,9 +185,10 @@ def weight_grad_kernel(M, N, pieces):
         total, own = sums[part], blocks if parts == T else (blocks + T - 1) // T
         # An image's last vector reads up to L - 1 numbers behind it.  They meet zeros of the factor, but must be finite, for
         # 0 * nan is nan.  Behind the last plane they are cleared here.  Behind the last image of an incomplete set lies an image of
-        # an earlier set, not garbage: plan.images <= images // workers, so every worker has had a whole set before it
+        # an earlier set, not garbage: sets of several images have at most images // workers, so only a set after the first T can
+        # be incomplete, and by then this worker has had a whole one
         if g.copied:
-            tile.clear_row(buffer, g.C * depth_shifts.size * g.plane, SLACK + 2 * g.L)
+            tile.clear_row(buffer, g.C * depth_shifts.size * g.plane, SLACK)
         for group in range(g.groups):
             lo, hi = mine * own, min(blocks, (mine + 1) * own)
             tile.clear_row(total, (group * blocks + lo) * M * K, (hi - lo) * M * K)
@@ -195,7 +199,7 @@ def weight_grad_kernel(M, N, pieces):
                 source, s = x, base + (od * g.H + r0) * g.W
                 if g.copied:
                     source, s = buffer, 0
-                    call_apart(packer, (x, base, all_C * voxels, count, od * g.stride_D, r0, buffer, packing, depth_shifts,
+                    call_separate(packer, (x, base, all_C * voxels, count, od * g.stride_D, r0, buffer, packing, depth_shifts,
                                         hphases, wphases))
                 for b in range(lo, hi):
                     begin = ((n0 * all_O + group * g.O + b * M) * g.OD + od) * pixels + r0 * g.OW
@@ -238,18 +242,6 @@ def line_up(u, start, height, g, factor, to, V):
 
 # --- plans: the integers of a geometry, once for all calls with it
 
-def three(axes):
-    """Signals and pictures as volumes of depth (and height) 1."""
-    return (ONE,) * (3 - len(axes)) + tuple(axes)
-
-
-def row_of(axes, L):
-    """The axes of a 1x1 kernel as one: rows of 256, 128 ... 16 numbers, whole vectors, if these divide it, else one row."""
-    pixels = prod(a.size for a in axes)
-    width = next((w for w in (256, 128, 64, 32, 16) if w % L == 0 and pixels % w == 0), pixels)
-    return ONE, Axis((0,), 1, pixels // width, pixels // width), Axis((0,), 1, width, width)
-
-
 def outputs(images, groups, O, plan):
     """The numbers of the outputs: O filters of each group; `together` images lie in the buffer at a time."""
     return {"images": images, "groups": groups, "O": O, "OD": plan.depth.count, "OH": plan.height.count, "OW": plan.width.count,
@@ -285,16 +277,16 @@ class Correlation:
         own = items == 1 and blocks >= workers
         self.kernel = correlate_kernel(M, N, cut.pieces)
         # what a kernel calls g.  D, H, W: pixels of an image; OD, OH, OW: outputs of this plan; YD, YH, YW: sizes of y.  Output j
-        # stands in y at  at_W + step_W * j, for a transposed convolution writes every step-th only.  packed: the panels of all
-        # filters are made first, for all workers; else (own) each worker makes a panel as it comes to it
-        self.geometry = record(**plan.fields, **outputs(images, groups, O, plan), L=L, shares=shares, direct=cut.direct,
-                               packed=not own, wrow=wrow, wgroup=wgroup, **dict(zip(("YD", "YH", "YW"), out)),
+        # stands in y at  at_W + step_W * j, for a transposed convolution writes every step-th only.  panels_first: those of all
+        # filters, for all workers; else (own) each worker makes a panel as it comes to it
+        self.geometry = record(**plan.fields, **outputs(images, groups, O, plan), L=L, shares=shares, direct=cut.by_rows,
+                               panels_first=not own, wrow=wrow, wgroup=wgroup, **dict(zip(("YD", "YH", "YW"), out)),
                                **dict(zip(("step_D", "step_H", "step_W"), step)), **dict(zip(("at_D", "at_H", "at_W"), first)))
         self.filters = None if own else (groups, O, M, wrow, wgroup, ints(woff))
         self.copied, self.packing = plan.copied, packing(plan, L)
         self.tables = (*runs(plan, cut.count, M), ints(woff), cut.vin, cut.vout)
-        self.scratch = [("buffer", workers, plan.numbers + 2 * L, dtype),
-                        ("out", workers, 1 if cut.direct else M * cut.count * L, dtype)]
+        self.scratch = [("buffer", workers, plan.numbers, dtype),
+                        ("out", workers, 1 if cut.by_rows else M * cut.count * L, dtype)]
         self.panels = ("panel", workers, M * K, dtype) if own else ("panels", 1, groups * blocks * M * K, dtype)
         self.bias = np.zeros(groups * O + M, dtype)       # M more: a last block of fewer filters reads M numbers, too
 
@@ -318,12 +310,6 @@ def tile_for(O, groups, work):
     return (6, 4) if 4 < O <= 6 and M == 8 else (M, N)    # of LeNet's first layer
 
 
-def axes_of(window, out, sizes):
-    """The axes of a convolution."""
-    each = zip(window.size, window.dilation, window.padding, window.stride, out, sizes)
-    return three([Axis(tuple(k * d - lo for k in range(n)), s, o, h) for n, d, (lo, _), s, o, h in each])
-
-
 @lru_cache(512)
 def conv_plan(images, C, O, sizes, window, groups, dtype, workers):
     axes, K = axes_of(window, window.output(sizes), sizes), C // groups * prod(window.size)
@@ -332,22 +318,10 @@ def conv_plan(images, C, O, sizes, window, groups, dtype, workers):
                        tuple(a.count for a in axes), (1, 1, 1), (0, 0, 0), dtype, workers)
 
 
-def output_phases(n, d, lo, s, h, pixels):
-    """Of one axis of a transposed convolution: (a, Axis or None, taps) for the outputs a, a + s, a + 2*s ... < h, for each a < s.
-
-    n taps, dilation d, padding lo before, stride s, `pixels` of u.  Pixel i of u adds to output  i*s + k*d - lo,  so output a + j*s
-    takes from  i = j + (a + lo - k*d) / s,  by those taps k for which that is whole: a convolution of stride 1 with these shifts.
-    None: no tap reaches these outputs.
-    """
-    for a in range(min(s, h)):
-        taps = [k for k in range(n) if (a + lo - k * d) % s == 0]
-        yield a, Axis(tuple((a + lo - k * d) // s for k in taps), 1, -(-(h - a) // s), pixels) if taps else None, taps
-
-
 @lru_cache(512)
 def transpose_plans(images, O, C, sizes, out, window, groups, dtype, workers):
     """A Correlation for each phase of the outputs, and the phases that no tap reaches."""
-    O, C, taps = O // groups, C // groups, prod(window.size)
+    O, C, cells = O // groups, C // groups, prod(window.size)
     kernel = (1,) * (3 - window.ndim) + window.size
     step = (1,) * (3 - window.ndim) + window.stride
     whole = (1,) * (3 - window.ndim) + sizes
@@ -359,10 +333,10 @@ def transpose_plans(images, O, C, sizes, out, window, groups, dtype, workers):
         if None in axes:
             untouched.append((..., *(slice(a, None, s) for a, s in zip(first, step))))
             continue
-        tap = [(k[0] * kernel[1] + k[1]) * kernel[2] + k[2] for k in product(*ks)]
-        # u's channels (O) are Correlation's channels, the result's (C) its filters: in w[o, c, tap] they lie `taps` apart
-        woff = (C * taps * np.arange(O)[:, None] + np.array(tap)).ravel()
-        plans.append(Correlation(images, groups, O, C, axes, woff, taps, O * C * taps, whole, step, first, dtype, workers))
+        cell = [(k[0] * kernel[1] + k[1]) * kernel[2] + k[2] for k in product(*ks)]
+        # u's channels (O) are Correlation's channels, the result's (C) its filters: in w[o, c, cell] they lie `cells` apart
+        woff = (C * cells * np.arange(O)[:, None] + np.array(cell)).ravel()
+        plans.append(Correlation(images, groups, O, C, axes, woff, cells, O * C * cells, whole, step, first, dtype, workers))
     return plans, untouched
 
 
@@ -390,13 +364,15 @@ class WeightGradient:
         off = plan.offsets()
         off = np.append(off, np.repeat(off[-1:], -len(off) % N))          # the last tile is filled up with a tap that it has
         blocks, items = -(-O // M), -(-images // plan.images) * depth.count * plan.tiles
-        # each worker its own sums, or, where these are large or the items few, its own filters, if there are enough of them
+        # each worker its own sums, or, where these are large or the items few, its own filters, if there are enough of them.  An
+        # item of mixed images is long: one for each worker is enough
         even = items >= 2 * workers or (plan.lane > 1 and items % workers == 0)
         parts = workers if (even and O * groups * len(off) < MANY) or blocks < workers else 1
         self.kernel = weight_grad_kernel(M, N, cut.pieces)
-        # V: vectors of an image; line: numbers of a filter in `factor`; between: from one row of outputs to the next in it
+        # V: vectors of an image; line: numbers of a filter in `factor`, a vector more than it has, so that lines do not evict
+        # each other; between: from one row of outputs to the next in it
         V, line, piece = cut.count // (1 if plan.lane > 1 else plan.images), (cut.count + 1) * L, L // cut.pieces
-        between = -(-width.count // piece) * piece if cut.direct else plan.pitch
+        between = -(-width.count // piece) * piece if cut.by_rows else plan.pitch
         # where the vectors are the outputs as they lie in u, one after the other, nothing needs to be copied
         in_line = (plan.lane == 1 and between == width.count and V * L == plan.rows * between and height.count % plan.rows == 0
                    and O % M == 0 and V >= ENOUGH)
@@ -404,7 +380,7 @@ class WeightGradient:
                                in_line=in_line)
         self.copied, self.packing = plan.copied, packing(plan, L)
         self.tables = (ints(off), cut.vin)
-        self.scratch = [("buffer", workers, plan.numbers + 2 * L, dtype), ("factor", workers, M * line + between + L, dtype)]
+        self.scratch = [("buffer", workers, plan.numbers, dtype), ("factor", workers, M * line + between + L, dtype)]
         self.sums, self.filters = (parts, groups * blocks * M * len(off)), (groups, O, M, len(off), taps)
         self.whole = parts == 1 and O % M == 0 and len(off) == taps        # the tiles are the result as it stands
 

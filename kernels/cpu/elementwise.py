@@ -14,12 +14,12 @@ LEAST = 100_000                                           # numbers of float64 f
 
 
 @shared
-def _rectify(t, T, g, x, y, slope, relu):
-    """y = x where x > 0, else zero, or, if not relu, g times the slope at x; all in one row."""
+def _rectify(t, T, g, x, y, slope, forward_relu):
+    """y = x where x > 0, else zero, or, if not forward_relu, g times the slope at x; all in one row."""
     zero, one = x.dtype.type(0), x.dtype.type(1)
     start, stop = x.size * t // T, x.size * (t + 1) // T
     a, d, o = x[start:stop], g[start:stop], y[start:stop]
-    if relu:
+    if forward_relu:
         for j in range(a.size):
             o[j] = zero if a[j] <= zero else a[j]         # what is not a number stays so
     else:

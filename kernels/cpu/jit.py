@@ -2,7 +2,7 @@
 
     @shared        a kernel: def name(t, T, ...) does the share of worker t of T, and name(...) lets all of them work
     @inner         a function that kernels call: a copy of it is compiled into each of them
-    @apart         one that is too long for that: compiled once, and called by its address
+    @separate      one that is too long for that: compiled once, and called by its address
 
 Numba has loops over threads of its own (prange), but compiles the body of such a loop four times over.  Here there is one, for
 all kernels (`everyone`): it calls the worker by its address, with the address of a block that holds the arguments.  What a
@@ -69,7 +69,7 @@ class Part(JITCodeLibrary):
         self._finalized = True
 
     def get_pointer_to_function(self, name):
-        return 0
+        return 0                                          # asked for by Numba only to call the function by itself
 
 
 # of Numba's steps on the way to LLVM what kernels have no use for: closures, sums of whole arrays as one loop, inlining in Python
@@ -94,22 +94,22 @@ def inner(function, **options):
     return numba.njit(**{**OPTIONS, **ONLY_CODE, "no_cfunc_wrapper": True, "pipeline_class": PartCompiler, **options})(function)
 
 
-class ApartCompiler(Compiler):
+class SeparateCompiler(Compiler):
     """Numba's compiler, for a library that calls its own copies only (keep_inside)."""
 
     def __init__(self, typing, target, library, *rest):
-        library = target.codegen().create_library("apart")
+        library = target.codegen().create_library("separate")
         library.enable_object_caching()
         keep_inside(library)
         super().__init__(typing, target, library, *rest)
 
 
-class Apart:
-    """A function of several kernels that is compiled by itself, once: a kernel gets its address, and calls it with call_apart."""
+class Separate:
+    """A function of several kernels that is compiled by itself, once: a kernel calls it by its address, with call_separate."""
 
     def __init__(self, function):
         name = f"{function.__module__}.{function.__qualname__}"
-        self.dispatcher = cached(function, name, pipeline_class=ApartCompiler, **ONLY_CODE, **OPTIONS)
+        self.dispatcher = cached(function, name, pipeline_class=SeparateCompiler, **ONLY_CODE, **OPTIONS)
 
     def address(self, *like):
         """Where the function for arguments of these types is."""
@@ -119,11 +119,11 @@ class Apart:
         return made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
 
 
-apart = Apart
+separate = Separate
 
 
 @intrinsic
-def call_apart(typing, address, arguments):
+def call_separate(typing, address, arguments):
     """Call the function at an address with a tuple of arguments, of the types that it was compiled for."""
     kinds = tuple(types.int64 if isinstance(t, types.Integer) else t for t in arguments.types)
 
@@ -164,7 +164,7 @@ class Shared:
             return launch(0, 1, *args)                    # by the caller, whatever the other threads do
         if threads.unsafe is False:
             return launch(threads.everyone, workers, *args)
-        with threads.lock:                                # a threading layer that one Python thread at a time may enter
+        with threads.lock:                                # to be started, or a threading layer for one Python thread at a time
             launch(threads.start(), workers, *args)
 
     def compile(self):
@@ -172,8 +172,9 @@ class Shared:
         with self.lock:
             if self.launch is None:
                 names = ", ".join(list(inspect.signature(self.worker).parameters)[2:])
-                scope = {"fork": fork(inner(self.worker)), "__name__": __name__}
-                exec(f"def launch(everyone, T, {names}):\n    fork(everyone, T, ({names},))", scope)
+                scope = {"call_all": caller_of(inner(self.worker)), "__name__": __name__}
+                # as text, for Numba wants a function with all arguments by name, and every worker has others
+                exec(f"def launch(everyone, T, {names}):\n    call_all(everyone, T, ({names},))", scope)
                 self.launch = cached(scope["launch"], f"{self.__module__}.{self.__qualname__}", **OPTIONS)
         return self.launch
 
@@ -193,10 +194,14 @@ def solid(x):
     return x if x.flags.carray else x.copy(order="C")
 
 
-def fork(worker):
-    """fork(everyone, T, arguments): everyone(address of the worker, T, address of the arguments), or just the worker for 0."""
+def caller_of(worker):
+    """call_all(everyone, T, arguments): everyone(address of the worker, T, address of the arguments), or just the worker for 0.
+
+    The worker is compiled when the kernel that calls it is; `code` then writes how its arguments are put into a block of memory,
+    and the calls.
+    """
     @intrinsic
-    def fork(typing, everyone, T, arguments):
+    def call_all(typing, everyone, T, arguments):
         i = types.int64
         inputs = (i, i, *arguments.types)
         worker.compile(inputs)
@@ -220,7 +225,7 @@ def fork(worker):
                                                     [address, values[1], where])
             return context.get_dummy_value()
         return types.void(i, i, arguments), code
-    return fork
+    return call_all
 
 
 def keep_inside(library):

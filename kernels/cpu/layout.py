@@ -34,7 +34,7 @@ first of these ways that fits:
     flat       all p from the first to the last, the last vector moved back; columns between rows are computed and thrown away, and
                so is what is behind the last of fewer than L outputs
 
-Rows and halves are stored right where they belong (`direct`), so they need outputs side by side and a whole block of filters (M
+Rows and halves (`by_rows`) are stored right where they belong, so they need outputs side by side and a whole block of filters (M
 of conv.tile_for); flat and mixed outputs go to a scratch `out` first, from where conv.put copies them.
 """
 
@@ -95,6 +95,32 @@ class Axis:
 
 
 ONE = Axis((0,), 1, 1, 1)                                 # an axis that is not there
+
+
+def axes_of(window, out, sizes):
+    """The axes of a convolution; signals and pictures are volumes of depth (and height) 1."""
+    each = zip(window.size, window.dilation, window.padding, window.stride, out, sizes)
+    axes = [Axis(tuple(k * d - lo for k in range(n)), s, o, h) for n, d, (lo, _), s, o, h in each]
+    return (ONE,) * (3 - len(axes)) + tuple(axes)
+
+
+def row_of(axes, L):
+    """The axes of a 1x1 kernel as one: rows of 256, 128 ... 16 numbers, whole vectors, if these divide it, else one row."""
+    pixels = prod(a.size for a in axes)
+    width = next((w for w in (256, 128, 64, 32, 16) if w % L == 0 and pixels % w == 0), pixels)
+    return ONE, Axis((0,), 1, pixels // width, pixels // width), Axis((0,), 1, width, width)
+
+
+def output_phases(n, d, lo, s, h, pixels):
+    """Of one axis of a transposed convolution: (a, Axis or None, taps) for the outputs a, a + s, a + 2*s ... < h, for each a < s.
+
+    n taps, dilation d, padding lo before, stride s, `pixels` of u.  Pixel i of u adds to output  i*s + k*d - lo,  so output a + j*s
+    takes from  i = j + (a + lo - k*d) / s,  by those taps k for which that is whole: a convolution of stride 1 with these shifts.
+    None: no tap reaches these outputs.
+    """
+    for a in range(min(s, h)):
+        taps = [k for k in range(n) if (a + lo - k * d) % s == 0]
+        yield a, Axis(tuple((a + lo - k * d) // s for k in taps), 1, -(-(h - a) // s), pixels) if taps else None, taps
 
 
 def ints(values):
@@ -271,16 +297,16 @@ def pointwise(depth, height, width):
 
 @dataclass(frozen=True, eq=False)
 class Vectors:
-    """vin: where a tile's vectors start in the buffer; vout: where in the outputs of one filter, of y if direct, else of `out`.
+    """vin: where a tile's vectors start in the buffer; vout: where in the outputs of one filter, of y if by_rows, else of `out`.
 
-    pieces: 2 where a vector is two halves, with an entry each in vin and vout.  direct: whether outputs are stored right in y; of
-    dot_vectors, whether every row of outputs begins with a new vector or half.
+    pieces: 2 where a vector is two halves, with an entry each in vin and vout.  by_rows: whether every row of outputs begins with a
+    new vector or half.
     """
 
     vin: np.ndarray
     vout: np.ndarray
     pieces: int
-    direct: bool
+    by_rows: bool
 
     @property
     def count(self):
@@ -288,24 +314,24 @@ class Vectors:
 
 
 @lru_cache(512)
-def vectors(plan, out_pitch, out_image, L, may_be_direct):
+def vectors(plan, out_pitch, out_image, L, may_be_by_rows):
     """Cut a tile's outputs into vectors, in one of the ways at the top.  In y rows are `out_pitch` apart, images `out_image`."""
-    rows, count, pitch, half, pieces, direct = plan.rows, plan.width.count, plan.pitch, L // 2, 1, may_be_direct
+    rows, count, pitch, half, pieces, by_rows = plan.rows, plan.width.count, plan.pitch, L // 2, 1, may_be_by_rows
     if plan.lane > 1:
         # output (r, c) of all L pictures: at L * (r*pitch + c) in the buffer, at L * (r*count + c) in `out`, which has no gaps
         pixels = np.array([(r, c) for some, columns, _ in plan.classes() for r in some for c in columns])
-        return Vectors(*(ints(L * pixels @ (between, 1)) for between in (pitch, count)), pieces=1, direct=False)
+        return Vectors(*(ints(L * pixels @ (between, 1)) for between in (pitch, count)), pieces=1, by_rows=False)
     flat = (rows - 1) * pitch + count
-    if direct and count >= L and rows * -(-count // L) <= 1.1 * -(-flat // L):
+    if by_rows and count >= L and rows * -(-count // L) <= 1.1 * -(-flat // L):
         # the last vector of a row overlaps the one before it
         vin, vout = places(rows, [min(c, count - L) for c in range(0, count, L)], pitch, out_pitch)
-    elif direct and half > 1 and count % half == 0 and rows * count // half % 2 == 0:
+    elif by_rows and half > 1 and count % half == 0 and rows * count // half % 2 == 0:
         (vin, vout), pieces = places(rows, range(0, count, half), pitch, out_pitch), 2
     else:
         vin = vout = np.array([max(0, min(p, flat - L)) for p in range(0, flat, L)])
-        direct, out_image = False, -(-flat // L) * L      # in `out` every image has a whole number of vectors
+        by_rows, out_image = False, -(-flat // L) * L     # in `out` every image has a whole number of vectors
     images = np.arange(plan.images)[:, None]
-    return Vectors(ints((images * plan.image + vin).ravel()), ints((images * out_image + vout).ravel()), pieces, direct)
+    return Vectors(ints((images * plan.image + vin).ravel()), ints((images * out_image + vout).ravel()), pieces, by_rows)
 
 
 def runs(plan, count, M):
@@ -330,16 +356,16 @@ def dot_vectors(plan, L):
     """
     rows, count, half = plan.rows, plan.width.count, L // 2
     if plan.lane > 1:
-        return Vectors(ints(L * places(rows, range(count), plan.pitch)[0]), None, pieces=1, direct=False)
+        return Vectors(ints(L * places(rows, range(count), plan.pitch)[0]), None, pieces=1, by_rows=False)
     flat_vectors = -(-((rows - 1) * plan.pitch + count) // L)
     if rows * -(-count // L) <= flat_vectors:
-        (starts,), pieces, direct = places(rows, range(0, count, L), plan.pitch), 1, True
+        (starts,), pieces, by_rows = places(rows, range(0, count, L), plan.pitch), 1, True
     elif half > 1 and count % half == 0 and rows * count // half % 2 == 0:
-        (starts,), pieces, direct = places(rows, range(0, count, half), plan.pitch), 2, True
+        (starts,), pieces, by_rows = places(rows, range(0, count, half), plan.pitch), 2, True
     else:
-        starts, pieces, direct = np.arange(flat_vectors) * L, 1, False
+        starts, pieces, by_rows = np.arange(flat_vectors) * L, 1, False
     every = plan.image * np.arange(plan.images)[:, None] + starts
-    return Vectors(ints(every.ravel()), None, pieces, direct)
+    return Vectors(ints(every.ravel()), None, pieces, by_rows)
 
 
 def places(rows, starts, *pitches):

@@ -12,7 +12,8 @@ Where b has at most LARGE numbers, the kernels of convolution do it, for a matri
 
 Tiles and copies are those of conv.py: b is read in place only if K is at least a vector or, of dot products, J is whole vectors.
 
-With at most FEW rows of a, a larger b whose columns lie in one piece is treated so, too, but with the two exchanged: its K
+With at most FEW rows of an a that is not transposed, a larger b whose columns lie in one piece is treated so, too, but with the
+two exchanged: its K
 columns are the filters, of which each worker owns some, and y comes out transposed.  Any other larger b is cut into blocks, and
 so are a and y: a worker has a block of y at a time, and slices along j, one after the other, of the rows of a and the columns of
 b that it needs.  It copies them side by side, whatever their order was in memory:
@@ -45,7 +46,9 @@ ALONE = 1 << 18                                           # multiply-adds up to 
 
 @inner
 def bring_rows(to, a, start, g, height, depth, aside):
-    """to[i * DEPTH + j] = a[i, j] of a slice at a[start]; aside: of a turned matrix L columns on their way, [i, lane]"""
+    """to[i * DEPTH + j] = a[i, j] of a slice at a[start].  Of a turned matrix mix_rows transposes L columns at a time (they are its
+    images, g.I apart, and their numbers its pixels), to `aside`, [i, lane].
+    """
     if not g.a_turned:
         for i in range(height):
             tile.copy_row(to, i * DEPTH, a, start + i * g.J, depth)
@@ -72,7 +75,7 @@ def bring_columns(to, b, start, g, width, depth):
 @lru_cache(None)
 def blocks_kernel():
     M, N = tile.FMA
-    some, one = tile.product_tile(M, N), tile.product_tile(M, 1)
+    many, one = tile.product_tile(M, N), tile.product_tile(M, 1)
 
     def product(t, T, a, b, y, geometry, all_rows, all_columns, all_blocks, asides):
         g = geometry[0]
@@ -88,7 +91,7 @@ def blocks_kernel():
                 bring_columns(columns, b, k0 * g.J + j0 if g.b_turned else j0 * g.K + k0, g, width, depth)
                 for v in range(0, V // N * N, N):
                     for i in range(0, bottom, M):
-                        some(rows, i * DEPTH, DEPTH, columns, v * DEPTH * L, DEPTH * L, depth, block, i * g.width + v * L, g.width)
+                        many(rows, i * DEPTH, DEPTH, columns, v * DEPTH * L, DEPTH * L, depth, block, i * g.width + v * L, g.width)
                 for v in range(V // N * N, V):
                     for i in range(0, bottom, M):
                         one(rows, i * DEPTH, DEPTH, columns, v * DEPTH * L, DEPTH * L, depth, block, i * g.width + v * L, g.width)
@@ -125,16 +128,18 @@ def blocks_plan(*what):
 
 
 @lru_cache(512)
-def product_plan(I, J, K, row, step, dtype, workers):
-    """y = a @ b as a Correlation: x is b, J channels of one row of K pixels; w is a, whose [i, j] is at i*row + j*step."""
+def product_plan(I, J, K, row, column, dtype, workers):
+    """y = a @ b as a Correlation: x is b, J channels of one row of K pixels; w is a, whose [i, j] is at i*row + j*column."""
     axes = ONE, ONE, Axis((0,), 1, K, K)
-    return Correlation(1, 1, J, I, axes, step * np.arange(J), row, 0, (1, 1, K), (1, 1, 1), (0, 0, 0), dtype, workers)
+    return Correlation(images=1, groups=1, C=J, O=I, axes=axes, woff=column * np.arange(J), wrow=row, wgroup=0, out=(1, 1, K),
+                       step=(1, 1, 1), first=(0, 0, 0), dtype=dtype, workers=workers)
 
 
 @lru_cache(512)
 def dots_plan(I, J, K, dtype, workers):
     """y = a @ b as a WeightGradient: x is b's columns, K channels of one row of J pixels; u is a's rows, those of I filters."""
-    return WeightGradient(1, 1, K, I, (ONE, ONE, Axis((0,), 1, J, J)), K, dtype, workers)
+    axes = ONE, ONE, Axis((0,), 1, J, J)
+    return WeightGradient(images=1, groups=1, C=K, O=I, axes=axes, taps=K, dtype=dtype, workers=workers)        # a tap per channel
 
 
 def turned(x):
@@ -164,12 +169,12 @@ def matmul(a, b):
             y[...] = upright.T
         else:
             dots_plan(I, J, K, y.dtype, workers)(b, a, y)
-        # zeros of u meet what lies behind the end of a line, but 0 * inf is not 0: what is not finite NumPy does anew.  (Elsewhere
-        # such lanes are computed and not looked at.)
+        # dot products go by whole vectors: a line of one matrix is filled up with zeros, and these meet what lies behind the line
+        # of the other.  0 * inf there is not 0: what is not finite NumPy does anew.  (Elsewhere such lanes are not looked at.)
         return y if np.isfinite(y).all() else NotImplemented
     else:
-        row, step = (1, I) if a_turned else (J, 1)
-        product_plan(I, J, K, row, step, y.dtype, workers)(b if not b_turned else solid(b.T), a, None, y)
+        row, column = (1, I) if a_turned else (J, 1)
+        product_plan(I, J, K, row, column, y.dtype, workers)(b if not b_turned else solid(b.T), a, None, y)
     return y
 
 

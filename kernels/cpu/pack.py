@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from . import tile
-from .jit import apart, inner
+from .jit import inner, separate
 from .layout import ONE, ints, layout, record
 
 
@@ -20,10 +20,10 @@ def fill(buffer, start, x, first, count, step, lane, L):
         done = count // L * L
         tile.take_even(buffer, start, x, first, done)
     if done < count:
-        tile.copy_apart(buffer, start + done * lane, lane, x, first + done * step, step, count - done)
+        tile.copy_strided(buffer, start + done * lane, lane, x, first + done * step, step, count - done)
 
 
-@apart
+@separate
 def pack(x, base, between, images, z0, r0, buffer, geometry, depth_shifts, hphases, wphases):
     """Copy what one tile of some images reads to the buffer, with zeros for what lies outside of them (layout.py).
 

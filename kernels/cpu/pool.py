@@ -34,6 +34,32 @@ TWO = COUNT(2)
 BYTE = ir.IntType(8)
 
 
+class Geometry:
+    """The integers of a pooling.
+
+    g           those of a volume, each for depth, height and width: sizes of the picture (D, H, W), of the outputs (OD, OH, OW)
+                and of the window (KD, KH, KW), strides (sd ..), pixels of padding before the picture (ld ..), dilations (dd ..)
+    begin, end  for each column of a window, the positions in a row where it meets the image: from, to (exclusive)
+    starts      one axis after the other, what each position adds to the number of its window's first tap inside the image
+    steps       tap_steps
+    four        whether these are 2x2 windows side by side, all inside the picture
+    """
+
+    def __init__(self, sizes, out, window):
+        lows, missing = tuple(lo for lo, _ in window.padding), 3 - window.ndim            # axes that are missing have size 1
+        lines = (sizes, 1), (out, 1), (window.size, 1), (window.stride, 1), (lows, 0), (window.dilation, 1)
+        self.g = ints([i for line, fill in lines for i in (fill,) * missing + tuple(line)])
+        left = lows[-1] - np.arange(window.size[-1]) * window.dilation[-1]                    # of each column, in the padding
+        self.begin, self.end = (ints(np.clip(-(-a // window.stride[-1]), 0, out[-1])) for a in (left, left + sizes[-1]))
+        pitch = pixel_pitch(window.size)
+        self.starts = ints([0] * missing + [first * p for firsts, p in zip(first_taps(window, out), pitch) for first in firsts])
+        self.steps = ints(tap_steps(window, sizes))
+        self.four = in_fours(window, sizes, out)
+
+
+geometry = lru_cache(512)(Geometry)
+
+
 def number_of(k, n):
     """The tap k, n times."""
     return ir.Constant(ir.VectorType(BYTE, n), [k] * n)
@@ -58,7 +84,7 @@ KINDS = "array", "int", "int", "array", "array", "int", "int"              # of 
 def max_of_four(typing, x, p, W, y, tap, q, count, dead):
     """y[q + j] = the largest of x[p + 2*j], its right neighbour and the two below, W further; tap[q + j] = which; for j < count.
 
-    dead: 0, or what a tap is increased by where the largest is not above 0, and y then made 0.
+    dead: 0, or for relu what a tap is increased by where the largest is not above 0; it becomes 0 then, unless it is not a number.
     """
     def write(at, x, p, W, y, tap, q, count, dead):
         b = at.b
@@ -83,7 +109,7 @@ def max_of_four(typing, x, p, W, y, tap, q, count, dead):
 
 @intrinsic
 def scatter_four(typing, x, p, W, y, tap, q, count):
-    """Its way back: of the gradient y each y[q + j] goes to the pixel of its tap, zeros to the three others, row after row."""
+    """Its way back: of the gradient y each y[q + j] goes to the pixel of its tap, zeros to the others (all four, if it is dead)."""
     def write(at, x, p, W, y, tap, q, count):
         def pair(row, first, j, n):
             value, which = at.load(at.at(y, q, j), n), at.b.load(bytes_at(at, tap, n, q, j))
@@ -127,7 +153,7 @@ def _max(t, T, x, y, tap, g, begin, end, starts):
     rows = y.size // OW
     for row in range(rows * t // T, rows * (t + 1) // T):
         od, oh, plane = row // OH % OD, row % OH, row // OH // OD * D
-        start, first = starts[od] + starts[OD + oh], starts[OD + OH:]
+        start, first = starts[od] + starts[OD + oh], starts[OD + OH:]     # OD numbers, then OH, then OW
         for j in range(OW):
             y[row * OW + j] = -np.inf
             tap[row * OW + j] = start + first[j]
@@ -215,32 +241,6 @@ def _window_spread(t, T, y, x, g, begin, end):
 
 
 # --- the twins of kernels/pool.py
-
-class Geometry:
-    """The integers of a pooling.
-
-    g           those of a volume, each for depth, height and width: sizes of the picture (D, H, W), of the outputs (OD, OH, OW)
-                and of the window (KD, KH, KW), strides (sd ..), pixels of padding before the picture (ld ..), dilations (dd ..)
-    begin, end  for each column of a window, the positions in a row where it meets the image: from, to (exclusive)
-    starts      one axis after the other, what each position adds to the number of its window's first tap inside the image
-    steps       tap_steps
-    four        whether these are 2x2 windows side by side, all inside the picture
-    """
-
-    def __init__(self, sizes, out, window):
-        lows, missing = tuple(lo for lo, _ in window.padding), 3 - window.ndim            # axes that are missing have size 1
-        lines = (sizes, 1), (out, 1), (window.size, 1), (window.stride, 1), (lows, 0), (window.dilation, 1)
-        self.g = ints([i for line, fill in lines for i in (fill,) * missing + tuple(line)])
-        left = lows[-1] - np.arange(window.size[-1]) * window.dilation[-1]                    # of each column, in the padding
-        self.begin, self.end = (ints(np.clip(-(-a // window.stride[-1]), 0, out[-1])) for a in (left, left + sizes[-1]))
-        pitch = pixel_pitch(window.size)
-        self.starts = ints([0] * missing + [first * p for firsts, p in zip(first_taps(window, out), pitch) for first in firsts])
-        self.steps = ints(tap_steps(window, sizes))
-        self.four = in_fours(window, sizes, out)
-
-
-geometry = lru_cache(512)(Geometry)
-
 
 def window_max(x, window, out):
     if declined(x) or 0 in out:

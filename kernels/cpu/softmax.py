@@ -69,9 +69,9 @@ def log_probability(a, top, log_total):
 
 
 @exact
-def surprise(a, top, logs):
+def surprise(a, top, log_total):
     """The negative of it.  A minus sign outside would let the sum be reordered after all."""
-    return logs - (a - top)
+    return log_total - (a - top)
 
 
 @inner
@@ -162,8 +162,8 @@ def block(i, B):
 
 
 @inner
-def pixel_sums(x, n, lo, hi, m, s, logs):
-    """top, total and its logarithm of a block of pixels."""
+def pixel_sums(x, n, lo, hi, m, s, w):
+    """top, total and its logarithm of a block of pixels, to m, s and w."""
     first = x[n, 0, lo:hi]
     for j in range(first.size):                           # m[:] = first would take a second to compile
         m[j], s[j] = first[j], F(0)
@@ -176,7 +176,7 @@ def pixel_sums(x, n, lo, hi, m, s, logs):
         for j in range(a.size):
             s[j] += exp(a[j] - m[j])
     for j in range(s.size):
-        logs[j] = logarithm(s[j])
+        w[j] = logarithm(s[j])
 
 
 @shared

@@ -4,8 +4,9 @@
     dot_tile       out[m, n] += sum over v of  a[m, v] * x[off[n] + v]            a vector of partial sums per (m, n)
     product_tile   out[m, v] += sum over k of  a[m, k] * x[k, v]                  the plain matrix product, without offsets
 
-x is the buffer or a picture, w a panel, a gradients of outputs; N counts vectors, and taps in the second. fma: a product added to
-a sum in one instruction. ldo, lda, ldx: numbers from one row of an array to the next.
+x is the buffer or a picture, w a panel, a gradients of outputs; in the third a and x are any two matrices.  N counts vectors, and
+taps in the second.  fma: a product added to a sum in one instruction.  ldo, lda, ldx: numbers from one row of an array to the
+next.
 
 In all, the M*N sums are vector registers, and one step loads M + N operands for M*N multiply-adds: that ratio is what lets
 a core compute on every cycle instead of waiting for its cache.  A Numba loop cannot say this, for it has no vectors and
@@ -90,17 +91,17 @@ class Writer:
     def store(self, value, pointer):
         self.b.store(value, self.b.bitcast(pointer, value.type.as_pointer())).align = self.size
 
-    def between(self, first, count):
+    def mask_between(self, first, count):
         """The mask of the lanes i with 0 <= first + i < count; none where the count is negative."""
         count = self.b.select(self.b.icmp_signed(">", count, ir.Constant(INT, 0)), count, ir.Constant(INT, 0))
-        lanes, first, count = self.lanes(), *(self.same(self.b.trunc(value, INT32)) for value in (first, count))
+        lanes, first, count = self.lane_numbers(), *(self.same(self.b.trunc(value, INT32)) for value in (first, count))
         return self.b.icmp_unsigned("<", self.b.add(lanes, first), count)              # unsigned, less than 0 is very large
 
     def below(self, count, period=BYTES):
         """The mask of the lanes i for which i % period < count; there are never as many lanes as BYTES."""
-        return self.b.icmp_signed("<", self.lanes(period), self.same(self.b.trunc(count, INT32)))
+        return self.b.icmp_signed("<", self.lane_numbers(period), self.same(self.b.trunc(count, INT32)))
 
-    def lanes(self, period=BYTES):
+    def lane_numbers(self, period=BYTES):
         return ir.Constant(ir.VectorType(INT32, self.L), [i % period for i in range(self.L)])
 
     def same(self, value):
@@ -184,7 +185,7 @@ class Writer:
         if rolled:
             keep_rolled(b.module, branch)
         b.position_at_end(end)
-        return held
+        return held                                       # the way out is from `head`, where these are what the last turn made
 
     def by_lanes(self, count, action):
         """action(j) for j = 0, L, 2L, ... < count"""
@@ -294,7 +295,9 @@ def product_tile(M, N):
 
 
 def blocks(M, N, L):
-    """Cut M*N sums into groups of at most L, whose lane sums fit one vector; the columns of a group are a power of 2."""
+    """Cut M*N sums into groups of at most L, whose lane sums fit one vector.  The columns of a group are a power of 2: a row of it
+    is loaded and stored at once, and machines do that with 1, 2, 4 ... numbers.
+    """
     rows = [range(m, min(M, m + L)) for m in range(0, M, L)]
     columns, n, most = [], 0, max(1, L // min(M, L))
     while n < N:
@@ -347,7 +350,11 @@ def dot_tile(M, N, pieces=1):
 
 
 def by_vectors(at, count, action, length=None):
-    """action(j, length) over j < count: vectors, the last one overlapping; in shorter rows two halves, quarters ... of one."""
+    """action(j, length) over j < count: vectors, the last one overlapping; of a row shorter than a vector, two halves, quarters ...
+
+    For length <= count < 2 * length two are enough, one from the start on and one up to the end.  Numbers in both are done twice,
+    so the action must not write what it reads.
+    """
     b, length = at.b, length or at.L
     size = ir.Constant(INT, length)
     with b.if_else(b.icmp_signed(">=", count, size)) as (long, short):
@@ -400,7 +407,7 @@ def copy_padded(typing, to, d, x, s, count):
     """to[d + j] = x[s + j] for j < min(count, L), and zeros up to j = L: one vector, whatever the count"""
     def code(context, builder, signature, values):
         at = Writer(context, builder, signature, values)
-        mask = at.between(ir.Constant(INT, 0), values[4])
+        mask = at.mask_between(ir.Constant(INT, 0), values[4])
         at.store(at.load_where(at.at(2, values[3]), mask), at.at(0, values[1]))
         return context.get_dummy_value()
     i = types.int64
@@ -437,7 +444,7 @@ def take_even(typing, to, d, x, s, count):
 def of_image(at, m, images, first, count):
     """The mask of the pixels first, first + 1, ... < count of image m; none if there are not so many images."""
     b, none = at.b, ir.Constant(INT, 0)
-    return at.between(first, b.select(b.icmp_signed(">", images, ir.Constant(INT, m)), count, none))
+    return at.mask_between(first, b.select(b.icmp_signed(">", images, ir.Constant(INT, m)), count, none))
 
 
 @intrinsic
@@ -477,7 +484,7 @@ def part_rows(typing, to, d, between, x, s, images, count):
 
 
 @intrinsic
-def copy_apart(typing, to, d, to_step, x, s, step, count):
+def copy_strided(typing, to, d, to_step, x, s, step, count):
     """to[d + j*to_step] = x[s + j*step] for j < count"""
     def write(at, to, d, to_step, x, s, step, count):
         b, to, x = at.b, at.at(to, d), at.at(x, s)
@@ -487,4 +494,4 @@ def copy_apart(typing, to, d, to_step, x, s, step, count):
             return []
         at.loop(count, [], one, rolled=False)
     i = types.int64
-    return types.void(to, i, i, x, i, i, i), outlined("copy_apart", ("array", "int", "int", "array", "int", "int", "int"), write)
+    return types.void(to, i, i, x, i, i, i), outlined("copy_strided", ("array", "int", "int", "array", "int", "int", "int"), write)

@@ -1,4 +1,4 @@
-"""The transforms of winograd.py for a vector of tiles at a time, in LLVM's language.
+"""The transforms of winograd.py for a vector of tiles at a time, in LLVM's language; read the top of that file first.
 
 Lanes are tiles, but filters in factors_of_filters and channels in filters_of_sums.  Each write(at, ...) below emits the body of
 one function (tile.outlined); `at` is a tile.Writer.  A vector of tiles has 8 numbers, whatever the machine's (PARTS).  Two
@@ -119,7 +119,7 @@ def columns_there(at, q, n, columns, pairs):
     return at.below(at.b.select(there, columns, number(0)))
 
 
-def turned(at, vectors):
+def transposed_squares(at, vectors):
     """Vector n has a row of pair n, four numbers of its first tile and four of its second: both 4x4 squares are transposed.
 
     Vector j is then column j: of the first tiles in lanes 0 to 3, of the second ones in lanes 4 to 7, in the order of the pairs.
@@ -176,8 +176,8 @@ def factors_of_columns(typing, v, to, apart, x, pitch, table, groups):
             def row(k, _):
                 lines = [at.at(place, b.mul(k, pitch)) for place in places]
                 # a tile has 6 columns and the next begins 4 further: columns 0 to 3 of both, and from 2 on columns 4 and 5
-                pixels = turned(at, [at.load(line) for line in lines])
-                pixels += turned(at, [at.load(at.at(line, 2)) for line in lines])[2:]
+                pixels = transposed_squares(at, [at.load(line) for line in lines])
+                pixels += transposed_squares(at, [at.load(at.at(line, 2)) for line in lines])[2:]
                 for m, value in enumerate(pixels_to_factors(at, pixels)):
                     at.store(value, at.at(first, b.mul(apart, b.add(b.mul(k, number(SPAN)), number(m)))))
                 return []
@@ -208,7 +208,7 @@ def factors_of_gradients(typing, v, to, apart, u, s, W, zeros, height, ahead, ta
                     lines[i].append(at.load_where(line, mask))
                     at.prefetch(at.at(line, ahead))
             first = at.at(v, to, b.mul(q, number(PAIR)))
-            for k, value in enumerate(both_ways(at, gradients_to_factors, [turned(at, line) for line in lines])):
+            for k, value in enumerate(both_ways(at, gradients_to_factors, [transposed_squares(at, line) for line in lines])):
                 at.store(value, at.at(first, b.mul(apart, number(k))))
             return []
         at.loop(groups, [], group)
@@ -234,7 +234,7 @@ def outputs_of_products(typing, y, o, W, height, ahead, m, s, apart, table, grou
             outputs, total = [b.fadd(value, bias) for value in outputs], at.zero()
             for value in outputs:
                 total = b.fadd(total, value)
-            lines = [turned(at, outputs[i:i + EDGE]) for i in range(0, EDGE * EDGE, EDGE)]
+            lines = [transposed_squares(at, outputs[i:i + EDGE]) for i in range(0, EDGE * EDGE, EDGE)]
             for n, (out, columns, row) in enumerate(pairs_of(at, table, q, OUT, COLUMNS, ROW)):
                 mask, last = columns_there(at, q, n, columns, pairs), b.sub(b.sub(height, number(1)), row)
                 for i in reversed(range(EDGE)):           # a row that is not there is written over by the last one that is

@@ -5,8 +5,8 @@ and memories are read once, and written once.  All arrays count as one long row 
 share, wherever that begins and ends: a network of one large and many tiny arrays is shared out evenly.
 
 A kernel cannot be given arrays by the dozen, so it gets their addresses: a table with a row for each weight (`Table`).
-Whatever has no address to give (an array in another order, a read-only one, numbers of another dtype) is left to the
-reference.  Every rule is a function of slices; `over` makes it a kernel.
+A weight or a memory without an address to give (an array in another order, a read-only one, numbers of another dtype) is left to
+the reference; of a gradient like that a copy is read.  Every rule is a function of slices; `over` makes it a kernel.
 """
 
 from ctypes import addressof, c_char
@@ -51,7 +51,11 @@ def piece(typing, address, first, count, like):
 
 
 def over(rule):
-    """The kernel that applies rule(w, g, a, b, c, numbers) to every piece: arrays of which it uses what it needs."""
+    """The kernel that applies rule(w, g, a, b, c, numbers) to every piece: arrays of which it uses what it needs.
+
+    A memory that a rule does not have is at address 0, and must not be looked at; `numbers` has a row for each weight, or one for
+    all of them.
+    """
     def update(t, T, like, addresses, starts, numbers):
         lo, hi = owned(t, T, starts)
         for i in range(addresses.shape[0]):
@@ -59,13 +63,14 @@ def over(rule):
             if first < last:
                 at, n = addresses[i], last - first
                 rule(piece(at[0], first, n, like), piece(at[1], first, n, like), piece(at[2], first, n, like),
-                     piece(at[3], first, n, like), piece(at[4], first, n, like), numbers[i % numbers.shape[0]])    # for each or all
+                     piece(at[3], first, n, like), piece(at[4], first, n, like), numbers[i % numbers.shape[0]])
 
     update.__qualname__ = rule.__name__                   # the name under which it is kept
     return shared(update)
 
 
 def rule(function):
+    """As a decorator: the kernel of a rule, in its place."""
     return over(inner(function))
 
 
@@ -203,10 +208,13 @@ class Table:
     def __init__(self, dtype, places, rows, sizes):
         self.dtype, self.like, self.places = dtype, LIKE[dtype], places
         self.rows = np.array([row + [0] * (COLUMNS - len(row)) for row in rows])
-        self.starts = starts(sizes)
+        self.starts = starts_of(sizes)
 
     def with_gradients(self, gs, shapes, copies):
-        """Places, rows with the addresses of the gradients, and starts, without the weights whose gradient has none."""
+        """Places, rows with the addresses of the gradients, and starts, without the weights whose gradient has none.
+
+        copies: keeps the copies that were made, whose addresses the rows have, until the kernel has run.
+        """
         found = []
         for place in self.places:
             g = gs[place]
@@ -222,10 +230,10 @@ class Table:
         if 0 not in found:
             return self.places, rows, self.starts
         some = [i for i, at in enumerate(found) if at]
-        return [self.places[i] for i in some], rows[some], starts(np.diff(self.starts)[some])
+        return [self.places[i] for i in some], rows[some], starts_of(np.diff(self.starts)[some])
 
 
-def starts(sizes):
+def starts_of(sizes):
     """Where each array begins in the long row, and where the last one ends."""
     return np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
 
@@ -235,6 +243,7 @@ class Plan:
 
     def __init__(self, ws, memories):
         arrays = [a for values in (ws, *memories) for a in values]
+        # type(None)() is None, and no array: with one of another kind the plan never holds, and is made anew at every step
         self.known = [(ref(a) if type(a) is np.ndarray else type(None), a.nbytes) for a in arrays if a is not None]
         self.shapes, found = [w.shape for w in ws], {}
         for place, (w, *others) in enumerate(zip(ws, *memories)):
@@ -277,11 +286,11 @@ def small(arrays):
     return arrays[0].dtype.char == "d" and sum([a.size for a in arrays]) < LEAST and not forced()
 
 
-def apply(kernel, reference, lists, numbers, options=(), counts=None):
+def apply(kernel, reference, lists, numbers, options=(), each=None):
     """Run the kernel on all tables, and the reference on the rest.
 
     lists: ws, gs and the memories, each None where the rule needs none; numbers: what the kernel computes with, a tuple, or a
-    list of one for each weight.  The reference gets the lists, counts if there are any, and the options.
+    list of one for each weight.  The reference gets the lists, what there is for each weight (`each`), and the options.
     """
     ws, gs = lists[:2]
     if small(ws):
@@ -289,13 +298,13 @@ def apply(kernel, reference, lists, numbers, options=(), counts=None):
     made = plan(ws, [[None] * len(ws) if arrays is None else arrays for arrays in lists[2:]])
     copies, rest = [], set(range(len(ws)))
     for table in made.tables:
-        places, rows, ends = table.with_gradients(gs, made.shapes, copies)
+        places, rows, starts = table.with_gradients(gs, made.shapes, copies)
         if places:
             chosen = [numbers[i] for i in places] if isinstance(numbers, list) else [numbers]
-            kernel(table.like, rows, ends, np.array(chosen, np.float64))
+            kernel(table.like, rows, starts, np.array(chosen, np.float64))
             rest.difference_update(places)
     if rest:
-        given = lists if counts is None else (*lists, counts)
+        given = lists if each is None else (*lists, each)
         some = [None if values is None else [values[i] for i in sorted(rest)] for values in given]
         reference(some[0][0], *some, *options)
     return None

@@ -5,9 +5,10 @@ and g of degree 2: the result c has degree 5 and is known by six numbers, its va
 each one product.  In matrices, c = E [(F a) * (H g)]: F (6x4) and H (6x3) take those numbers of a and of g, and E (6x6) makes
 coefficients of the six products.  For a fixed g that is the matrix E diag(H g) F, and as c[k] = sum over j of g[k-j] a[j], its
 entry in row k, column j is g[k-j].  So the transposed matrix, F' diag(H g) E', makes y[j] = sum over k of g[k-j] d[k]: the filter
-over six pixels d (' is the transposed matrix).  Each row of E' has a denominator; moved to the same row of H, that leaves B' of
-E' and makes G of H, and with A = F it is  y = A' [(G g) * (B' d)].  With the
-points 0, p, -p, q, -q for pixels d and taps g,
+over six pixels d (' is the transposed matrix).  Row i of E' holds the coefficients of the polynomial that is 1 at point i and 0
+at the others (Lagrange's), for p  x (x + p) (x^2 - q^2) / (2 p^2 (p^2 - q^2)); the last row those of the one that is 0 at all
+five, x (x^2 - p^2) (x^2 - q^2).  Its denominator, moved to the same row of H, leaves B' of E' and makes G of H, and with A = F it
+is  y = A' [(G g) * (B' d)].  With the points 0, p, -p, q, -q for pixels d and taps g,
 
     m0 = (p^2 q^2 d0 - (p^2 + q^2) d2 + d4) * g0 / (p^2 q^2)
     m1 = (even + p odd) * (g0 + p g1 + p^2 g2) / (2 p^2 (p^2 - q^2))        even = d4 - q^2 d2, odd = d3 - q^2 d1
@@ -35,13 +36,13 @@ gradients (A u A') and of a filter (G g G').  What the kernels keep, and in whic
 
     columns     [image, row of tiles, 6, pitch]    B' d of one channel: transformed along the picture's columns only
     factors     [k, channel, tile]                 B' d B; `line` numbers for a channel, tiles in the order of transforms.py
-    panels      [block, k, channel, filter]        G g G', M filters in a block; all workers read them: v of filters, w of correlate
+    panels      [block, k, channel, filter]        G g G', M filters in a block; all workers read them
     products    [k, filter, tile]                  of one block: sums over the channels, by fma_tile
-    turned      [k, vector, tile, lane]            for the weight gradient: factors with L channels in the lanes
+    by_channel  [k, vector, tile, lane]            for the weight gradient: factors with L channels in the lanes
     sums        [k, filter, channel]               for the weight gradient: sums over tiles, by product_tile
 
-In the weight gradient a block is L filters, not M, and `line` the channels filled up to whole vectors: the numbers from one row of
-`sums` to the next.  g.line counts tiles everywhere.
+In the weight gradient a block is L filters, not M, and `width` the channels filled up to whole vectors: the numbers from one row
+of `sums` to the next.
 
 Accuracy: an output is still a function of the nine pixels under the filter, but the error is that of the sums on the way.  With S
 the sum over the channels of 9 * (largest of the tile's 6x6 pixels) * (largest of the filter's weights), it stays below 2 eps S
@@ -68,9 +69,9 @@ from .transforms import (COLUMNS, EDGE, GROUP, NUMBERS, OUT, PAIR, PLACE, PRODUC
 
 CHANNELS = 8                                              # fewer do not pay for the transforms
 WASTE = 2                                                 # outputs computed for each that there is, above which it does not pay
-PAIRS = 2048                                              # of filter and channel per tile: with more, their 36 sums cost too much
+SUMS = 2048                                               # filters x channels per tile: with more, their 36 sums cost too much
 LEAST, ENOUGH = 3, 12                                     # vectors: of tiles a worker takes at least; of outputs that pay at all
-BUDGET, BUDGET_WEIGHTS = 640 << 10, 400 << 10             # bytes of a worker's factors of pixels, and of `turned`: for its cache
+BUDGET, BUDGET_WEIGHTS = 640 << 10, 400 << 10             # bytes of a worker's factors of pixels, and of by_channel: its cache
 MANY = 1 << 19                                            # sums of a gradient: measured, from here on a worker owns filters
 FILTERS, MEMORY = 64, 2 << 20                             # filters of a turn: FILTERS, or more if their factors fit MEMORY bytes
 
@@ -84,8 +85,8 @@ def transform(x, n0, count, c0, channels, r0, rows, groups, g, zeros, table, col
     for c in range(channels):
         for i in range(count):
             ahead = g.C if i + 1 < count else 1 - (count - 1) * g.C       # pictures to the next one: this channel, or the next
-            transform_columns(columns, i * image + g.margin, g.pitch, x, ((n0 + i) * g.C + c0 + c) * picture + g.left, zeros,
-                              g.H, g.W, g.top + EDGE * r0, g.columns, rows, ahead * picture)
+            transform_columns(columns, i * image + g.margin, g.pitch, x, ((n0 + i) * g.C + c0 + c) * picture + g.first_column,
+                              zeros, g.H, g.W, g.first_row + EDGE * r0, g.columns, rows, ahead * picture)
         factors_of_columns(factors, c * g.line, g.apart, columns, g.pitch, table, groups)
 
 
@@ -93,18 +94,18 @@ def transform(x, n0, count, c0, channels, r0, rows, groups, g, zeros, table, col
 def filter_kernel():
     M = tile.FMA[0]
 
-    def filters(t, T, w, start, some, C, row, off, apart, panels, v):
-        """v[block, k, c, m] = factor k of filter m of a block; of `some` filters from `start` on.  The last block overlaps.
+    def filters(t, T, w, start, some, C, row, off, apart, taps, panels):
+        """panels[block, k, c, m] = factor k of filter m of a block; of `some` filters from `start` on.  The last block overlaps.
 
-        row, off: tap i of channel c of filter o is w[o*row + off[9*c + i]].  panels: for each worker the taps of one block as they
-        are, [9*c + i, m].  apart: numbers of v from one factor to the next, C*M and a few more.
+        row, off: tap i of channel c of filter o is w[o*row + off[9*c + i]].  taps: for each worker those of one block as they are,
+        [9*c + i, m].  apart: numbers of `panels` from one factor to the next, C*M and a few more.
         """
         blocks = (some + M - 1) // M
         for b in range(t, blocks, T):
             # some >= M, for CHANNELS >= M
-            panel(w, (start + min(b * M, some - M)) * row, row, off, M, M, panels[t], 0)
+            panel(w, (start + min(b * M, some - M)) * row, row, off, M, M, taps[t], 0)
             for c in range(C):
-                factors_of_filters(v, b * PRODUCTS * apart + c * M, apart, panels[t], c * 9 * M, M)
+                factors_of_filters(panels, b * PRODUCTS * apart + c * M, apart, taps[t], c * 9 * M, M)
 
     filters.__qualname__ = "filters"                      # the name under which it is kept
     return shared(filters)
@@ -115,8 +116,8 @@ def correlate_kernel():
     M, N = tile.FMA
     many, one = tile.fma_tile(M, N), tile.fma_tile(M, 1)
 
-    def correlate(t, T, x, w, bias, y, start, geometry, zeros, table, taps, vin, columns, factors, products, spoiled):
-        """The outputs of g.some filters from `start` on; w: their factors; d, V, m: the worker's columns, factors, products.
+    def correlate(t, T, x, panels, bias, y, start, geometry, zeros, table, taps, vin, columns, factors, products, spoiled):
+        """The outputs of g.some filters from `start` on, with their panels; d, V, m: the worker's columns, factors, products.
 
         fma_tile's pixels are vectors of tiles here, its taps the C channels, and its vout is vin.  bias: M zeros, for products have
         none, then one number for each filter, which outputs_of_products adds.
@@ -126,21 +127,21 @@ def correlate_kernel():
         share = (blocks + g.shares - 1) // g.shares
         d, V, m = columns[t], factors[t], products[t]
         tile.clear_row(d, 0, g.frame)                     # what is outside of the pictures stays so
-        for item in range(t, sets * g.tiles * g.shares, T):
-            part, r0, n0 = item % g.shares, item // g.shares % g.tiles * g.rows, item // g.shares // g.tiles * g.together
+        for item in range(t, sets * g.strips * g.shares, T):
+            band, r0, n0 = item % g.shares, item // g.shares % g.strips * g.rows, item // g.shares // g.strips * g.together
             rows, count = min(g.rows, g.tiles_H - r0), min(g.together, g.images - n0)
             pairs = count * rows * g.pairs_W
             end = (2 * pairs + g.L - 1) // g.L
             groups = end * g.L // PAIR
             transform(x, n0, count, 0, C, r0, rows, groups, g, zeros, table, d, V)
-            for b in range(part * share, min(blocks, (part + 1) * share)):
+            for b in range(band * share, min(blocks, (band + 1) * share)):
                 for k in range(PRODUCTS):
                     wk, s, to, v = (b * PRODUCTS + k) * g.panel, k * g.apart, k * g.space, 0
                     while v + N <= end:
-                        many(w, wk, taps, 0, C, V, s, vin, v, m, to, g.line, vin, bias, 0)
+                        many(panels, wk, taps, 0, C, V, s, vin, v, m, to, g.line, vin, bias, 0)
                         v += N
                     while v < end:
-                        one(w, wk, taps, 0, C, V, s, vin, v, m, to, g.line, vin, bias, 0)
+                        one(panels, wk, taps, 0, C, V, s, vin, v, m, to, g.line, vin, bias, 0)
                         v += 1
                 first = start + min(b * M, g.some - M)
                 for j in range(M):
@@ -155,27 +156,27 @@ def correlate_kernel():
 @lru_cache(None)
 def weight_grad_kernel():
     M, N = tile.FMA
-    some, one = tile.product_tile(M, N), tile.product_tile(M, 1)
+    many, one = tile.product_tile(M, N), tile.product_tile(M, 1)
 
-    def weight_grad(t, T, x, u, geometry, zeros, table, columns, factors, turned, sums):
+    def weight_grad(t, T, x, u, geometry, zeros, table, columns, factors, by_channel, sums):
         """sums[k, o, c] = sum over the worker's tiles of  (factor k of filter o's gradient) * (factor k of channel c)
 
         Filters and channels are filled up to whole vectors of L: channels with zeros, filters with whatever V held before, whose
-        sums gather does not read.  V has the factors of L channels, until mix_rows has brought them
-        to `turned`, [k, vector, tile, lane] with channels in the lanes; and then those of the gradients of L filters.
+        sums gather does not read.  V has the factors of L channels, until mix_rows has brought them to by_channel, whose lanes are
+        channels; and then those of the gradients of L filters.
         """
         g, C, O, L = geometry[0], geometry[0].C, geometry[0].O, geometry[0].L
         blocks, vectors, sets = (O + L - 1) // L, (C + L - 1) // L, (g.images + g.together - 1) // g.together
         parts = sums.shape[0]
         part, mine = (t, 0) if parts == T else (0, t)     # each worker its images, or its filters
-        own, size, line = blocks if parts == T else (blocks + T - 1) // T, g.line * L, vectors * L
+        own, size, width = blocks if parts == T else (blocks + T - 1) // T, g.line * L, vectors * L
         lo, hi = mine * own, min(blocks, (mine + 1) * own)
-        d, V, X, total = columns[t], factors[t], turned[t], sums[part]
+        d, V, X, total = columns[t], factors[t], by_channel[t], sums[part]
         tile.clear_row(d, 0, g.frame)
         for k in range(PRODUCTS):
-            tile.clear_row(total, (k * blocks + lo) * L * line, (hi - lo) * L * line)
-        for item in range(part, sets * g.tiles, parts):
-            r0, n0 = item % g.tiles * g.rows, item // g.tiles * g.together
+            tile.clear_row(total, (k * blocks + lo) * L * width, (hi - lo) * L * width)
+        for item in range(part, sets * g.strips, parts):
+            r0, n0 = item % g.strips * g.rows, item // g.strips * g.together
             rows, count = min(g.rows, g.tiles_H - r0), min(g.together, g.images - n0)
             pairs = count * rows * g.pairs_W
             groups = (pairs + GROUP - 1) // GROUP
@@ -193,12 +194,12 @@ def weight_grad_kernel():
                                          pairs)
                 for k in range(PRODUCTS):
                     for m in range(0, there, M):
-                        f, s, to, v = k * g.apart + m * g.line, k * vectors * size, ((k * blocks + b) * L + m) * line, 0
+                        f, s, to, v = k * g.apart + m * g.line, k * vectors * size, ((k * blocks + b) * L + m) * width, 0
                         while v + N <= vectors:
-                            some(V, f, g.line, X, s + v * size, size, tiles, total, to + v * L, line)
+                            many(V, f, g.line, X, s + v * size, size, tiles, total, to + v * L, width)
                             v += N
                         while v < vectors:
-                            one(V, f, g.line, X, s + v * size, size, tiles, total, to + v * L, line)
+                            one(V, f, g.line, X, s + v * size, size, tiles, total, to + v * L, width)
                             v += 1
 
     weight_grad.__qualname__ = "weight_grad"
@@ -206,15 +207,15 @@ def weight_grad_kernel():
 
 
 @shared
-def gather(t, T, sums, O, C, rows, line, tails, gw):
-    """gw[o, c, tap] from the sums of all workers, sums[part, (k*rows + o)*line + c]; tails: a worker's [tap, c] of a filter."""
+def gather(t, T, sums, O, C, rows, width, tails, gw):
+    """gw[o, c, tap] from the sums of all workers, sums[part, (k*rows + o)*width + c]; tails: a worker's [tap, c] of a filter."""
     for o in range(t, O, T):
         for part in range(1, sums.shape[0]):
             for k in range(PRODUCTS):
-                at = (k * rows + o) * line
-                for c in range(line):
+                at = (k * rows + o) * width
+                for c in range(width):
                     sums[0, at + c] += sums[part, at + c]
-        filters_of_sums(tails[t], 0, tails.shape[1] // 9, sums[0], o * line, rows * line, C)
+        filters_of_sums(tails[t], 0, tails.shape[1] // 9, sums[0], o * width, rows * width, C)
         for c in range(C):
             for i in range(9):
                 gw[(o * C + c) * 9 + i] = tails[t, i * (tails.shape[1] // 9) + c]
@@ -272,11 +273,11 @@ class Plan:
     """What both kernels need to know of pictures (images, C, *sizes): tiles `most` at a time; `held`: channels whose
     factors a worker has at a time.
 
-    Pictures: tiles_H rows of tiles, pairs_W pairs in each.  An item is `rows` rows of tiles of `together` images; a set has `tiles`
-    items (not tiles).  Of the input, tile row r begins at picture row  top + EDGE * r,  and zeros stand for rows outside.
-    Transformed columns: a line of `pitch` numbers whose number c is picture column  c - padding.  Columns left .. left + columns
-    - 1 of the picture are written to it, from `margin` on; the others stay zero.  A tile row has SPAN such lines, an image
-    g.rows * SPAN, and one tile row of zeros stands behind all images, for pairs that are not there.
+    Pictures: tiles_H rows of tiles, pairs_W pairs in each.  An item is a strip, `rows` rows of tiles, of each of `together` images;
+    these images, a set, have `strips` of them.  Of the input, tile row r begins at picture row  first_row + EDGE * r,  and zeros
+    stand for rows outside.  Transformed columns: a line of `pitch` numbers whose number c is picture column  c - padding.  Columns
+    first_column .. first_column + columns - 1 of the picture are written to it, from `margin` on; the others stay zero.  A tile row
+    has SPAN such lines, an image g.rows * SPAN, and one tile row of zeros stands behind all images, for pairs that are not there.
 
     Of the numbers for the kernels, line is how many tiles an item has, filled up; frame, how many numbers its transformed columns;
     from one of the 36 factors to the next it is `apart` of pixels, `panel` of a block of filters and `space` of products.
@@ -284,20 +285,20 @@ class Plan:
 
     def __init__(self, images, C, O, sizes, out, padding, held, most, dtype, workers):
         L, self.workers = tile.lanes(dtype), workers
-        (H, W), (OH, OW), (top, left) = sizes, out, padding
+        (H, W), (OH, OW), (above, before) = sizes, out, padding
         rows, together = tile_rows(images, out, most, workers, L)
         self.line, tiles_H, pairs_W = line_of(rows, together, out, L), over(OH, EDGE), over(OW, PAIR)
-        tiles = over(tiles_H, rows)
-        self.items = over(images, together) * tiles
+        strips = over(tiles_H, rows)
+        self.items = over(images, together) * strips
         # the picture's columns from `first` on are transformed; they begin `margin` after the first that a tile reads
-        first, margin = max(0, -left), max(0, left)
-        columns = min(W, pairs_W * PAIR + 2 - left) - first
+        first, margin = max(0, -before), max(0, before)
+        columns = min(W, pairs_W * PAIR + 2 - before) - first
         pitch = max(pairs_W * PAIR + 2, margin + over(columns, PAIR) * PAIR)
         apart = held * self.line + L                      # not a power of 2: 36 lines are written at a time
         frame = (together * rows + 1) * SPAN * pitch + PAIR
-        self.geometry = {"C": C, "H": H, "W": W, "top": -top, "left": first, "margin": margin, "columns": columns, "pitch": pitch,
-                         "images": images, "O": O, "OH": OH, "OW": OW, "rows": rows, "tiles": tiles, "tiles_H": tiles_H,
-                         "pairs_W": pairs_W, "together": together, "line": self.line, "apart": apart,
+        self.geometry = {"C": C, "H": H, "W": W, "first_row": -above, "first_column": first, "margin": margin, "columns": columns,
+                         "pitch": pitch, "images": images, "O": O, "OH": OH, "OW": OW, "rows": rows, "strips": strips,
+                         "tiles_H": tiles_H, "pairs_W": pairs_W, "together": together, "line": self.line, "apart": apart,
                          "frame": frame, "L": L}
         self.tables = np.zeros(max(W, OW) + PAIR, dtype), pairs_table(together, rows, pairs_W, pitch, O, out, L)
         self.scratch = [("columns", workers, frame, dtype), ("factors", workers, PRODUCTS * apart, dtype)]
@@ -318,9 +319,9 @@ class Correlation(Plan):
             shares *= 2
         block, space, channels = C * M + L, self.line * M + L, np.arange(C)
         self.record = record(**self.geometry, shares=shares, some=some, panel=block, space=space)
-        self.filters = some, C, row, ints(off), block
+        self.filter_arguments = some, C, row, ints(off), block
         self.taps, self.vin = ints(np.stack([self.line * channels, M * channels], axis=1)), ints(np.arange(self.line // L) * L)
-        self.scratch += [("products", workers, PRODUCTS * space, dtype), ("panel", workers, M * len(off), dtype),
+        self.scratch += [("products", workers, PRODUCTS * space, dtype), ("taps of filters", workers, M * len(off), dtype),
                          ("panels", 1, blocks * PRODUCTS * block, dtype)]
         # zeros for the products, then a number for each filter; a vector for each worker
         self.bias, self.spoiled = np.zeros(M + O, dtype), np.zeros(workers * L, dtype)
@@ -330,11 +331,11 @@ class Correlation(Plan):
         padded, spoiled = self.bias.copy(), self.spoiled.copy()
         if bias is not None:
             padded[-len(bias):] = bias
-        (columns, factors, products, panels, filters), w = (scratch(*what) for what in self.scratch), w.reshape(-1)
+        (columns, factors, products, taps, panels), w = (scratch(*what) for what in self.scratch), w.reshape(-1)
         x, y = x.reshape(-1), y.reshape(-1)
         for start in self.starts:
-            filter_kernel()(w, start, *self.filters, panels, filters[0], workers=few(w.size) or self.workers)
-            correlate_kernel()(x, filters[0], padded, y, start, self.record, *self.tables, self.taps, self.vin,
+            filter_kernel()(w, start, *self.filter_arguments, taps, panels[0], workers=few(w.size) or self.workers)
+            correlate_kernel()(x, panels[0], padded, y, start, self.record, *self.tables, self.taps, self.vin,
                                columns, factors, products, spoiled, workers=self.workers)
         return not np.isnan(spoiled).any()
 
@@ -344,19 +345,20 @@ class WeightGradient(Plan):
 
     def __init__(self, images, C, O, sizes, out, padding, dtype, workers):
         L = tile.lanes(dtype)
-        rows, line = over(O, L) * L, over(C, L) * L
-        super().__init__(images, C, O, sizes, out, padding, L, BUDGET_WEIGHTS // (4 * PRODUCTS * line), dtype, workers)
+        rows, width = over(O, L) * L, over(C, L) * L
+        super().__init__(images, C, O, sizes, out, padding, L, BUDGET_WEIGHTS // (4 * PRODUCTS * width), dtype, workers)
         self.record = record(**self.geometry, shares=1, some=0, panel=0, space=0)         # one type of record for both kernels
-        parts = workers if (self.items >= 2 * workers and rows * line * PRODUCTS < MANY) or rows // L < workers else 1
-        self.sums, self.filters = (parts, PRODUCTS * rows * line + L), (O, C, rows, line)
-        columns, (_, *size) = self.scratch                # "factors" is `turned` here: a Correlation's name, for the same memory
-        self.scratch = [columns, ("few factors", *size), ("factors", workers, PRODUCTS * self.line * line, dtype),
+        parts = workers if (self.items >= 2 * workers and rows * width * PRODUCTS < MANY) or rows // L < workers else 1
+        self.sums, self.filters = (parts, PRODUCTS * rows * width + L), (O, C, rows, width)
+        columns, (_, *size) = self.scratch
+        # under the names of a Correlation, whose memory it is then: by_channel lies in its "factors", the sums in its "panels"
+        self.scratch = [columns, ("few factors", *size), ("factors", workers, PRODUCTS * self.line * width, dtype),
                         ("tails", workers, 9 * (C + L), dtype), ("panels", 1, prod(self.sums), dtype)]
 
     def __call__(self, x, u, gw):
-        columns, factors, turned, tails, sums = (scratch(*what) for what in self.scratch)
+        columns, factors, by_channel, tails, sums = (scratch(*what) for what in self.scratch)
         sums = sums[0, :prod(self.sums)].reshape(self.sums)
-        weight_grad_kernel()(x.reshape(-1), u.reshape(-1), self.record, *self.tables, columns, factors, turned, sums,
+        weight_grad_kernel()(x.reshape(-1), u.reshape(-1), self.record, *self.tables, columns, factors, by_channel, sums,
                              workers=self.workers)
         gather(sums, *self.filters, tails, gw.reshape(-1), workers=few(gw.size) or self.workers)
 
@@ -375,7 +377,7 @@ def suits_weight(images, C, O, out, window, groups, dtype):
     """The same for the gradient of the weight, whose lanes are channels."""
     L = tile.lanes(dtype)
     return (suits(images, C, O, out, window, groups, dtype) and over(C, L) * L <= 1.5 * C
-            and C * O <= PAIRS * images * out[0] * out[1] // EDGE ** 2)
+            and C * O <= SUMS * images * out[0] * out[1] // EDGE ** 2)
 
 
 @lru_cache(512)

@@ -332,7 +332,7 @@ def test_layout_covers_every_tap_and_output():
     strided = layout(1, ONE, *[Axis((-1, 0, 1), 2, 5, 9)] * 2, 4)         # the example of layout.py
     assert strided.phase == 36 and strided.offsets().tolist() == [0, 36, 1, 72, 108, 73, 6, 42, 7]
     cut = vectors(plan, 4, 16, 4, True)
-    assert cut.direct and cut.vin.tolist() == [0, 5, 10, 15] and cut.vout.tolist() == [0, 4, 8, 12]
+    assert cut.by_rows and cut.vin.tolist() == [0, 5, 10, 15] and cut.vout.tolist() == [0, 4, 8, 12]
 
 
 def test_a_tile_that_reads_the_picture_itself_has_at_least_a_vector():

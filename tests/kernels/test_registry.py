@@ -262,14 +262,14 @@ def test_a_function_apart_is_compiled_for_each_type_and_called_by_its_address(tm
     from tinyvision.kernels.cpu import jit
     monkeypatch.setattr(jit, "cache_folder", lambda: tmp_path)
 
-    @jit.apart
+    @jit.separate
     def add(x, i, y):
         y[0] += i * x[0]
 
     @jit.shared
     def twice(t, T, where, x, y):
         for i in range(2):
-            jit.call_apart(where, (x, i + 1, y))
+            jit.call_separate(where, (x, i + 1, y))
 
     where = {dtype: add.address(np.empty(0, dtype), 0, np.empty(0, dtype)) for dtype in ("f4", "f8")}
     assert where["f4"] != where["f8"] == add.address(np.ones(3), 7, np.ones(2))
@@ -277,7 +277,7 @@ def test_a_function_apart_is_compiled_for_each_type_and_called_by_its_address(tm
         y = np.ones(1, dtype)
         twice(address, np.full(1, 5, dtype), y, workers=1)
         assert y == 1 + 5 + 10 and y.dtype == dtype
-    again = jit.apart(add.dispatcher.py_func)             # as another process: from the cache
+    again = jit.separate(add.dispatcher.py_func)             # as another process: from the cache
     assert again.address(np.empty(0), 0, np.empty(0)) and sum(again.dispatcher.stats.cache_hits.values()) == 1
 
 
