@@ -26,7 +26,7 @@ import numpy as np
 from tinyvision.backend import CompilationFailed, of_cupy
 
 CHOICES = ("auto", "compiled", "reference")
-HELPER = "TINYVISION_COMPILES"                            # set in the environment of the process that jit.call_help starts
+HELPER = "TINYVISION_COMPILES"                            # set in the environment of the process that cache.call_help starts
 
 
 class State:
@@ -220,6 +220,6 @@ def report():
             check()
     if state.off:
         return [("kernels", f"reference (NumPy): {state.off}")]
-    from .cpu import jit
+    from .cpu import cache, jit
     chosen = f"compiled by Numba, {jit.describe()}" if state.choice != "reference" else "reference (NumPy), as chosen"
-    return [("kernels", chosen), ("kernel cache", str(jit.cache_folder()))]
+    return [("kernels", chosen), ("kernel cache", str(cache.cache_folder()))]

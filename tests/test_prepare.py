@@ -9,7 +9,7 @@ import pytest
 
 from tinyvision import prepare
 from tinyvision.kernels import registry
-from tinyvision.kernels.cpu import jit, tile
+from tinyvision.kernels.cpu import cache, jit, tile
 
 
 def test_both_passes_of_the_usual_layers(monkeypatch):
@@ -29,13 +29,14 @@ def test_both_passes_of_the_usual_layers(monkeypatch):
     assert registry.state.choice == "auto"
 
 
+@pytest.mark.parametrize("state", ["-kernel.py311.nbi", ".claim"])
 @pytest.mark.parametrize("first", ["6x4x1", "8x3x1"])
-def test_the_helper_does_first_what_the_network_needs_first(monkeypatch, tmp_path, first):
-    """It knows LeNet by the kernel of its first layer."""
+def test_the_helper_does_first_what_the_network_needs_first(monkeypatch, tmp_path, first, state):
+    """It knows LeNet by the kernel of its first layer, compiled or being compiled."""
     called = []
     monkeypatch.setattr(jit.Shared, "__call__", watched(called, jit.Shared.__call__))
-    monkeypatch.setattr(jit, "cache_folder", lambda: tmp_path)
-    (tmp_path / f"tinyvision.kernels.cpu.conv.correlate_{first}-kernel.py311.nbi").touch()
+    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path)
+    (tmp_path / f"tinyvision.kernels.cpu.conv.correlate_{first}{state}").touch()
     prepare.backward()
     lenet, others = called.index("_lines_loss_grad"), called.index("_grad_sums")
     assert (lenet < others) == (first == "6x4x1")
@@ -58,23 +59,23 @@ def test_a_second_process_helps(monkeypatch, tmp_path):
 
         def wait(self):
             pass
-    monkeypatch.setattr(jit.subprocess, "Popen", Process)
-    monkeypatch.setattr(jit.os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(jit, "cache_folder", lambda: tmp_path / "new" / "folder")
-    jit.call_help()
+    monkeypatch.setattr(cache.subprocess, "Popen", Process)
+    monkeypatch.setattr(cache.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path / "new" / "folder")
+    cache.call_help()
     (command, env), = asked
-    assert command == [sys.executable, "-m", "tinyvision.prepare", "backward"] and env[jit.HELPER]
-    monkeypatch.setenv(jit.HELPER, "1")
-    jit.call_help()
-    monkeypatch.delenv(jit.HELPER)
-    monkeypatch.setattr(jit.os, "cpu_count", lambda: 1)
-    jit.call_help()
+    assert command == [sys.executable, "-m", "tinyvision.prepare", "backward"] and env[registry.HELPER]
+    monkeypatch.setenv(registry.HELPER, "1")
+    cache.call_help()
+    monkeypatch.delenv(registry.HELPER)
+    monkeypatch.setattr(cache.os, "cpu_count", lambda: 1)
+    cache.call_help()
     assert len(asked) == 1
 
 
 def test_the_command(tmp_path):
     """What it has compiled, nobody compiles again; the loop over threads it leaves to the other process."""
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_NUM_THREADS": "1", jit.HELPER: "1"}
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_NUM_THREADS": "1", registry.HELPER: "1"}
     subprocess.run([sys.executable, "-m", "tinyvision.prepare", "backward"], env=environment, check=True, capture_output=True)
     code = "import numpy as np\nfrom tinyvision.kernels import conv, registry\nfrom tinyvision.kernels.window import Window\n" \
            "x = np.ones((2, 8, 16, 16), 'f')\nregistry.use_kernels('compiled')\n" \

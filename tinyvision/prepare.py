@@ -1,7 +1,7 @@
 """Compile the kernels of the usual networks before they are needed: python -m tinyvision.prepare
 
 Kernels are compiled when they are first called, once per machine, those of the forward pass first.  When the first of them
-has to be compiled, kernels/cpu/jit.py starts this file as a second process, with the argument `backward`: it compiles what the
+has to be compiled, kernels/cpu/cache.py starts this file as a second process, with the argument `backward`: it compiles what the
 first step of training will come to last, and by then most of that waits in the cache.  Without an argument everything is
 compiled, in this process: for an image of a classroom's machines, say.
 """
@@ -44,9 +44,9 @@ def backward():
     """What the first step calls late: first what every network needs, then what this one does, in the order of its need.
 
     Kernels are called by themselves: a whole backward pass would begin with the one that the other process begins with.  What
-    that process has compiled meanwhile tells a LeNet, whose first layer has six filters, from larger networks.
+    that process has come to meanwhile tells a LeNet, whose first layer has six filters, from larger networks.
     """
-    from .kernels.cpu.jit import kept
+    from .kernels.cpu.cache import begun
     x, rows, w = np.ones((2, 8, 16, 16), np.float32), np.ones((2, 4), np.float32), Parameter(np.ones(3, np.float32))
     small, planes, per = x[:, :, ::2, ::2].copy(), x.reshape(2, 8, 256), np.ones((1, 8, 1), np.float32)
     classes = np.zeros(2, int)
@@ -68,7 +68,7 @@ def backward():
         optim.SGD([w], lr=0.1, momentum=0.9).step()
         conv.channel_sum(x)
         conv.conv_weight_grad(x, x, window(5, 1, 2), 1)   # after the other process has compiled what both passes share
-        for compile_some in (six_filters, larger) if kept("correlate_6x4x1") else (larger, six_filters):
+        for compile_some in (six_filters, larger) if begun("correlate_6x4x1") else (larger, six_filters):
             compile_some()
 
 

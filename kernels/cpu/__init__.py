@@ -8,7 +8,7 @@
     winograd.py     convolution with fewer products, for 3x3 taps
     transforms.py   the sums before and after these products, for a vector of tiles
     elementwise.py, resample.py, pool.py, normalize.py, softmax.py, update.py       what surrounds it, in few readings of memory
-    jit.py          compiling, caching, threads
+    jit.py          compiling and threads; cache.py keeps what was compiled
 
 Of jit.py it is enough to know: an @inner function is a part of the kernels that call it, an @separate one is compiled once and
 called by its address, because a long one would otherwise be copied into each of them, and a @shared one is a kernel.  It is

@@ -8,22 +8,16 @@ Numba has loops over threads of its own (prange), but compiles the body of such 
 all kernels (`everyone`): it calls the worker by its address, with the address of a block that holds the arguments.  What a
 kernel costs is then the compilation of an ordinary function.
 
-What is compiled is kept in a folder of the user's cache, under a checksum of all files here: whoever edits a kernel, or a
-function that it calls, never meets its old code.  Threads belong to Numba; OpenBLAS has its own, and the two would take the
+What is compiled is kept for later processes (cache.py).  Threads belong to Numba; OpenBLAS has its own, and the two would take the
 cores from each other: a step of training uses those of one library only.  Numba's threads do not survive fork(), so in a
 forked process (a worker of a data loader) a kernel's only worker is the caller.
 """
 
-import contextlib
 import functools
 import gc
-import hashlib
 import inspect
 import os
-import subprocess
-import sys
 import threading
-from pathlib import Path
 from types import SimpleNamespace
 
 import numba
@@ -31,19 +25,16 @@ import numpy as np
 from llvmlite import ir
 from llvmlite.binding import Linkage
 from numba import prange, types
-from numba.core import caching, cgutils, config
+from numba.core import cgutils, config
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.compiler_machinery import PassManager
-from numba.core.runtime import rtsys
 from numba.core.typed_passes import InlineOverloads, NopythonRewrites
 from numba.core.untyped_passes import InlineClosureLikes
 from numba.extending import intrinsic
-from numba.misc import appdirs
 
-from ..registry import HELPER
+from .cache import Cache
 
-HERE = Path(__file__).parent
 # NaN and infinity keep their meaning; sums may be reordered (reassoc), or nothing could be added up in a vector register
 OPTIONS = {"fastmath": {"reassoc", "contract", "nsz", "arcp"}, "error_model": "numpy", "nogil": True}
 ONLY_CODE = {"_nrt": False, "no_cpython_wrapper": True}   # no reference counts, and nothing by which Python could call it
@@ -270,6 +261,7 @@ def cached(function, name, **options):
         try:
             return compile(signature)
         finally:
+            dispatcher._cache.release()
             if searches:
                 gc.enable()
     dispatcher.compile = compile_undisturbed
@@ -331,110 +323,6 @@ class Scratch(threading.local):
 
 
 scratch = Scratch()
-
-
-@functools.cache
-def stamp():
-    """A checksum of everything that may change what is compiled."""
-    text = b"".join(path.read_bytes() for path in sorted(HERE.glob("*.py")))
-    return hashlib.sha256(text).hexdigest()
-
-
-def cache_folder():
-    """Where compiled kernels are kept: NUMBA_CACHE_DIR, or a folder of the user's cache; one for each installation."""
-    base = Path(config.CACHE_DIR) if config.CACHE_DIR else Path(appdirs.user_cache_dir("tinyvision")) / "kernels"
-    return base / hashlib.sha256(str(HERE).encode()).hexdigest()[:12]
-
-
-def kept(name):
-    """Whether a kernel of this name, of whatever version, has been compiled on this machine."""
-    return any(cache_folder().glob(f"*.{name}-*"))
-
-
-class Locator(caching._CacheLocator):
-    """Numba's question where to keep a function, answered."""
-
-    def get_cache_path(self):
-        return str(cache_folder())
-
-    def ensure_cache_path(self):
-        os.makedirs(self.get_cache_path(), exist_ok=True)
-
-    def get_source_stamp(self):
-        return stamp()
-
-    def get_disambiguator(self):
-        return "kernel"
-
-    @classmethod
-    def from_function(cls, function, file):
-        raise NotImplementedError
-
-
-class CacheImpl(caching.CompileResultCacheImpl):
-    """Numba's cache of compiled functions, with the locator above: its own looks at one file only, not at those that it calls."""
-
-    def __init__(self, name):
-        self._lineno, self._locator = 0, Locator()
-        self._filename_base = self.get_filename_base(name, getattr(sys, "abiflags", ""))
-
-
-class Cache(caching.FunctionCache):
-    """Says when it has to compile, and goes on without a cache where the folder cannot be written or read."""
-
-    def __init__(self, function, name):
-        self._impl_class = lambda function: CacheImpl(name)
-        super().__init__(function)
-
-    def _index_key(self, signature, codegen):
-        # Numba would hash the closure as well, whose micro-kernels get new identities in every process; names tell variants apart
-        return signature, codegen.magic_tuple()
-
-    def load_overload(self, signature, target):
-        try:
-            rtsys.initialize(target)                      # Numba would load all of its modules first: half a second
-            found = self._load_overload(signature, target)
-        except Exception as error:                        # an unreadable or damaged file: compile anew
-            say("read", f"the cache of kernels in {self.cache_path} cannot be read ({error}); compiling anew.")
-            found = None
-        if found is None and say("compile", "compiling kernels for this machine, once; later runs load them from its cache ..."):
-            call_help()
-        return found
-
-    def save_overload(self, signature, data):
-        try:
-            super().save_overload(signature, data)
-        except OSError as error:
-            say("write", f"kernels cannot be kept in {self.cache_path} ({error.strerror}), so every process compiles them anew. "
-                         "Set NUMBA_CACHE_DIR to a folder that can be written.")
-
-
-said = set()
-
-
-def say(topic, text):
-    """One line on stderr, once per process and topic; returns whether it was said."""
-    if topic in said:
-        return False
-    said.add(topic)
-    print(f"tinyvision: {text}", file=sys.stderr, flush=True)
-    return True
-
-
-def call_help():
-    """Let a second process compile the backward pass meanwhile: what it has put into the cache is found there."""
-    if os.environ.get(HELPER) or (os.cpu_count() or 1) < 2 or not os.access(writable(cache_folder()), os.W_OK):
-        return
-    with contextlib.suppress(OSError):                    # without help it takes longer, and that is all
-        helper = subprocess.Popen([sys.executable, "-m", f"{__name__.partition('.')[0]}.prepare", "backward"],
-                                  env={**os.environ, HELPER: "1"}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.DEVNULL)
-        threading.Thread(target=helper.wait, daemon=True).start()         # someone must take notice of its end
-
-
-def writable(folder):
-    """The folder, or the first one above it that exists: where it would be made."""
-    return next(place for place in (folder, *folder.parents) if place.exists())
 
 
 def describe():

@@ -12,7 +12,7 @@ import pytest
 
 import tinyvision
 from tinyvision.kernels import conv, elementwise, matmul, normalize, random, registry, resample, softmax, update
-from tinyvision.kernels.cpu import jit
+from tinyvision.kernels.cpu import cache, jit
 from tinyvision.kernels.window import Window
 
 WINDOW = Window((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
@@ -185,7 +185,7 @@ def test_damaged_and_outdated_cache(tmp_path):
     first = run(STEP, NUMBA_CACHE_DIR=str(tmp_path))
     again = run(STEP, NUMBA_CACHE_DIR=str(tmp_path))
     assert "compiling" in first.stderr and not again.stderr and again.stdout == first.stdout
-    edited = run("import tinyvision.kernels.cpu.jit as jit\njit.stamp = lambda: 'another text'\n" + STEP, NUMBA_CACHE_DIR=str(tmp_path))
+    edited = run("import tinyvision.kernels.cpu.cache as cache\ncache.stamp = lambda: 'another text'\n" + STEP, NUMBA_CACHE_DIR=str(tmp_path))
     assert "compiling" in edited.stderr and edited.stdout == first.stdout
     run(STEP, NUMBA_CACHE_DIR=str(tmp_path))
     for path in tmp_path.rglob("*.nbc"):
@@ -257,10 +257,66 @@ def test_importing_changes_nothing():
     run(code)
 
 
+def number(x):
+    return x + 1
+
+
+@pytest.fixture
+def kernel_elsewhere(tmp_path, monkeypatch):
+    """(folder, new): a cache with the function `number`, and a function that makes it anew, as another process would."""
+    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(cache, "said", {"compile"})
+
+    def new():
+        return jit.cached(number, "a.number", **jit.OPTIONS)
+    assert new()(1) == 2 and not (tmp_path / "a.number.claim").exists()
+    return tmp_path, new
+
+
+def test_what_another_process_is_compiling_is_waited_for(kernel_elsewhere):
+    fcntl = pytest.importorskip("fcntl")
+    (folder, new), elsewhere = kernel_elsewhere, kernel_elsewhere[0] / "elsewhere"
+    elsewhere.mkdir()
+    files = [path.rename(elsewhere / path.name) for path in folder.glob("a.number-*")]
+    claim = open(folder / "a.number.claim", "a")
+    fcntl.flock(claim, fcntl.LOCK_EX)
+
+    def finish():
+        for path in sorted(files, reverse=True):          # the index last
+            path.rename(folder / path.name)
+        claim.close()
+    timer = threading.Timer(0.3, finish)
+    timer.start()
+    found = new()
+    assert found(1) == 2 and sum(found.stats.cache_hits.values()) == 1
+    timer.join()
+    assert not (folder / "a.number.claim").exists()
+
+
+def test_who_compiles_for_too_long_is_not_waited_for(kernel_elsewhere, monkeypatch):
+    """A process that was stopped, or a folder on a file system whose locks do not work."""
+    fcntl = pytest.importorskip("fcntl")
+    folder, new = kernel_elsewhere
+    for path in folder.glob("a.number-*"):
+        path.unlink()
+    monkeypatch.setattr(cache, "PATIENCE", 0.1)
+    with open(folder / "a.number.claim", "a") as claim:
+        fcntl.flock(claim, fcntl.LOCK_EX)
+        assert new()(1) == 2
+
+    def refused(*args):
+        raise OSError("no locks")
+    monkeypatch.setattr(cache.fcntl, "flock", refused)
+    monkeypatch.setattr(cache, "PATIENCE", 1e9)
+    for path in folder.glob("a.number-*"):
+        path.unlink()
+    assert new()(1) == 2
+
+
 def test_a_function_apart_is_compiled_for_each_type_and_called_by_its_address(tmp_path, monkeypatch):
     pytest.importorskip("numba")
-    from tinyvision.kernels.cpu import jit
-    monkeypatch.setattr(jit, "cache_folder", lambda: tmp_path)
+    from tinyvision.kernels.cpu import cache, jit
+    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path)
 
     @jit.separate
     def add(x, i, y):
