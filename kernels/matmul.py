@@ -4,8 +4,8 @@ Contract:   matmul(a, b)  ->  a @ b         a (.., I, J), b (.., J, K) -> (.., I
             column_sums(g)  ->  gb          (N, O) -> (O,): the gradient of a linear layer's bias
 
 NumPy hands this to its BLAS library, which is as fast as can be, but has threads of its own: where they and those of the
-compiled kernels want the same cores, a product of a tenth of a millisecond takes eight milliseconds.  So products go to
-cpu/matmul.py: of float64 and of stacks only those for which BLAS would start its threads.
+compiled kernels want the same cores, a product of a tenth of a millisecond takes eight milliseconds.  So those for which BLAS
+would start its threads go to cpu/matmul.py.
 """
 
 from .registry import kernel

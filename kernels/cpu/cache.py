@@ -101,7 +101,7 @@ class Cache(caching.FunctionCache):
 
     def look_up(self, signature, target):
         try:
-            rtsys.initialize(target)                      # Numba would load all of its modules first: half a second
+            rtsys.initialize(target)                      # Numba's own load_overload would load all of its modules: half a second
             return self._load_overload(signature, target)
         except Exception as error:                        # an unreadable or damaged file: compile anew
             say("read", f"the cache of kernels in {self.cache_path} cannot be read ({error}); compiling anew.")

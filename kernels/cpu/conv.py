@@ -36,7 +36,7 @@ from .jit import FLOATS, call_separate, few, inner, scratch, shared, solid, thre
 from .layout import ONE, SLACK, axes_of, dot_vectors, ints, layout, output_phases, pointwise, record, row_of, runs, vectors
 from .pack import packer, packing, panel
 
-FLAT = 4096                                               # outputs in rows shorter than a vector: more are copied, and cut to fit
+FLAT = 4096                                               # outputs, in rows shorter than a vector, from which on pixels are copied
 MANY = 1 << 18                                            # sums of a weight gradient: measured, from here on a worker owns filters
 CHUNK = 64                                                # vectors at a time: the factor's share stays in the first-level cache
 PLENTY = 1 << 22                                          # multiply-adds of few filters that are worth compiling one more kernel
@@ -185,8 +185,8 @@ def weight_grad_kernel(M, N, pieces):
         total, own = sums[part], blocks if parts == T else (blocks + T - 1) // T
         # An image's last vector reads up to L - 1 numbers behind it.  They meet zeros of the factor, but must be finite, for
         # 0 * nan is nan.  Behind the last plane they are cleared here.  Behind the last image of an incomplete set lies an image of
-        # an earlier set, not garbage: sets of several images have at most images // workers, so only a set after the first T can
-        # be incomplete, and by then this worker has had a whole one
+        # an earlier set, not garbage: sets of several images have at most images // workers, so there are T whole ones at least,
+        # and they come first: every worker begins with a whole one
         if g.copied:
             tile.clear_row(buffer, g.C * depth_shifts.size * g.plane, SLACK)
         for group in range(g.groups):
@@ -265,7 +265,8 @@ class Correlation:
             axes = row_of(axes, L)
             out = tuple(a.size for a in axes)
         depth, height, width = axes
-        # nothing lies behind a picture that a vector may read: one of fewer than L pixels is copied
+        # nothing lies behind a picture that a vector may read: one of fewer than L pixels is copied.  So is a large one with short
+        # rows (outputs `step` apart): an odd number of rows in place cannot be cut, and would leave the cache
         in_place = in_place and (width.count >= L or L <= height.count * width.count < FLAT)
         blocks, K = -(-O // M), len(woff)
         plan = layout(C, depth, height, width, dtype.itemsize, most_images=images // workers, in_place=in_place, L=L)
@@ -328,7 +329,8 @@ def transpose_plans(images, O, C, sizes, out, window, groups, dtype, workers):
     each = [output_phases(n, d, lo, s, h, u) for n, d, (lo, _), s, h, u in
             zip(window.size, window.dilation, window.padding, window.stride, sizes, out)]
     plans, untouched = [], []
-    for found in product(*[[(0, ONE, [0])]] * (3 - window.ndim), *each):
+    absent = [[(0, ONE, [0])]] * (3 - window.ndim)        # axes that are not there: one phase, one tap
+    for found in product(*absent, *each):
         first, axes, ks = zip(*found)
         if None in axes:
             untouched.append((..., *(slice(a, None, s) for a, s in zip(first, step))))

@@ -10,7 +10,7 @@ kernel costs is then the compilation of an ordinary function.
 
 What is compiled is kept for later processes (cache.py).  Threads belong to Numba; OpenBLAS has its own, and the two would take the
 cores from each other: a step of training uses those of one library only.  Numba's threads do not survive fork(), so in a
-forked process (a worker of a data loader) a kernel's only worker is the caller.
+process that is forked after they have started (a worker of a data loader) a kernel's only worker is the caller.
 """
 
 import functools
@@ -51,7 +51,7 @@ class Part(JITCodeLibrary):
     Numba would do both for the function by itself, too: a quarter of the time that a kernel takes to compile.
     """
 
-    codegen = SimpleNamespace(set_env=lambda name, environment: None)     # it is never executed by itself
+    codegen = SimpleNamespace(set_env=lambda name, environment: None)     # Numba registers there what can be called by itself
 
     def _optimize_final_module(self):
         pass

@@ -35,7 +35,8 @@ first of these ways that fits:
                so is what is behind the last of fewer than L outputs
 
 Rows and halves (`by_rows`) are stored right where they belong, so they need outputs side by side and a whole block of filters (M
-of conv.tile_for); flat and mixed outputs go to a scratch `out` first, from where conv.put copies them.
+of conv.tile_for: a micro-kernel always writes so many, and with fewer filters some would lie outside of y); flat and mixed outputs
+go to a scratch `out` first, from where conv.put copies them.
 """
 
 from dataclasses import dataclass

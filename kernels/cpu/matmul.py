@@ -13,10 +13,9 @@ Where b has at most LARGE numbers, the kernels of convolution do it, for a matri
 Tiles and copies are those of conv.py: b is read in place only if K is at least a vector or, of dot products, J is whole vectors.
 
 With at most FEW rows of an a that is not transposed, a larger b whose columns lie in one piece is treated so, too, but with the
-two exchanged: its K
-columns are the filters, of which each worker owns some, and y comes out transposed.  Any other larger b is cut into blocks, and
-so are a and y: a worker has a block of y at a time, and slices along j, one after the other, of the rows of a and the columns of
-b that it needs.  It copies them side by side, whatever their order was in memory:
+two exchanged: its K columns are the filters, of which each worker owns some, and y comes out transposed.  Any other larger b is
+cut into blocks, and so are a and y: a worker has a block of y at a time, and slices along j, one after the other, of the rows of
+a and the columns of b that it needs.  It copies them side by side, whatever their order was in memory:
 
     rows      the slice of a      rows[i * DEPTH + j]                    at most 192 x 256 numbers
     columns   the slice of b      columns[(v * DEPTH + j) * L + lane]    at most 256 x 384 numbers of float32, in vectors v
@@ -41,7 +40,7 @@ from .layout import ONE, Axis, record
 
 ROWS, WIDTH, DEPTH = 192, 1536, 256                       # of a block: rows of a, bytes of a row of b, numbers along j
 LARGE, FEW = 3 << 19, 16                                  # measured: from so many numbers of b, and rows of a, on copies pay
-ALONE = 1 << 18                                           # multiply-adds up to which one thread does it: in NumPy's BLAS, and here
+ALONE = 1 << 18                                           # multiply-adds up to which OpenBLAS, and we, stay on the caller's thread
 
 
 @inner
@@ -154,7 +153,8 @@ def matmul(a, b):
         return stacks(a, b)
     (I, J), K = a.shape, b.shape[1]
     work = I * J * K
-    if work == 0 or (a.dtype.char == "d" and work <= ALONE and not forced()):
+    # what BLAS does alone it does without our plans, which take longer than the product; vectors it cuts up sooner
+    if work == 0 or (work <= ALONE and (a.dtype.char == "d" or min(I, K) > 1) and not forced()):
         return NotImplemented
     workers = 1 if work <= ALONE else threads.count       # to wake another would take longer
     y, a_turned, b_turned = empty((I, K), a.dtype), turned(a), turned(b)

@@ -58,9 +58,9 @@ class Writer:
 
     The builder's words are LLVM's: gep is an address plus an offset, select one of two values, phi a value that depends on where
     the program came from (as in a loop: from before it, or from its last turn), shuffle_vector a choice of lanes of two vectors.
-    For a convolution these are enough: at, load, store, splat, gather, scatter, loop, zero, shuffle, lane_sums; masks are for
-    copy_padded, mix_rows and part_rows, `transposed` for the last two, the rest for other files.  parts: into how many vectors a
-    register is cut.
+    For a convolution these are enough: at, load, store, splat, same, gather, scatter, loop, zero, shuffle, lane_sums; masks are for
+    copy_padded, mix_rows and part_rows, `transposed` and by_lanes for the last two, the rest for other files.  parts: into how many
+    vectors a register is cut.
     """
 
     def __init__(self, context, builder, signature, values, parts=1):
@@ -85,7 +85,7 @@ class Writer:
     def load(self, pointer, length=None):
         kind = self.vector if length is None else ir.VectorType(self.number, length)
         value = self.b.load(self.b.bitcast(pointer, kind.as_pointer()))
-        value.align = self.size
+        value.align = self.size                           # rows begin anywhere: at a multiple of a number's size only
         return value
 
     def store(self, value, pointer):
@@ -135,8 +135,8 @@ class Writer:
     def transposed(self, rows):
         """L vectors to L vectors: lane j of vector i becomes lane i of vector j.
 
-        Each turn interleaves vectors i and i + L/2, which moves the bits of i and j, one after the other, round by one place: after
-        as many turns as j has bits, i and j have changed places.  For L = 4, rows a b c d become  a0 c0 a1 c1, a2 c2 a3 c3,
+        Each turn interleaves vectors i and i + L/2, which moves the bits of i and j, written side by side, round by one place:
+        after as many turns as j has bits, i and j have changed places.  For L = 4, rows a b c d become  a0 c0 a1 c1, a2 c2 a3 c3,
         b0 d0 b1 d1, b2 d2 b3 d3,  then  a0 b0 c0 d0, a1 b1 c1 d1, a2 b2 c2 d2, a3 b3 c3 d3.
         """
         half = range(self.L // 2)
@@ -370,9 +370,9 @@ def by_vectors(at, count, action, length=None):
 
 
 def outlined(name, kinds, write, parts=1):
-    """An intrinsic that calls a function of its own, written by write(at, *arguments): one copy of the code, however many calls.
+    """The `code` of an intrinsic that calls a function of its own, written by write(at, *arguments): one copy, however many calls.
 
-    kinds: for each argument "array" (whose address goes in) or "int".
+    kinds: for each argument "array" or "int"; of an array the address goes in, and at.at takes addresses, too.
     """
     def code(context, builder, signature, values):
         at = Writer(context, builder, signature, values, parts)
@@ -381,9 +381,9 @@ def outlined(name, kinds, write, parts=1):
         function = builder.module.globals.get(full)
         if function is None:
             function = ir.Function(builder.module, ir.FunctionType(ir.VoidType(), types_in), full)
-            function.linkage = "linkonce_odr"
+            function.linkage = "linkonce_odr"             # several parts of a kernel may bring one of this name (jit.keep_inside)
             function.attributes.add("noinline")
-            own = copy.copy(at)
+            own = copy.copy(at)                           # a Writer for the new function
             own.b = ir.IRBuilder(function.append_basic_block("entry"))
             write(own, *function.args)
             own.b.ret_void()

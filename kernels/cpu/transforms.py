@@ -136,8 +136,8 @@ def transposed_squares(at, vectors):
 def transform_columns(typing, to, d, pitch, x, s, zeros, H, W, top, count, rows, ahead):
     """B' times the columns of pixels: of tile row r number k to to[d + (6*r + k)*pitch + j], for j < count (and zeros behind).
 
-    x[s : s + H*W] is the picture, from its first column that is wanted; its row `top` is the first, and zeros stand for the
-    rows above and below it.  The next picture is `ahead` of this one: its pixels are asked for.
+    x[s + i*W :] is row i of the picture, from its first column that is wanted; row `top` is the first, and zeros stand for the
+    rows above and below the picture.  The next picture is `ahead` of this one: its pixels are asked for.
     """
     def write(at, to, d, pitch, x, s, zeros, H, W, top, count, rows, ahead):
         b = at.b
@@ -175,7 +175,7 @@ def factors_of_columns(typing, v, to, apart, x, pitch, table, groups):
 
             def row(k, _):
                 lines = [at.at(place, b.mul(k, pitch)) for place in places]
-                # a tile has 6 columns and the next begins 4 further: columns 0 to 3 of both, and from 2 on columns 4 and 5
+                # a tile has 6 columns and the next begins 4 further: columns 0 to 3 of both; read from 2 on, the last are 4 and 5
                 pixels = transposed_squares(at, [at.load(line) for line in lines])
                 pixels += transposed_squares(at, [at.load(at.at(line, 2)) for line in lines])[2:]
                 for m, value in enumerate(pixels_to_factors(at, pixels)):
@@ -193,7 +193,7 @@ def factors_of_columns(typing, v, to, apart, x, pitch, table, groups):
 def factors_of_gradients(typing, v, to, apart, u, s, W, zeros, height, ahead, table, groups, pairs):
     """The same for the 4x4 gradients of each tile, at u[s + OUT :], in rows of W; zeros for what is not there.
 
-    height: rows from s on; ahead: where the next call's gradients are.
+    height: rows from s on; ahead: how far from these the next call's gradients are.
     """
     def write(at, v, to, apart, u, s, W, zeros, height, ahead, table, groups, pairs):
         b = at.b
@@ -262,6 +262,7 @@ def factors_of_filters(typing, v, to, apart, w, s, M):
             at.store(value, at.at(0, values[1], builder.mul(values[2], number(k))))
         return context.get_dummy_value()
     i = types.int64
+    # None: not for such types; Numba then asks again with the constant
     return (types.void(v, i, i, w, i, M), code) if isinstance(M, types.IntegerLiteral) else None
 
 

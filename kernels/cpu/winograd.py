@@ -7,8 +7,8 @@ coefficients of the six products.  For a fixed g that is the matrix E diag(H g) 
 entry in row k, column j is g[k-j].  So the transposed matrix, F' diag(H g) E', makes y[j] = sum over k of g[k-j] d[k]: the filter
 over six pixels d (' is the transposed matrix).  Row i of E' holds the coefficients of the polynomial that is 1 at point i and 0
 at the others (Lagrange's), for p  x (x + p) (x^2 - q^2) / (2 p^2 (p^2 - q^2)); the last row those of the one that is 0 at all
-five, x (x^2 - p^2) (x^2 - q^2).  Its denominator, moved to the same row of H, leaves B' of E' and makes G of H, and with A = F it
-is  y = A' [(G g) * (B' d)].  With the points 0, p, -p, q, -q for pixels d and taps g,
+five, x (x^2 - p^2) (x^2 - q^2).  The denominators of the first five, moved to the same rows of H, leave B' of E' and make G of H,
+and with A = F it is  y = A' [(G g) * (B' d)].  With the points 0, p, -p, q, -q for pixels d and taps g,
 
     m0 = (p^2 q^2 d0 - (p^2 + q^2) d2 + d4) * g0 / (p^2 q^2)
     m1 = (even + p odd) * (g0 + p g1 + p^2 g2) / (2 p^2 (p^2 - q^2))        even = d4 - q^2 d2, odd = d3 - q^2 d1
@@ -132,7 +132,7 @@ def correlate_kernel():
             rows, count = min(g.rows, g.tiles_H - r0), min(g.together, g.images - n0)
             pairs = count * rows * g.pairs_W
             end = (2 * pairs + g.L - 1) // g.L
-            groups = end * g.L // PAIR
+            groups = end * g.L // PAIR                    # of pairs, to fill the vectors
             transform(x, n0, count, 0, C, r0, rows, groups, g, zeros, table, d, V)
             for b in range(band * share, min(blocks, (band + 1) * share)):
                 for k in range(PRODUCTS):
@@ -179,7 +179,7 @@ def weight_grad_kernel():
             r0, n0 = item % g.strips * g.rows, item // g.strips * g.together
             rows, count = min(g.rows, g.tiles_H - r0), min(g.together, g.images - n0)
             pairs = count * rows * g.pairs_W
-            groups = (pairs + GROUP - 1) // GROUP
+            groups = (pairs + GROUP - 1) // GROUP         # tiles are added up, not lanes: no vectors to fill
             tiles = groups * PAIR                         # those that are not there have gradients of zero
             for c in range(vectors):
                 there = min(L, C - c * L)
@@ -351,7 +351,7 @@ class WeightGradient(Plan):
         parts = workers if (self.items >= 2 * workers and rows * width * PRODUCTS < MANY) or rows // L < workers else 1
         self.sums, self.filters = (parts, PRODUCTS * rows * width + L), (O, C, rows, width)
         columns, (_, *size) = self.scratch
-        # under the names of a Correlation, whose memory it is then: by_channel lies in its "factors", the sums in its "panels"
+        # columns, V, by_channel, tails and sums; by_channel and sums lie in memory of a Correlation, and so have its names for it
         self.scratch = [columns, ("few factors", *size), ("factors", workers, PRODUCTS * self.line * width, dtype),
                         ("tails", workers, 9 * (C + L), dtype), ("panels", 1, prod(self.sums), dtype)]
 
