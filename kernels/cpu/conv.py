@@ -89,7 +89,7 @@ def correlate_kernel(M, N, pieces):
             if g.copied:
                 source, s = buffer, 0
                 call_separate(packer, (x, base, all_C * voxels, count, od * g.stride_D, r0, buffer, packing, depth_shifts, hphases,
-                                    wphases))
+                                       wphases))
             for b in range(band * share, min(blocks, (band + 1) * share)):
                 m, wk = max(0, min(b * M, g.O - M)), (group * blocks + b) * M * K
                 if not g.panels_first:
@@ -164,7 +164,7 @@ def weight_grad_kernel(M, N, pieces):
     def weight_grad(t, T, x, u, geometry, packer, packing, depth_shifts, hphases, wphases, off, vin, buffers, factors, sums):
         """The sums of worker t: of blocks lo .. hi - 1 of M filters and all taps, over the items part, part + parts, ...
 
-        x, u            flat; geometry, packer and what is packed by: as in correlate; buffers, factors: a row for each worker
+        x, u            flat; geometry, packer and its arguments: as in correlate; buffers, factors: a row for each worker
         off             where tap k lies in the buffer (Layout.offsets); the last is repeated, to whole tiles of N taps
         vin             where vector v of outputs begins there (layout.dot_vectors); V vectors for an image, or for all mixed ones
         sums            `parts` rows; filter m of block b, tap k is at ((group * blocks + b) * M + m) * K + k
@@ -200,7 +200,7 @@ def weight_grad_kernel(M, N, pieces):
                 if g.copied:
                     source, s = buffer, 0
                     call_separate(packer, (x, base, all_C * voxels, count, od * g.stride_D, r0, buffer, packing, depth_shifts,
-                                        hphases, wphases))
+                                           hphases, wphases))
                 for b in range(lo, hi):
                     begin = ((n0 * all_O + group * g.O + b * M) * g.OD + od) * pixels + r0 * g.OW
                     a, a0, lda, length, times = u, begin, g.OD * pixels, V, count
