@@ -45,6 +45,14 @@ def test_short_calls_come_in_blocks_with_one_call_before_that_is_not_timed(clock
     assert clock.log == ["rest"] + ["a"] * 11
 
 
+def test_a_block_is_filled_where_the_guess_was_too_long(clock):
+    assert math.isclose(block(clock.call("a", 0.001), guess=0.005), 0.001)
+    assert clock.log == ["rest"] + ["a"] * (1 + 2 + 8)
+    del clock.log[:]
+    in_turns({"a": clock.call("a", 0.5, 0.001)}, budget=0.9)              # the first round still believes the first call
+    assert clock.log[:2] + clock.log[-12:] == ["rest", "a"] + ["rest"] + ["a"] * 11
+
+
 def test_a_block_waits_for_threads_that_still_spin(monkeypatch):
     """Two steps in which a thread worked, one in which it had gone to sleep; and no end of it: 50 steps are enough."""
     spent, slept = [0, 4, 4, 8, 8, 8.1], []

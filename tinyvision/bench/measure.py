@@ -80,6 +80,7 @@ def in_turns(calls, budget, known=None, least=LEAST, most=MOST, finish=nothing, 
             for k in range(len(turn)):                    # another one begins in every round
                 name = turn[(k + r) % len(turn)]
                 rounds[name].append(block(calls[name], guess[name], finish, shortest))
+                guess[name] = min(guess[name], rounds[name][-1])
     finally:
         if collecting:
             gc.enable()
@@ -102,8 +103,13 @@ def block(call, guess, finish=nothing, shortest=BLOCK):
         call()
         finish()
     repeats = max(1, round(shortest / max(guess, 1e-7)))
-    start = perf_counter()
-    for _ in range(repeats):
-        call()
-    finish()
-    return (perf_counter() - start) / repeats
+    done, start = 0, perf_counter()
+    while True:
+        for _ in range(repeats):
+            call()
+        finish()
+        done, seconds = done + repeats, perf_counter() - start
+        if seconds >= 0.9 * shortest:
+            return seconds / done
+        # the guess was a call that threads had to be woken for: the rest of the block by what is known now
+        repeats = max(1, round((shortest - seconds) / max(seconds / done, 1e-7)))
