@@ -132,13 +132,13 @@ def put(y, row, out, ldo, g, count, filters, between):
     for i in range(count):
         for j in range(filters):
             at = row + (i * g.groups * g.O + j) * plane
-            for r in range(g.rows):
-                begin = r * g.OW * g.lane + i if g.lane > 1 else i * between + r * g.pitch
-                start = (at + r * g.step_H) * g.YW + g.at_W
-                if g.step_W == 1 and g.lane == 1:
-                    tile.copy_row(y, start, out, j * ldo + begin, g.OW)
-                else:
-                    tile.copy_strided(y, start, g.step_W, out, j * ldo + begin, g.lane, g.OW)
+            start, to_pitch = at * g.YW + g.at_W, g.step_H * g.YW
+            begin, pitch = (j * ldo + i, g.OW * g.lane) if g.lane > 1 else (j * ldo + i * between, g.pitch)
+            if g.step_W == 1 and g.lane == 1:
+                tile.copy_rows(y, start, to_pitch, out, begin, pitch, g.rows, g.OW)
+            else:
+                for r in range(g.rows):
+                    tile.copy_strided(y, start + r * to_pitch, g.step_W, out, begin + r * pitch, g.lane, g.OW)
 
 
 @shared

@@ -49,14 +49,12 @@ def bring_rows(to, a, start, g, height, depth, aside):
     images, g.I apart, and their numbers its pixels), to `aside`, [i, lane].
     """
     if not g.a_turned:
-        for i in range(height):
-            tile.copy_row(to, i * DEPTH, a, start + i * g.J, depth)
+        tile.copy_rows(to, 0, DEPTH, a, start, g.J, height, depth)
         return
     for j in range(0, depth, g.L):
         some = min(g.L, depth - j)
         tile.mix_rows(aside, 0, a, start + j * g.I, g.I, some, height)
-        for i in range(height):
-            tile.copy_row(to, i * DEPTH + j, aside, i * g.L, some)
+        tile.copy_rows(to, j, DEPTH, aside, 0, g.L, height, some)
 
 
 @inner
@@ -94,8 +92,7 @@ def blocks_kernel():
                 for v in range(V // N * N, V):
                     for i in range(0, bottom, M):
                         one(rows, i * DEPTH, DEPTH, columns, v * DEPTH * L, DEPTH * L, depth, block, i * g.width + v * L, g.width)
-            for i in range(height):
-                tile.copy_row(y, (i0 + i) * g.K + k0, block, i * g.width, width)
+            tile.copy_rows(y, i0 * g.K + k0, g.K, block, 0, g.width, height, width)
 
     return shared(product)
 

@@ -10,17 +10,15 @@ from .layout import ONE, ints, layout, record
 
 
 @inner
-def fill(buffer, start, x, first, count, step, lane, L):
-    """buffer[start :: lane] = x[first :: step], `count` numbers"""
-    done = 0
+def fill(buffer, start, to_pitch, x, first, pitch, rows, count, step, lane):
+    """buffer[start + i*to_pitch + j*lane] = x[first + i*pitch + j*step] for i < rows, j < count"""
     if lane == 1 and step == 1:
-        tile.copy_row(buffer, start, x, first, count)
-        done = count
+        tile.copy_rows(buffer, start, to_pitch, x, first, pitch, rows, count)
     elif lane == 1 and step == 2:
-        done = count // L * L
-        tile.take_even(buffer, start, x, first, done)
-    if done < count:
-        tile.copy_strided(buffer, start + done * lane, lane, x, first + done * step, step, count - done)
+        tile.take_even(buffer, start, to_pitch, x, first, pitch, rows, count)
+    else:
+        for i in range(rows):
+            tile.copy_strided(buffer, start + i * to_pitch, lane, x, first + i * pitch, step, count)
 
 
 @separate
@@ -61,17 +59,18 @@ def pack(x, base, between, images, z0, r0, buffer, geometry, depth_shifts, hphas
                         else:
                             tile.clear_row(buffer, at, begin * pitch)
                             tile.clear_row(buffer, at + last * pitch, phase - last * pitch)
-                        for i in range(begin, last):
-                            s = source + n * between + (top + i * g.stride_H) * W + column + left * g.stride_W
-                            row = at + i * pitch * lane
-                            if lane > 1 and g.stride_W == 1:
-                                tile.mix_rows(buffer, row + left * lane, x, s, between, mixed, right - left)
-                            else:
-                                for m in range(mixed):
-                                    fill(buffer, row + left * lane + m, x, s + m * between, right - left, g.stride_W, lane, L)
-                            if not clean:
-                                tile.clear_row(buffer, row, left)
-                                tile.clear_row(buffer, row + right, pitch - right)
+                        s, rows = source + n * between + (top + begin * g.stride_H) * W + column + left * g.stride_W, last - begin
+                        first, count, apart = at + (begin * pitch + left) * lane, right - left, g.stride_H * W
+                        if lane > 1 and g.stride_W == 1:
+                            for i in range(rows):
+                                tile.mix_rows(buffer, first + i * pitch * lane, x, s + i * apart, between, mixed, count)
+                        else:
+                            for m in range(mixed):
+                                fill(buffer, first + m, pitch * lane, x, s + m * between, apart, rows, count, g.stride_W, lane)
+                        if not clean:
+                            for i in range(begin, last):
+                                tile.clear_row(buffer, at + i * pitch, left)
+                                tile.clear_row(buffer, at + i * pitch + right, pitch - right)
                     to += phase
 
 

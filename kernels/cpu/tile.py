@@ -22,7 +22,7 @@ Source: Goto and van de Geijn 2008, doi:10.1145/1356052.1356053 (register tiles 
 """
 
 import copy
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from llvmlite import binding, ir
 from numba import types
@@ -392,14 +392,26 @@ def outlined(name, kinds, write, parts=1):
     return code
 
 
+ROWS = "array", "int", "int", "array", "int", "int", "int", "int"          # the arguments of copy_rows and take_even, for outlined
+
+
+def by_rows(at, to, d, to_pitch, x, s, pitch, rows, action, rolled=True):
+    """action(address in `to`, address in x) for each of some rows, which begin to_pitch and pitch numbers apart"""
+    def row(r, _):
+        action(at.at(to, d, at.b.mul(r, to_pitch)), at.at(x, s, at.b.mul(r, pitch)))
+        return []
+    at.loop(rows, [], row, rolled)
+
+
 @intrinsic
-def copy_row(typing, to, d, x, s, count):
-    """to[d + j] = x[s + j] for j < count"""
-    def write(at, to, d, x, s, count):
-        to, x = at.at(to, d), at.at(x, s)
-        by_vectors(at, count, lambda j, n: at.store(at.load(at.at(x, j), n), at.at(to, j)))
+def copy_rows(typing, to, d, to_pitch, x, s, pitch, rows, count):
+    """to[d + r*to_pitch + j] = x[s + r*pitch + j] for r < rows, j < count"""
+    def write(at, to, d, to_pitch, x, s, pitch, rows, count):
+        def row(to, x):
+            by_vectors(at, count, lambda j, n: at.store(at.load(at.at(x, j), n), at.at(to, j)))
+        by_rows(at, to, d, to_pitch, x, s, pitch, rows, row)
     i = types.int64
-    return types.void(to, i, x, i, i), outlined("copy_row", ("array", "int", "array", "int", "int"), write)
+    return types.void(to, i, i, x, i, i, i, i), outlined("copy_rows", ROWS, write)
 
 
 @intrinsic
@@ -424,21 +436,16 @@ def clear_row(typing, to, d, count):
 
 
 @intrinsic
-def take_even(typing, to, d, x, s, count):
-    """to[d + j] = x[s + 2*j] for j < count, a multiple of L; reads no further than the last of them."""
-    def write(at, to, d, x, s, count):
-        b, L = at.b, at.L
-        even = list(range(0, L, 2)) + list(range(L + 1, 2 * L, 2))
-
-        def step(i, _):
-            j = b.mul(i, ir.Constant(INT, L))
-            u = at.at(x, s, j, j)
-            # the second vector begins one early, so that it does not read one too many
-            at.store(at.shuffle(at.load(u), at.load(at.at(u, L - 1)), even), at.at(to, d, j))
-            return []
-        at.loop(b.sdiv(count, ir.Constant(INT, L)), [], step)
+def take_even(typing, to, d, to_pitch, x, s, pitch, rows, count):
+    """to[d + r*to_pitch + j] = x[s + r*pitch + 2*j] for r < rows, j < count; reads no further than the last of them."""
+    def write(at, to, d, to_pitch, x, s, pitch, rows, count):
+        def vector(to, x, j, n):
+            u, even = at.at(x, j, j), [*range(0, n, 2), *range(n + 1, 2 * n, 2)]
+            # the second load begins one early, so that it does not read one too many
+            at.store(at.shuffle(at.load(u, n), at.load(at.at(u, n - 1), n), even) if n > 1 else at.load(u, 1), at.at(to, j))
+        by_rows(at, to, d, to_pitch, x, s, pitch, rows, lambda to, x: by_vectors(at, count, partial(vector, to, x)))
     i = types.int64
-    return types.void(to, i, x, i, i), outlined("take_even", ("array", "int", "array", "int", "int"), write)
+    return types.void(to, i, i, x, i, i, i, i), outlined("take_even", ROWS, write)
 
 
 def of_image(at, m, images, first, count):
@@ -486,12 +493,7 @@ def part_rows(typing, to, d, between, x, s, images, count):
 @intrinsic
 def copy_strided(typing, to, d, to_step, x, s, step, count):
     """to[d + j*to_step] = x[s + j*step] for j < count"""
-    def write(at, to, d, to_step, x, s, step, count):
-        b, to, x = at.b, at.at(to, d), at.at(x, s)
-
-        def one(j, _):
-            b.store(b.load(at.at(x, b.mul(j, step))), at.at(to, b.mul(j, to_step)))
-            return []
-        at.loop(count, [], one, rolled=False)
+    def write(at, to, d, to_step, x, s, step, count):     # rows of one number
+        by_rows(at, to, d, to_step, x, s, step, count, lambda to, x: at.b.store(at.b.load(x), to), rolled=False)
     i = types.int64
     return types.void(to, i, i, x, i, i, i), outlined("copy_strided", ("array", "int", "int", "array", "int", "int", "int"), write)
