@@ -30,16 +30,17 @@ def test_both_passes_of_the_usual_layers(monkeypatch):
 
 
 @pytest.mark.parametrize("state", ["-kernel.py311.nbi", ".claim"])
-@pytest.mark.parametrize("first", ["6x4x1", "8x3x1"])
+@pytest.mark.parametrize("first", ["pool._max_of_four", "normalize._moments", None])
 def test_the_helper_does_first_what_the_network_needs_first(monkeypatch, tmp_path, first, state):
-    """It knows LeNet by the kernel of its first layer, compiled or being compiled."""
+    """It knows LeNet by what comes behind its first layer, compiled or being compiled."""
     called = []
     monkeypatch.setattr(jit.Shared, "__call__", watched(called, jit.Shared.__call__))
     monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path)
-    (tmp_path / f"tinyvision.kernels.cpu.conv.correlate_{first}{state}").touch()
+    if first:
+        (tmp_path / f"tinyvision.kernels.cpu.{first}{state}").touch()
     prepare.backward()
     lenet, others = called.index("_lines_loss_grad"), called.index("_grad_sums")
-    assert (lenet < others) == (first == "6x4x1")
+    assert (lenet < others) == (first == "pool._max_of_four")
 
 
 def watched(called, original):

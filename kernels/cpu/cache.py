@@ -42,9 +42,14 @@ def cache_folder():
     return base / hashlib.sha256(str(HERE).encode()).hexdigest()[:12]
 
 
+def kept(name):
+    """Whether a kernel of this name, of whatever version, has been compiled on this machine."""
+    return any(cache_folder().glob(f"*.{name}-*"))
+
+
 def begun(name):
-    """Whether a kernel of this name, of whatever version, has been compiled on this machine, or is being compiled."""
-    return any(cache_folder().glob(f"*.{name}[-.]*"))
+    """Whether it has been, or is being compiled."""
+    return kept(name) or any(cache_folder().glob(f"*.{name}.claim"))
 
 
 class Locator(caching._CacheLocator):

@@ -308,7 +308,7 @@ def tile_for(O, groups, work):
     M, N = tile.FMA
     if O <= M // 2 and (O == 1 or groups > 1 or work > PLENTY):
         return 1, 2 * N
-    return (6, 4) if 4 < O <= 6 and M == 8 else (M, N)    # of LeNet's first layer
+    return (6, 4) if 4 < O <= 6 and M == 8 and correlate_kernel(6, 4, 1).ready() else (M, N)          # of LeNet's first layer
 
 
 @lru_cache(512)

@@ -33,7 +33,8 @@ from numba.core.typed_passes import InlineOverloads, NopythonRewrites
 from numba.core.untyped_passes import InlineClosureLikes
 from numba.extending import intrinsic
 
-from .cache import Cache
+from ..registry import forced
+from .cache import Cache, kept
 
 # NaN and infinity keep their meaning; sums may be reordered (reassoc), or nothing could be added up in a vector register
 OPTIONS = {"fastmath": {"reassoc", "contract", "nsz", "arcp"}, "error_model": "numpy", "nogil": True}
@@ -157,6 +158,10 @@ class Shared:
             return launch(threads.everyone, workers, *args)
         with threads.lock:                                # to be started, or a threading layer for one Python thread at a time
             launch(threads.start(), workers, *args)
+
+    def ready(self):
+        """Whether to use this kernel where another gives the same numbers, only slower: not if it had to be compiled first."""
+        return self.launch is not None or forced() or kept(self.__qualname__)
 
     def compile(self):
         """The function that Python calls: it puts the arguments into a block and has `everyone` call the worker with it."""

@@ -9,7 +9,8 @@ import pytest
 
 from tinyvision import memory
 from tinyvision.kernels import conv, registry
-from tinyvision.kernels.cpu import jit, winograd
+from tinyvision.kernels.cpu import conv as compiled_conv
+from tinyvision.kernels.cpu import jit, tile, winograd
 from tinyvision.kernels.cpu.layout import ONE, Axis, layout, runs, vectors
 from tinyvision.kernels.window import Window
 
@@ -369,3 +370,20 @@ def test_pictures_without_a_border_have_one_run_of_all_taps():
     table, taps = runs(plan, 100, 8)
     assert plan.lane == 16 and plan.work == 100 and table.tolist() == [[0, 100, 0, 150]]
     np.testing.assert_array_equal(taps, np.stack([plan.offsets(), 8 * np.arange(150)], axis=1))
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_six_filters_have_the_same_numbers_before_their_kernel_is_compiled(monkeypatch, bias):
+    rng, window, names = np.random.default_rng(5), Window((5, 5), (1, 1), ((2, 2), (2, 2)), (1, 1)), []
+    x, w, b = (rng.standard_normal(shape).astype("f") for shape in ((3, 2, 16, 16), (6, 2, 5, 5), 6))
+
+    def computed(ready):
+        """By a plan that is made anew."""
+        monkeypatch.setattr(jit.Shared, "ready", lambda self: ready)
+        plan = compiled_conv.conv_plan.__wrapped__(3, 2, 6, (16, 16), window, 1, x.dtype, 2)
+        y = np.full((3, 6, 16, 16), np.nan, "f")
+        plan(x, w, b if bias else None, y)
+        names.append(plan.kernel.__qualname__)
+        return y
+    np.testing.assert_array_equal(computed(True), computed(False))
+    assert (names[0] == names[1]) == (tile.FMA[0] != 8)
